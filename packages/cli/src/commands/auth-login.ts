@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import type { Me } from "@sazabi/sdk";
+import { inspectKey } from "@sazabi/sdk/protocol";
+import { accountOf, type StoreName } from "../credentials/store.ts";
+import { type CliError, usageError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import { askStore, type Credential, checkSecretKey, type Session } from "../session.ts";
+import { type Login, updateProfile } from "../settings.ts";
+
+export interface LoginOptions {
+  readonly key?: string;
+  readonly keyFile?: string;
+  readonly store?: StoreName;
+}
+
+/** Checks the key against the service, then stores it; a key that does not work is not stored. */
+export async function login(session: Session, options: LoginOptions): Promise<void> {
+  const credential = checkSecretKey(await readKey(session, options));
+  const me = await (await session.openAdmin(credential)).me({ signal: session.context.signal });
+  const kept = await keep(session, credential, me, options.store ?? session.profile.login?.store ?? "keychain");
+  await reportLogin(session, kept, me);
+}
+
+async function readKey(session: Session, { key, keyFile }: LoginOptions): Promise<Credential> {
+  if (key !== undefined && keyFile !== undefined) throw usageError("--key and --key-file exclude each other.");
+  if (session.flags.keyStdin || key === "-") return credentialOf(await session.readKeyFromStdin("--key -"), "stdin");
+  if (keyFile !== undefined) return credentialOf(await readKeyFile(keyFile), "--key-file");
+  if (key !== undefined) {
+    session.remark("A key given as an argument stays in your shell's history; --key - reads it from stdin instead.");
+    return credentialOf(key, "--key");
+  }
+  if (!session.interactive) {
+    throw usageError("There is no terminal to ask for the key.", "Pass it with --key - (stdin), --key-file or --key.");
+  }
+  const prompt = await session.context.openPrompt();
+  return credentialOf(await prompt.secret("Secret key: "), "the prompt");
+}
+
+async function readKeyFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw usageError(`--key-file: cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+  }
+}
+
+function credentialOf(text: string, source: string): Credential {
+  const value = text.trim();
+  if (value === "") throw usageError(`The key from ${source} is empty.`);
+  return { value, source, masked: inspectKey(value).masked };
+}
+
+async function keep(session: Session, credential: Credential, me: Me, storeName: StoreName): Promise<Login> {
+  const { value: profile } = session.profileName;
+  const { value: apiUrl } = session.apiUrl;
+  const { id, name } = me.organization;
+  const store = await session.context.openStore(storeName, { patient: session.interactive });
+  const previous = session.profile.login;
+  const waiting = setTimeout(() => session.say("Waiting for your keyring to be unlocked…"), 1000);
+  try {
+    await askStore(() => store.set(accountOf(profile, apiUrl), credential.value));
+  } finally {
+    clearTimeout(waiting);
+  }
+  const kept = { apiUrl, store: storeName, masked: credential.masked, organization: { id, name } };
+  await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, apiUrl, login: kept }));
+  if (previous) await forgetPrevious(session, previous, kept);
+  return kept;
+}
+
+/** A key that is not used any more is not left lying about. */
+async function forgetPrevious(session: Session, previous: Login, kept: Login): Promise<void> {
+  if (previous.store === kept.store && previous.apiUrl === kept.apiUrl) return;
+  const store = await session.context.openStore(previous.store);
+  try {
+    await store.delete(accountOf(session.profileName.value, previous.apiUrl));
+  } catch (error) {
+    session.say(`The key stored before could not be removed from ${store.description}: ${(error as CliError).message}`);
+  }
+}
+
+async function reportLogin(session: Session, kept: Login, me: Me): Promise<void> {
+  const { value: profile } = session.profileName;
+  const store = await session.context.openStore(kept.store);
+  const answer = { profile, ...kept, plaintext: kept.store === "file", keyName: me.keyName };
+  await session.result(answer, () => {
+    session.out(`Logged in to ${visible(me.organization.name)} with ${kept.masked}, kept in ${store.description}.`);
+  });
+  const fromEnv = ["SAZABI_SECRET_KEY", "SAZABI_TOKEN"].find((name) => session.context.env[name]);
+  if (fromEnv)
+    session.remark(`${fromEnv} is set and goes before the stored key; unset it, or use --profile ${profile}.`);
+}

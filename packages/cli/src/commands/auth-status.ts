@@ -1,0 +1,54 @@
+import type { Me } from "@sazabi/sdk";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { formatTime } from "../times.ts";
+
+/** What is known here, and what the service says of the key. What is known here is printed even if it says no. */
+export async function status(session: Session): Promise<void> {
+  const credential = await session.requireCredential();
+  const local = {
+    profile: session.profileName.value,
+    apiUrl: session.apiUrl.value,
+    apiUrlSource: session.apiUrl.source,
+    key: credential.masked,
+    keySource: credential.source,
+    store: credential.store ?? null,
+    plaintext: credential.store === "file",
+    projectId: session.project(undefined)?.value ?? null,
+  };
+  const description = credential.store && (await session.context.openStore(credential.store)).description;
+  const print = (me: Me | undefined) =>
+    session.result({ ...local, ...remoteOf(me) }, () => {
+      const row = (title: string, value: string) => session.out(`${`${title}:`.padEnd(14)}${visible(value)}`);
+      row("Key", `${local.key}, from ${local.keySource}`);
+      if (description) row("Kept in", description);
+      row("Address", `${local.apiUrl} (${local.apiUrlSource})`);
+      row("Profile", local.profile);
+      if (local.projectId) row("Project", local.projectId);
+      if (!me) return;
+      row("Organization", me.organization.name);
+      row("Key name", me.keyName);
+      row("May do", me.key.scopes.includes("*") ? "everything" : me.key.scopes.join(", "));
+      row("Expires", me.key.expiresAt ? formatTime(new Date(me.key.expiresAt)) : "never");
+    });
+  try {
+    await print(await (await session.openAdmin(credential)).me({ signal: session.context.signal }));
+  } catch (error) {
+    await print(undefined);
+    throw error;
+  }
+}
+
+function remoteOf(me: Me | undefined) {
+  if (!me) return { authenticated: false };
+  const { organization, keyName, key } = me;
+  return { authenticated: true, organization, keyName, scopes: key.scopes, expiresAt: key.expiresAt };
+}
+
+export async function whoami(session: Session): Promise<void> {
+  const me = await (await session.admin()).me({ signal: session.context.signal });
+  const { masked, source } = session.credential as NonNullable<typeof session.credential>;
+  await session.result({ ...me, keySource: source }, () =>
+    session.out(`${visible(me.organization.name)}, key "${visible(me.keyName)}" ${masked} (${source})`),
+  );
+}

@@ -1,0 +1,50 @@
+import { Option } from "commander";
+import { storeNames } from "../credentials/store.ts";
+import type { AddCommands } from "./groups.ts";
+
+export const addAuth: AddCommands = (auth, { open }) => {
+  const loginOptions = () => [
+    new Option("--key-file <file>", "read the key from a file"),
+    new Option("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
+  ];
+
+  const login = auth
+    .command("login")
+    .description("check a secret key and keep it")
+    .option("--key <key>", "the secret key; - reads it from stdin, and without --key you are asked for it")
+    .addHelpText(
+      "after",
+      `
+A key among the arguments shows in your shell's history. Better:
+  sazabi auth login                         asks for the key and does not show it
+  sazabi auth login --key - < key.txt       reads it from stdin
+
+The key goes to the keychain of the operating system. Where there is none, or it is
+locked, nothing is stored; --store file keeps the key in a file that only you can read.`,
+    )
+    .action(async (options) => (await import("./auth-login.ts")).login(open(), options));
+  for (const option of loginOptions()) login.addOption(option);
+
+  const save = auth
+    .command("save", { hidden: true })
+    .description("the same as login --key")
+    .argument("<key>", "the secret key; - reads it from stdin")
+    .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
+  for (const option of loginOptions()) save.addOption(option);
+
+  auth
+    .command("logout")
+    .description("forget this profile's key; the key itself stays valid")
+    .action(async () => (await import("./auth-logout.ts")).logout(open()));
+
+  auth
+    .command("status")
+    .description("print which key is used, where it comes from, and whether it works")
+    .action(async () => (await import("./auth-status.ts")).status(open()));
+
+  addWhoami(auth.command("whoami", { hidden: true }).description("the same as whoami"), { open });
+};
+
+export const addWhoami = (whoami: Parameters<AddCommands>[0], { open }: Pick<Parameters<AddCommands>[1], "open">) => {
+  whoami.action(async () => (await import("./auth-status.ts")).whoami(open()));
+};

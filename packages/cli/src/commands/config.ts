@@ -1,0 +1,99 @@
+import { readBaseUrl } from "@sazabi/sdk";
+import { CliError, usageError } from "../errors.ts";
+import type { Session } from "../session.ts";
+import { type Profile, settingsPath, updateProfile } from "../settings.ts";
+import type { AddCommands } from "./groups.ts";
+import { isId } from "./project-option.ts";
+
+/** What can be set by hand, each with the check it must pass. A profile's login is set by logging in. */
+const settable: Readonly<Record<string, (text: string) => string>> = {
+  apiUrl: (text) => readBaseUrl(text),
+  projectId: (text) => {
+    if (isId(text)) return text;
+    throw new TypeError("It must be a project's id. `sazabi projects use` takes a name, too.");
+  },
+};
+
+export const addConfig: AddCommands = (config, { open }) => {
+  config
+    .command("get")
+    .description("print one setting")
+    .argument("<name>", Object.keys(settable).join(" or "))
+    .action(async (name: string) => {
+      const session = open();
+      checkSettable(name);
+      const value = settingOf(session, name);
+      if (value === undefined) throw new CliError(`${name} is not set.`, { code: "NOT_FOUND", exit: "notFound" });
+      await session.result({ [name]: value }, () => session.out(value));
+    });
+
+  config
+    .command("set")
+    .description("change one setting of this profile")
+    .argument("<name>", Object.keys(settable).join(" or "))
+    .argument("<value>", "the value")
+    .action(async (name: string, text: string) => {
+      const value = checkValue(name, text);
+      await change(open(), { [name]: value }, (profile) => ({ ...profile, [name]: value }));
+    });
+
+  config
+    .command("unset")
+    .description("forget one setting of this profile")
+    .argument("<name>", Object.keys(settable).join(" or "))
+    .action(async (name: string) => {
+      checkSettable(name);
+      await change(open(), { [name]: null }, (profile) =>
+        Object.fromEntries(Object.entries(profile).filter(([known]) => known !== name)),
+      );
+    });
+
+  config
+    .command("list")
+    .description("print the settings of this profile")
+    .action(async () => {
+      const session = open();
+      const items = Object.keys(settable).map((name) => ({ name, value: settingOf(session, name) ?? null }));
+      await session.list(
+        { items, nextCursor: null },
+        [
+          { title: "name", value: (setting) => setting.name, narrow: "keep" },
+          { title: "value", value: (setting) => setting.value, narrow: "keep" },
+        ],
+        "",
+      );
+    });
+
+  config
+    .command("path")
+    .description("print where the settings are")
+    .action(async () => {
+      const session = open();
+      const path = settingsPath(session.context.configDirectory);
+      await session.result({ path }, () => session.out(path));
+    });
+};
+
+function settingOf({ profile }: Session, name: string): string | undefined {
+  return (profile as Readonly<Record<string, unknown>>)[name] as string | undefined;
+}
+
+async function change(session: Session, answer: object, update: (profile: Profile) => Profile): Promise<void> {
+  const { value: profile } = session.profileName;
+  await updateProfile(session.context.configDirectory, profile, update);
+  await session.result(answer, () => session.remark(`Changed profile ${profile}.`));
+}
+
+function checkSettable(name: string): void {
+  if (Object.hasOwn(settable, name)) return;
+  throw usageError(`There is no setting ${name}.`, `There are: ${Object.keys(settable).join(", ")}.`);
+}
+
+function checkValue(name: string, text: string): string {
+  checkSettable(name);
+  try {
+    return (settable[name] as (text: string) => string)(text);
+  } catch (error) {
+    throw usageError(`${JSON.stringify(text)} will not do for ${name}. ${(error as Error).message}`);
+  }
+}

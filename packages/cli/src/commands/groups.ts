@@ -1,0 +1,86 @@
+import type { Command } from "commander";
+import type { Context } from "../context.ts";
+import type { Session } from "../session.ts";
+
+/** What a command is made with. */
+export interface Opening {
+  readonly context: Context;
+  /** The session; its flags are known once the command line is read, so it is opened by the action. */
+  readonly open: () => Session;
+}
+
+export type AddCommands = (group: Command, opening: Opening) => void;
+
+interface Group {
+  readonly name: string;
+  readonly description: string;
+  /** Another name for commands that are listed elsewhere. */
+  readonly hidden?: boolean;
+  readonly load: () => Promise<AddCommands>;
+}
+
+/** The words that can follow `sazabi`. Each loads its commands when it is used. */
+export const groups: readonly Group[] = [
+  {
+    name: "auth",
+    description: "log in and out, and see who you are",
+    load: async () => (await import("./auth.ts")).addAuth,
+  },
+  {
+    name: "whoami",
+    description: "print the organization and key in use",
+    load: async () => (await import("./auth.ts")).addWhoami,
+  },
+  {
+    name: "keys",
+    description: "create, list, change and revoke keys",
+    load: async () => (await import("./keys.ts")).addKeys,
+  },
+  {
+    name: "secret-keys",
+    description: "the same as keys secret-keys",
+    hidden: true,
+    load: async () => (await import("./keys.ts")).addSecretKeys,
+  },
+  {
+    name: "public-keys",
+    description: "the same as keys public-keys",
+    hidden: true,
+    load: async () => (await import("./keys.ts")).addPublicKeys,
+  },
+  {
+    name: "logs",
+    description: "query logs, and send them",
+    load: async () => (await import("./logs.ts")).addLogs,
+  },
+  {
+    name: "projects",
+    description: "list and create projects, and choose one",
+    load: async () => (await import("./projects.ts")).addProjects,
+  },
+  {
+    name: "organizations",
+    description: "list organizations",
+    load: async () => (await import("./organizations.ts")).addOrganizations,
+  },
+  {
+    name: "threads",
+    description: "list conversations",
+    load: async () => (await import("./threads.ts")).addThreads,
+  },
+  {
+    name: "profiles",
+    description: "keep several logins apart",
+    load: async () => (await import("./profiles.ts")).addProfiles,
+  },
+  {
+    name: "config",
+    description: "read and change settings",
+    load: async () => (await import("./config.ts")).addConfig,
+  },
+  {
+    name: "doctor",
+    description: "check settings, key and connection",
+    load: async () => (await import("./doctor.ts")).addDoctor,
+  },
+];

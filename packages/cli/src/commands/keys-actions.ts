@@ -1,0 +1,306 @@
+import type { Created, Page, PageRequest, PublicKey, SazabiAdmin, SecretKey } from "@sazabi/sdk";
+import {
+  type ExpiryPreset,
+  expiryPresets,
+  type GrantedScope,
+  type KeyKind,
+  type KeyStyle,
+  SazabiApiError,
+  scopes,
+} from "@sazabi/sdk";
+import { CliError, usageError } from "../errors.ts";
+import type { Column } from "../output/table.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { formatTime, parseDuration, parseTime } from "../times.ts";
+import { collect, type ListOptions } from "./paging.ts";
+import { findProjectId, isId } from "./project-option.ts";
+
+interface ProjectOption {
+  readonly project?: string;
+}
+
+interface ExpiryOptions {
+  readonly expires?: string;
+  readonly expiresAt?: string;
+  readonly clearExpiresAt?: boolean;
+}
+
+type AnyKey = SecretKey | PublicKey;
+type KeyRow = AnyKey & { readonly type: KeyKind };
+
+// --- create
+
+export interface CreateOptions extends ProjectOption, ExpiryOptions {
+  readonly name?: string;
+  readonly style?: KeyStyle;
+  readonly scopes?: string;
+}
+
+/** Prints the key, and nothing else, to stdout: `KEY=$(sazabi keys create --name ci)` works. */
+export async function create(session: Session, kind: KeyKind, words: readonly string[], options: CreateOptions) {
+  const request = {
+    name: readName(words, options.name),
+    ...(options.style ? { style: options.style } : {}),
+    ...readExpiry(session, options),
+  };
+  const granted = readScopes(kind, options.scopes);
+  const admin = await session.admin();
+  const created =
+    kind === "secret"
+      ? await createSecret(session, admin, { ...request, ...granted }, options)
+      : await admin.publicKeys.create(
+          { ...request, ...(await inProject(session, admin, options)) },
+          { signal: session.context.signal },
+        );
+  await session.result(created, () => {
+    const expiry = created.expiresAt ? `, expires ${formatTime(new Date(created.expiresAt))}` : "";
+    session.say(
+      `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown this once: keep it.`,
+    );
+    session.out(created.value);
+  });
+}
+
+/** Unlike elsewhere only the flag counts: a project chosen for everyday use does not narrow a new key. */
+async function createSecret(
+  session: Session,
+  admin: SazabiAdmin,
+  request: Parameters<SazabiAdmin["secretKeys"]["create"]>[0],
+  { project }: ProjectOption,
+): Promise<Created<SecretKey>> {
+  const narrowed = project ? await inProject(session, admin, { project }) : {};
+  return admin.secretKeys.create({ ...request, ...narrowed }, { signal: session.context.signal });
+}
+
+function readName(words: readonly string[], option: string | undefined): string {
+  if (words.length > 0 && option !== undefined) throw usageError("Name the key once: with --name, or without.");
+  const name = option ?? words.join(" ");
+  if (name.trim() === "") throw usageError("The key needs a name.", 'Say what it is for: --name "CI/CD pipeline".');
+  return name;
+}
+
+function readScopes(kind: KeyKind, text: string | undefined): { readonly scopes?: readonly GrantedScope[] } {
+  if (text === undefined) return {};
+  if (kind === "public") throw usageError("A public key has no scopes: it can send logs and nothing else.");
+  const granted = text.split(",").map((scope) => scope.trim());
+  const unknown = granted.filter((scope) => scope !== "*" && !(scopes as readonly string[]).includes(scope));
+  if (unknown.length > 0)
+    throw usageError(`--scopes: there is no ${unknown.join(", ")}.`, `There are: ${scopes.join(", ")}, *.`);
+  return { scopes: granted as readonly GrantedScope[] };
+}
+
+function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: ExpiryPreset; expiresAt?: string } {
+  const text = options.expires ?? options.expiresAt;
+  if (text === undefined) return {};
+  if (Object.hasOwn(expiryPresets, text)) return { expiresIn: text as ExpiryPreset };
+  return { expiresAt: readExpiryTime(session, text).toISOString() };
+}
+
+function readExpiryTime(session: Session, text: string): Date {
+  const now = session.context.now();
+  const ahead = parseDuration(text);
+  const time = ahead === undefined ? parseTime("--expires", text, now) : new Date(now.getTime() + ahead);
+  if (time <= now) throw usageError(`--expires: ${text} is not in the future.`);
+  return time;
+}
+
+// --- list, get
+
+export async function list(session: Session, kinds: readonly KeyKind[], options: ListOptions & ProjectOption) {
+  const admin = await session.admin();
+  if (kinds.length > 1 && options.cursor !== undefined) throw usageError("--cursor needs --type secret or public.");
+  const items: KeyRow[] = [];
+  let nextCursor: string | null = null;
+  for (const type of kinds) {
+    const limit = options.limit - items.length;
+    if (limit <= 0 && !options.all) break;
+    const keys = keysOf(session, admin, type, options);
+    const page = await collect({ ...options, limit }, keys.list);
+    items.push(...page.items.map((key) => ({ type, ...key })));
+    nextCursor = page.nextCursor;
+    if (nextCursor !== null && kinds.length > 1) {
+      session.say(`${items.length} shown, there are more: --all shows them.`);
+      nextCursor = null;
+      break;
+    }
+  }
+  await session.list({ items, nextCursor }, keyColumns(session, kinds), "There are no keys.");
+}
+
+function keyColumns(session: Session, kinds: readonly KeyKind[]): readonly Column<KeyRow>[] {
+  const time = (text: string | null) => text && formatTime(new Date(text)).slice(0, 16);
+  return [
+    { title: "id", value: (key) => key.id, narrow: "keep" },
+    ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
+    { title: "name", value: (key) => key.name, narrow: "cut" },
+    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
+    { title: "key", value: (key) => key.masked, narrow: "drop" },
+    { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
+    { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },
+    { title: "created", value: (key) => time(key.createdAt), narrow: "drop" },
+  ];
+}
+
+function statusOf(key: AnyKey, now: Date): string {
+  if (endedAt(key)) return "revokedAt" in key ? "revoked" : "deactivated";
+  return key.expiresAt && new Date(key.expiresAt) <= now ? "expired" : "active";
+}
+
+const endedAt = (key: AnyKey) => ("revokedAt" in key ? key.revokedAt : key.deactivatedAt);
+
+export async function get(session: Session, kind: KeyKind, ref: string, options: ProjectOption) {
+  const admin = await session.admin();
+  const keys = keysOf(session, admin, kind, options);
+  await printKey(session, await keys.get(await keys.find(ref)));
+}
+
+async function printKey(session: Session, key: AnyKey): Promise<void> {
+  await session.result(key, () => {
+    const row = (title: string, value: string) => session.out(`${`${title}:`.padEnd(12)}${visible(value)}`);
+    const time = (text: string | null, none: string) => (text ? formatTime(new Date(text)) : none);
+    row("Id", key.id);
+    row("Name", key.name);
+    row("Key", key.masked);
+    row("Status", statusOf(key, session.context.now()));
+    if ("scopes" in key) row("May do", key.scopes.includes("*") ? "everything" : key.scopes.join(", "));
+    row("Project", key.projectId ?? "all");
+    row("Created", time(key.createdAt, "-"));
+    row("Expires", time(key.expiresAt, "never"));
+    row("Last used", time(key.lastUsedAt, "never"));
+  });
+}
+
+// --- update
+
+export interface UpdateOptions extends ProjectOption, ExpiryOptions {
+  readonly name?: string;
+}
+
+export async function update(session: Session, kind: KeyKind, ref: string, options: UpdateOptions) {
+  const expiry = options.clearExpiresAt ? "never" : (options.expires ?? options.expiresAt);
+  const change = {
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(expiry === undefined
+      ? {}
+      : { expiresAt: expiry === "never" ? null : readExpiryTime(session, expiry).toISOString() }),
+  };
+  if (Object.keys(change).length === 0) throw usageError("Nothing to change.", "Use --name or --expires.");
+  const admin = await session.admin();
+  const keys = keysOf(session, admin, kind, options);
+  await printKey(session, await keys.update(await keys.find(ref), change));
+}
+
+// --- revoke
+
+export interface RevokeOptions extends ProjectOption {
+  readonly yes?: boolean;
+  readonly force?: boolean;
+}
+
+/** Looks for the key among each of `kinds` in turn. */
+export async function revoke(session: Session, kinds: readonly KeyKind[], ref: string, options: RevokeOptions) {
+  const admin = await session.admin();
+  const { kind, key } = await findAmong(session, admin, kinds, ref, options);
+  if (endedAt(key)) session.say(`It has been ${statusOf(key, session.context.now())} since ${endedAt(key)}.`);
+  await confirmRevocation(session, key, options);
+  await keysOf(session, admin, kind, options).revoke(key.id, options.force);
+  await session.result({ id: key.id, revoked: true }, () =>
+    session.out(`Revoked ${kind} key "${visible(key.name)}" ${key.masked} (${key.id}).`),
+  );
+}
+
+async function findAmong(
+  session: Session,
+  admin: SazabiAdmin,
+  kinds: readonly KeyKind[],
+  ref: string,
+  options: ProjectOption,
+): Promise<{ readonly kind: KeyKind; readonly key: AnyKey }> {
+  let missing: unknown;
+  for (const kind of kinds) {
+    const keys = keysOf(session, admin, kind, options);
+    try {
+      return { kind, key: await keys.get(await keys.find(ref)) };
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      missing = error;
+    }
+  }
+  throw missing;
+}
+
+function isNotFound(error: unknown): boolean {
+  if (error instanceof CliError) return error.exit === "notFound";
+  return error instanceof SazabiApiError && error.status === 404;
+}
+
+async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeOptions): Promise<void> {
+  if (yes || !session.interactive) return;
+  const prompt = await session.context.openPrompt();
+  const sure = await prompt.confirm(`Revoke "${visible(key.name)}" ${key.masked}? What uses it stops working at once.`);
+  if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
+}
+
+// --- The two kinds, as one interface
+
+/** What the commands need of a kind of key. */
+interface Keys {
+  list(page: PageRequest): Promise<Page<AnyKey>>;
+  get(id: string): Promise<AnyKey>;
+  update(id: string, change: { readonly name?: string; readonly expiresAt?: string | null }): Promise<AnyKey>;
+  revoke(id: string, force: boolean | undefined): Promise<unknown>;
+  /** The id of the live key with this id or name. */
+  find(ref: string): Promise<string>;
+}
+
+function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, options: ProjectOption): Keys {
+  const { signal } = session.context;
+  const { secretKeys, publicKeys } = admin;
+  const project = () => inProject(session, admin, options);
+  const keys: Omit<Keys, "find"> =
+    kind === "secret"
+      ? {
+          list: (page) => secretKeys.list(page, { signal }),
+          get: (id) => secretKeys.get(id, { signal }),
+          update: (id, change) => secretKeys.update(id, change, { signal }),
+          revoke: (id, force) => explainConflict(secretKeys.revoke(id, { force, signal })),
+        }
+      : {
+          list: async (page) => publicKeys.list({ ...page, ...(await project()) }, { signal }),
+          get: async (id) => publicKeys.get(id, { ...(await project()), signal }),
+          update: async (id, change) => publicKeys.update(id, { ...change, ...(await project()) }, { signal }),
+          revoke: async (id) => publicKeys.deactivate(id, { ...(await project()), signal }),
+        };
+  return { ...keys, find: (ref) => findId(ref, kind, keys.list) };
+}
+
+async function inProject(session: Session, admin: SazabiAdmin, { project }: ProjectOption) {
+  const projectId = await findProjectId(session, admin, project);
+  return projectId === undefined ? {} : { projectId };
+}
+
+async function explainConflict<T>(revocation: Promise<T>): Promise<T> {
+  try {
+    return await revocation;
+  } catch (error) {
+    if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
+    throw new CliError(error.message, { code: error.code, hint: "--force revokes it all the same.", cause: error });
+  }
+}
+
+async function findId(ref: string, kind: KeyKind, list: Keys["list"]): Promise<string> {
+  if (isId(ref)) return ref;
+  const { items } = await collect({ all: true, limit: 0 }, list);
+  const named = items.filter((key) => key.name === ref && !endedAt(key));
+  const [only] = named;
+  if (only && named.length === 1) return only.id;
+  if (!only) {
+    throw new CliError(`There is no live ${kind} key called ${visible(ref)}.`, { code: "NOT_FOUND", exit: "notFound" });
+  }
+  throw new CliError(`Several ${kind} keys are called ${visible(ref)}.`, {
+    code: "AMBIGUOUS",
+    exit: "usage",
+    hint: `Use the id: ${named.map((key) => `${key.id} (${key.masked})`).join(", ")}.`,
+  });
+}

@@ -1,0 +1,20 @@
+import { inspectKey, type KeyFault } from "@sazabi/sdk/protocol";
+import { CliError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+
+/** Says what a text is as a key, without asking any service. Fails when it is none. */
+export async function inspect(session: Session, key: string | undefined): Promise<void> {
+  const text = key === undefined || key === "-" ? await session.readKeyFromStdin("keys inspect") : key.trim();
+  const found = inspectKey(text);
+  await session.result(found, () => {
+    if (found.valid) session.out(`${found.masked} is a well-formed ${found.kind} key (style ${found.style}).`);
+  });
+  if (found.valid) return session.remark("Whether the service still accepts it is not known here.");
+  if (session.flags.json) throw new CliError("Not a valid key.", { code: "MALFORMED_KEY" });
+  const { keyFaults } = await import("@sazabi/sdk");
+  const kind = found.kind ? `a ${found.kind} key` : "a key";
+  throw new CliError(`${visible(found.masked)} is not ${kind}: ${keyFaults[found.fault satisfies KeyFault]}.`, {
+    code: "MALFORMED_KEY",
+  });
+}

@@ -1,0 +1,93 @@
+import type { LogFilter, LogQueryRequest, LogQueryResult, QueryWarning } from "@sazabi/sdk";
+import { usageError } from "../errors.ts";
+import { entryLines } from "../output/log-lines.ts";
+import { safeJson, visible } from "../output/visible.ts";
+import { widthOf } from "../output/width.ts";
+import type { Session } from "../session.ts";
+import { formatTime, formatZone, parseTime } from "../times.ts";
+import { findProjectId } from "./project-option.ts";
+
+export interface QueryOptions {
+  readonly since?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit: number;
+  readonly all?: boolean;
+  readonly oldestFirst?: boolean;
+  readonly project?: string;
+}
+
+/** The most that one request may ask for. */
+const maxPage = 1000;
+
+/** Prints the entries that match: lines of text, or one JSON object a line. */
+export async function query(session: Session, text: string, options: QueryOptions): Promise<void> {
+  const filters = readWindow(session, options);
+  const admin = await session.admin();
+  const projectId = await findProjectId(session, admin, options.project);
+  const limit = options.all ? Number.POSITIVE_INFINITY : options.limit;
+  const request: LogQueryRequest = {
+    ...(projectId === undefined ? {} : { projectId }),
+    ...(text.trim() === "" ? {} : { search: { query: text } }),
+    ...(filters.length === 0 ? {} : { filters }),
+    ...(options.oldestFirst ? { sort: { field: "timestamp", direction: "asc" as const } } : {}),
+    pagination: { limit: Math.min(limit, maxPage) },
+  };
+  let shown = 0;
+  for await (const page of admin.logs.queryPages(request, { signal: session.context.signal })) {
+    if (shown === 0) warn(session, text, page.meta.warnings);
+    const entries = page.data.slice(0, limit - shown);
+    await print(session, entries);
+    shown += entries.length;
+    const more = page.nextCursor !== null || entries.length < page.data.length;
+    if (shown >= limit || !more) return sayWhatWasShown(session, windowOf(page, options), shown, more);
+  }
+}
+
+function readWindow(session: Session, { since, from, to }: QueryOptions): readonly LogFilter[] {
+  if (since !== undefined && from !== undefined) throw usageError("--since and --from exclude each other.");
+  const now = session.context.now();
+  const start = since === undefined ? from && parseTime("--from", from, now) : parseTime("--since", since, now);
+  const end = to && parseTime("--to", to, now);
+  if (start && end && start >= end) {
+    throw usageError(`The time span is empty: it starts at ${formatTime(start)} and ends at ${formatTime(end)}.`);
+  }
+  return [
+    ...(start ? [{ field: "timestamp", op: "gte", value: start.toISOString() } as const] : []),
+    ...(end ? [{ field: "timestamp", op: "lt", value: end.toISOString() } as const] : []),
+  ];
+}
+
+async function print(session: Session, entries: LogQueryResult["data"]): Promise<void> {
+  const { out } = await session.palettes();
+  for (const entry of entries) {
+    if (session.flags.json) session.out(safeJson(entry));
+    else for (const line of entryLines(entry, out)) session.out(line);
+  }
+  await session.context.stdout.drained();
+}
+
+/** Parts of the query that were taken as plain text, each with a mark below it. */
+function warn(session: Session, query: string, warnings: readonly QueryWarning[] = []): void {
+  // One character for one, so that the marks stay below what they mean.
+  const shown = (text: string) =>
+    [...text].map((character) => (visible(character) === character ? character : "?")).join("");
+  for (const { message, start, end } of warnings) {
+    session.say(`warning: ${visible(message)}`);
+    session.say(`  ${shown(query)}`);
+    const marked = Math.max(1, widthOf(shown(query.slice(start, end))));
+    session.say(`  ${" ".repeat(widthOf(shown(query.slice(0, start))))}${"^".repeat(marked)}`);
+  }
+}
+
+/** The time span that was searched, in words. */
+function windowOf({ meta }: LogQueryResult, { to }: QueryOptions): string {
+  const from = new Date(meta.from);
+  const end = to === undefined ? "now" : formatTime(new Date(meta.to));
+  return `${formatTime(from)} to ${end} (${formatZone(from)})`;
+}
+
+function sayWhatWasShown(session: Session, window: string, shown: number, more: boolean): void {
+  if (more) session.say(`${shown} shown, more match: --limit or --all. Searched ${window}.`);
+  else session.remark(shown === 0 ? `Nothing matches in ${window}.` : `${shown} shown. Searched ${window}.`);
+}

@@ -1,0 +1,181 @@
+import { randomUUID } from "node:crypto";
+import { basename } from "node:path";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { type IntakeResult, keyFaults, type Level, Sazabi, SazabiApiError } from "@sazabi/sdk";
+import { inspectKey } from "@sazabi/sdk/protocol";
+import { CliError, usageError } from "../errors.ts";
+import { type Batch, makeBatches } from "../intake/batches.ts";
+import { readLines } from "../intake/lines.ts";
+import { openFile, unpacked } from "../intake/source.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { findProjectId } from "./project-option.ts";
+
+export interface SendOptions {
+  readonly service?: string;
+  readonly level?: Level;
+  readonly lineTimes?: boolean;
+  readonly publicKey?: string;
+  readonly project?: string;
+}
+
+/** How long a batch may wait in all for a busy service. */
+const retryBudgetMs = 120_000;
+/** Rejected lines that are named; all are counted. */
+const maxNamedRejections = 20;
+
+/** Sends the lines of a file or of stdin, and counts what became of them. Fails when a line was not accepted. */
+export async function send(session: Session, file: string | undefined, options: SendOptions): Promise<void> {
+  const fromStdin = file === undefined || file === "-";
+  checkInput(session, fromStdin, options);
+  const client = await openClient(session, options);
+  const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openFile(file);
+  const defaults = {
+    service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
+    level: options.level,
+    lineTimes: options.lineTimes ?? false,
+  };
+  const tally = new Tally(session);
+  try {
+    for await (const batch of makeBatches(readLines(bytes), defaults)) await sendBatch(session, client, batch, tally);
+  } catch (error) {
+    tally.end();
+    if (tally.sent > 0)
+      session.say(`Stopped after ${count(tally.accepted)} accepted and ${count(tally.rejected)} rejected.`);
+    throw error;
+  }
+  tally.end();
+  await reportTally(session, tally, defaults.service);
+}
+
+function checkInput(session: Session, fromStdin: boolean, { publicKey }: SendOptions): void {
+  if (!fromStdin) return;
+  if (publicKey === "-" || session.flags.keyStdin) {
+    throw usageError("The key and the logs cannot both come from stdin.", "Name a file, or set SAZABI_PUBLIC_KEY.");
+  }
+  if (session.context.stdin.isTTY) {
+    throw usageError("Nothing to send.", "Name a file, or pipe lines into `sazabi logs send`.");
+  }
+}
+
+/** `/var/log/dpkg.log.1.gz` is of the service `dpkg`. */
+function serviceOf(file: string): string | undefined {
+  const name = basename(file).replace(/(\.(gz|log|txt|json|jsonl|ndjson|out|\d+))+$/i, "");
+  return name || undefined;
+}
+
+async function openClient(session: Session, options: SendOptions): Promise<Sazabi> {
+  const publicKey = await findPublicKey(session, options);
+  return new Sazabi({ publicKey, ...(await session.connection()), compress: promisify(gzip), retryBudgetMs });
+}
+
+async function findPublicKey(session: Session, options: SendOptions): Promise<string> {
+  const { publicKey, project } = options;
+  if (publicKey === "-") return usePublicKey(session, await session.readKeyFromStdin("--public-key"), "stdin");
+  if (publicKey !== undefined) return usePublicKey(session, publicKey, "--public-key");
+  const fromEnv = session.context.env.SAZABI_PUBLIC_KEY?.trim();
+  if (fromEnv && project === undefined) return usePublicKey(session, fromEnv, "SAZABI_PUBLIC_KEY");
+  const admin = await session.admin();
+  const projectId = await findProjectId(session, admin, project);
+  const request = projectId === undefined ? {} : { projectId };
+  const { value } = await admin.publicKeys.ensureLogForwarding(request, { signal: session.context.signal });
+  return usePublicKey(session, value, "this project's log-forwarding key");
+}
+
+function usePublicKey(session: Session, text: string, source: string): string {
+  const value = text.trim();
+  const found = inspectKey(value);
+  if (!found.valid || found.kind !== "public") {
+    const problem = found.valid
+      ? "is a secret key; sending takes a public one (pk_live_…)"
+      : `is no key: ${keyFaults[found.fault]}`;
+    throw new CliError(`The key ${visible(found.masked)} (${source}) ${problem}.`, {
+      code: "WRONG_KEY",
+      exit: "denied",
+    });
+  }
+  session.credential = { value, source, masked: found.masked };
+  return value;
+}
+
+async function sendBatch(session: Session, client: Sazabi, batch: Batch, tally: Tally): Promise<void> {
+  try {
+    const options = { idempotencyKey: randomUUID(), signal: session.context.signal };
+    tally.add(batch, await client.logs.sendLines(batch.body, options));
+  } catch (error) {
+    if (!(error instanceof SazabiApiError) || error.status !== 400 || error.issues.length === 0) throw error;
+    // None of the batch was good. The next one may be.
+    tally.add(batch, refusedWhole(batch, error));
+  }
+}
+
+function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
+  const rejected = issues.map(({ path, message }) => {
+    const [, index = "0", field = ""] = /^logs\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
+    return { index: Number(index), field: field || path, message };
+  });
+  return { accepted: 0, rejectedCount: batch.lineNumbers.length, rejected };
+}
+
+/** What became of the lines so far. */
+class Tally {
+  accepted = 0;
+  rejected = 0;
+  readonly #session: Session;
+  readonly #showsProgress: boolean;
+
+  constructor(session: Session) {
+    this.#session = session;
+    const { json, quiet } = session.flags;
+    this.#showsProgress = session.context.stderr.isTTY && !json && !quiet && !session.context.env.CI;
+  }
+
+  get sent(): number {
+    return this.accepted + this.rejected;
+  }
+
+  add(batch: Batch, result: IntakeResult): void {
+    this.#clearProgress();
+    const named = this.rejected;
+    this.accepted += result.accepted;
+    this.rejected += result.rejectedCount ?? 0;
+    for (const { index, field, message } of (result.rejected ?? []).slice(0, Math.max(0, maxNamedRejections - named))) {
+      const where = [`line ${batch.lineNumbers[index] ?? "?"}`, ...(field ? [field] : [])].join(", ");
+      this.#session.say(`rejected: ${where}: ${visible(message)}`);
+    }
+    if (this.#showsProgress) this.#session.context.stderr.write(`\r${count(this.sent)} lines sent…`);
+  }
+
+  end(): void {
+    this.#clearProgress();
+    if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
+  }
+
+  #clearProgress(): void {
+    if (this.#showsProgress && this.sent > 0) this.#session.context.stderr.write("\r\u001b[K");
+  }
+}
+
+async function reportTally(
+  session: Session,
+  { accepted, rejected }: Tally,
+  service: string | undefined,
+): Promise<void> {
+  await session.result({ accepted, rejected }, () =>
+    session.out(`${count(accepted)} accepted, ${count(rejected)} rejected`),
+  );
+  if (accepted > 0 && service !== undefined) {
+    session.remark(`See them: sazabi logs query ${shellWord(`service:${service}`)}`);
+  }
+  if (rejected > 0)
+    throw new CliError(`${count(rejected)} of ${count(accepted + rejected)} lines were not accepted.`, {
+      code: "REJECTED",
+    });
+}
+
+function shellWord(text: string): string {
+  return /^[\w:./@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+const count = (value: number) => value.toLocaleString("en");

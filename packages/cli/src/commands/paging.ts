@@ -1,0 +1,41 @@
+import type { Page, PageRequest } from "@sazabi/sdk";
+import { type Command, InvalidArgumentError } from "commander";
+
+export interface ListOptions {
+  readonly limit: number;
+  readonly cursor?: string;
+  readonly all?: boolean;
+}
+
+/** The most that one request may ask for. */
+const maxPage = 100;
+
+export function addListOptions(command: Command): Command {
+  return command
+    .option("--limit <n>", "show at most this many", parseLimit, 50)
+    .option("--all", "show all of them")
+    .option("--cursor <cursor>", "go on where an earlier list ended");
+}
+
+export function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (!Number.isInteger(limit) || limit < 1) throw new InvalidArgumentError("Use a whole number from 1.");
+  return limit;
+}
+
+/** As many pages as it takes for `limit` items, or all of them. */
+export async function collect<T>(
+  options: ListOptions,
+  list: (page: PageRequest) => Promise<Page<T>>,
+): Promise<Page<T>> {
+  const limit = options.all ? Number.POSITIVE_INFINITY : options.limit;
+  const items: T[] = [];
+  let cursor = options.cursor;
+  do {
+    const page = await list({ limit: Math.min(maxPage, limit - items.length), ...(cursor ? { cursor } : {}) });
+    items.push(...page.items);
+    if (page.nextCursor === null) return { items, nextCursor: null };
+    cursor = page.nextCursor;
+  } while (items.length < limit);
+  return { items, nextCursor: cursor };
+}

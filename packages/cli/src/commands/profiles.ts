@@ -1,0 +1,109 @@
+import { accountOf } from "../credentials/store.ts";
+import { CliError, usageError } from "../errors.ts";
+import { askStore, type Session } from "../session.ts";
+import { defaultProfile, findProfile, updateSettings } from "../settings.ts";
+import type { AddCommands } from "./groups.ts";
+
+export const addProfiles: AddCommands = (profiles, { open }) => {
+  profiles
+    .command("list")
+    .description("list the profiles")
+    .action(async () => list(open()));
+
+  profiles
+    .command("use")
+    .description("make a profile the one that is used by default")
+    .argument("<name>")
+    .action(async (name: string) => {
+      const session = open();
+      requireProfile(session, name);
+      await updateSettings(session.context.configDirectory, (settings) => ({ ...settings, activeProfile: name }));
+      await session.result({ activeProfile: name }, () => session.out(`Profile ${name} is now used by default.`));
+    });
+
+  profiles
+    .command("create")
+    .description("make a profile; `auth login --profile <name>` makes one too")
+    .argument("<name>", "letters, digits, - and _")
+    .action(async (name: string) => {
+      const session = open();
+      checkName(name);
+      if (findProfile(session.settings, name)) {
+        throw new CliError(`There is a profile ${name} already.`, { code: "CONFLICT" });
+      }
+      await updateSettings(session.context.configDirectory, (settings) => ({
+        ...settings,
+        profiles: { [name]: {}, ...settings.profiles },
+      }));
+      await session.result({ created: name }, () =>
+        session.out(`Created profile ${name}. Log in with: sazabi auth login --profile ${name}`),
+      );
+    });
+
+  profiles
+    .command("delete")
+    .description("forget a profile and its key")
+    .argument("<name>")
+    .action(async (name: string) => remove(open(), name));
+};
+
+async function list(session: Session): Promise<void> {
+  const active = session.profileName.value;
+  const names = new Set([...Object.keys(session.settings.profiles ?? {}), active, defaultProfile]);
+  const items = [...names].sort().map((name) => {
+    const { apiUrl, login } = findProfile(session.settings, name) ?? {};
+    return {
+      name,
+      active: name === active,
+      apiUrl: apiUrl ?? null,
+      organization: login?.organization.name ?? null,
+      key: login?.masked ?? null,
+    };
+  });
+  await session.list(
+    { items, nextCursor: null },
+    [
+      { title: "name", value: (profile) => profile.name, narrow: "keep" },
+      { title: "active", value: (profile) => (profile.active ? "yes" : ""), narrow: "keep" },
+      { title: "organization", value: (profile) => profile.organization, narrow: "cut" },
+      { title: "key", value: (profile) => profile.key, narrow: "drop" },
+      { title: "address", value: (profile) => profile.apiUrl, narrow: "drop" },
+    ],
+    "There are no profiles.",
+  );
+}
+
+async function remove(session: Session, name: string): Promise<void> {
+  const { login } = requireProfile(session, name);
+  if (name === session.settings.activeProfile) {
+    throw new CliError(`Profile ${name} is the one in use.`, {
+      code: "CONFLICT",
+      hint: "Choose another first: sazabi profiles use.",
+    });
+  }
+  if (login) {
+    const store = await session.context.openStore(login.store);
+    await askStore(() => store.delete(accountOf(name, login.apiUrl)));
+  }
+  await updateSettings(session.context.configDirectory, (settings) => {
+    const { [name]: _, ...rest } = settings.profiles ?? {};
+    return { ...settings, profiles: rest };
+  });
+  await session.result({ deleted: name }, () => session.out(`Deleted profile ${name}.`));
+}
+
+function requireProfile(session: Session, name: string) {
+  const profile = findProfile(session.settings, name);
+  if (profile) return profile;
+  const known = Object.keys(session.settings.profiles ?? {}).join(", ") || "none";
+  throw new CliError(`There is no profile ${name}.`, {
+    code: "NOT_FOUND",
+    exit: "notFound",
+    hint: `There are: ${known}.`,
+  });
+}
+
+function checkName(name: string): void {
+  if (!/^[\w-]{1,64}$/.test(name))
+    throw usageError("A profile's name is made of letters, digits, - and _, at most 64.");
+}

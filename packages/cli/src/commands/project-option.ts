@@ -1,0 +1,41 @@
+import type { SazabiAdmin } from "@sazabi/sdk";
+import { CliError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isId(text: string): boolean {
+  return uuid.test(text);
+}
+
+/** The id of the project that flag, environment or profile names; undefined leaves the choice to the service. */
+export async function findProjectId(
+  session: Session,
+  admin: SazabiAdmin,
+  flag: string | undefined,
+): Promise<string | undefined> {
+  const named = session.project(flag);
+  return named && requireProjectId(session, admin, named.value, named.source);
+}
+
+/** The id of a project given by id or by name. */
+export async function requireProjectId(
+  session: Session,
+  admin: SazabiAdmin,
+  idOrName: string,
+  source: string,
+): Promise<string> {
+  if (isId(idOrName)) return idOrName;
+  const projects = await admin.projects.list({ signal: session.context.signal });
+  const named = projects.filter(({ name }) => name === idOrName);
+  const [only] = named;
+  if (only && named.length === 1) return only.id;
+  const known = projects.map(({ name }) => name).join(", ");
+  const problem = only ? "Several projects are" : "No project is";
+  throw new CliError(`${problem} called ${visible(idOrName)} (${source}).`, {
+    code: only ? "AMBIGUOUS" : "NOT_FOUND",
+    exit: only ? "usage" : "notFound",
+    hint: only ? "Use its id: `sazabi projects list`." : `There are: ${visible(known)}.`,
+  });
+}

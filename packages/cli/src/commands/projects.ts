@@ -1,0 +1,57 @@
+import { type Region, regions } from "@sazabi/sdk/protocol";
+import { Option } from "commander";
+import { visible } from "../output/visible.ts";
+import { updateProfile } from "../settings.ts";
+import type { AddCommands } from "./groups.ts";
+import { requireProjectId } from "./project-option.ts";
+
+export const addProjects: AddCommands = (projects, { open }) => {
+  projects
+    .command("list")
+    .description("list the projects that the key can see")
+    .action(async () => {
+      const session = open();
+      const admin = await session.admin();
+      const items = await admin.projects.list({ signal: session.context.signal });
+      const active = session.project(undefined)?.value;
+      const isActive = ({ id, name }: (typeof items)[number]) => active === id || active === name;
+      await session.list(
+        { items: items.map((project) => ({ ...project, active: isActive(project) })), nextCursor: null },
+        [
+          { title: "id", value: (project) => project.id, narrow: "keep" },
+          { title: "name", value: (project) => project.name, narrow: "cut" },
+          { title: "active", value: (project) => (project.active ? "yes" : ""), narrow: "drop" },
+          { title: "region", value: (project) => project.region, narrow: "drop" },
+        ],
+        "There are no projects.",
+      );
+    });
+
+  projects
+    .command("create")
+    .description("create a project")
+    .requiredOption("--name <name>", "its name")
+    .addOption(new Option("--region <region>", "a label").choices(regions))
+    .action(async (body: { readonly name: string; readonly region?: Region }) => {
+      const session = open();
+      const admin = await session.admin();
+      const project = await admin.projects.create(body, { signal: session.context.signal });
+      await session.result(project, () => session.out(`Created project "${visible(project.name)}" (${project.id}).`));
+    });
+
+  projects
+    .command("use")
+    .description("choose the project that commands work on, for this profile")
+    .argument("<project>", "its id or name")
+    .action(async (idOrName: string) => {
+      const session = open();
+      const admin = await session.admin();
+      const id = await requireProjectId(session, admin, idOrName, "projects use");
+      const project = await admin.projects.get(id, { signal: session.context.signal });
+      const { value: profile } = session.profileName;
+      await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, projectId: project.id }));
+      await session.result({ project }, () =>
+        session.out(`Profile ${profile} now uses project "${visible(project.name)}".`),
+      );
+    });
+};

@@ -1,0 +1,39 @@
+import type { FetchLike } from "@sazabi/sdk";
+import type { CredentialStore, StoreName } from "./credentials/store.ts";
+
+/** Everything of the outside world that a command may touch. Heavy parts load when first asked for. */
+export interface Context {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Input;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Settings, and keys of the file store, are kept here. */
+  readonly configDirectory: string;
+  /** Aborts when the person presses Ctrl-C. */
+  readonly signal: AbortSignal;
+  now(): Date;
+  openFetch(): Promise<FetchLike>;
+  /** A patient store waits for a person to unlock it. */
+  openStore(name: StoreName, options?: { readonly patient?: boolean }): Promise<CredentialStore>;
+  openPrompt(): Promise<Prompt>;
+}
+
+export interface Input extends AsyncIterable<Uint8Array> {
+  readonly isTTY: boolean;
+}
+
+export interface Output {
+  readonly isTTY: boolean;
+  /** Width of the terminal; undefined off a terminal. */
+  readonly columns: number | undefined;
+  write(text: string): void;
+  /** Resolves when the reader has caught up. */
+  drained(): Promise<void>;
+}
+
+/** Asks the person at the terminal. Only used when stdin and stderr are one. */
+export interface Prompt {
+  /** What is typed does not show. */
+  secret(question: string): Promise<string>;
+  confirm(question: string): Promise<boolean>;
+}

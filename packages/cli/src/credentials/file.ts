@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CliError } from "../errors.ts";
+import { withLock, writePrivateFile } from "../private-files.ts";
+import type { CredentialStore } from "./store.ts";
+
+type Keys = Readonly<Record<string, string>>;
+
+/** Keys in plain text, in a file that only its owner can read. Used when the person asks for it, never by itself. */
+export function fileStore(directory: string): CredentialStore {
+  const path = join(directory, "credentials.json");
+  return {
+    name: "file",
+    description: `plain text in ${path}`,
+
+    async get(account) {
+      const keys = readKeys(path);
+      return Object.hasOwn(keys, account) ? keys[account] : undefined;
+    },
+
+    set: (account, key) =>
+      withLock(directory, () => writePrivateFile(path, asText({ ...readKeys(path), [account]: key }))),
+
+    delete: (account) =>
+      withLock(directory, () => {
+        const { [account]: found, ...rest } = readKeys(path);
+        if (found === undefined) return false;
+        writePrivateFile(path, asText(rest));
+        return true;
+      }),
+  };
+}
+
+function readKeys(path: string): Keys {
+  if (!existsSync(path)) return {};
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Keys;
+  } catch (cause) {
+    // The parser's message may quote the file, and the file holds keys.
+    const reason = (cause as NodeJS.ErrnoException).code ?? "it is not valid JSON";
+    throw new CliError(`Cannot read ${path} (${reason}).`, {
+      code: "CREDENTIALS_NOT_READABLE",
+      hint: "Delete the file and log in again.",
+    });
+  }
+}
+
+const asText = (keys: Keys) => `${JSON.stringify(keys, null, 2)}\n`;

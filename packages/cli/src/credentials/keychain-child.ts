@@ -1,0 +1,31 @@
+// A process of its own, started by keychain.ts, which kills it when it hangs. One JSON request on stdin, one JSON
+// answer on stdout; a key is never among the arguments.
+import { readFileSync, writeSync } from "node:fs";
+import type { KeychainAnswer, KeychainRequest } from "./keychain.ts";
+
+const service = "sazabi-cli";
+
+async function answer({ operation, account, key }: KeychainRequest): Promise<KeychainAnswer> {
+  const { Entry } = await import("@napi-rs/keyring");
+  // Without the pin, Linux without a keyring would silently get the kernel's, which forgets at reboot.
+  const entry = new Entry(service, account, { linux: { store: "secret-service" } });
+  switch (operation) {
+    case "get":
+      return { ok: true, key: entry.getPassword() ?? undefined };
+    case "set":
+      entry.setPassword(key ?? "");
+      return { ok: true };
+    case "delete":
+      return { ok: true, deleted: entry.deletePassword() };
+  }
+}
+
+let result: KeychainAnswer;
+try {
+  result = await answer(JSON.parse(readFileSync(0, "utf8")) as KeychainRequest);
+} catch (error) {
+  result = { ok: false, message: error instanceof Error ? error.message : String(error) };
+}
+writeSync(1, JSON.stringify(result));
+// The keychain library may keep a connection open.
+process.exit(0);

@@ -1,0 +1,103 @@
+import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
+import { CliError, type ExitName } from "./errors.ts";
+import { describeNetworkFailure } from "./network.ts";
+import type { Session } from "./session.ts";
+
+/** What a failure looks like from outside. */
+export interface Explanation {
+  readonly exit: ExitName;
+  /** For programs. */
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** The one place that turns an error into words and an exit code. */
+export function explain(error: unknown, session: Session): Explanation {
+  if (error instanceof CliError) {
+    return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
+  }
+  if (error instanceof SazabiApiError) return explainRefusal(error, session);
+  if (error instanceof SazabiConnectionError) return explainSilence(error, session);
+  return {
+    exit: "failed",
+    code: "BUG",
+    message: `This is a bug in sazabi: ${(error as Error)?.stack ?? String(error)}`,
+  };
+}
+
+function explainSilence(error: SazabiConnectionError, session: Session): Explanation {
+  const { value, source } = session.apiUrl;
+  const from = source === "default" ? "" : `address from ${source}`;
+  if (error instanceof SazabiTimeoutError) {
+    const message = `The Sazabi API at ${value}${from && ` (${from})`} did not answer within ${error.timeoutMs / 1000} s.`;
+    return { exit: "unreachable", code: "TIMEOUT", message, hint: "Try again, or allow more with --timeout." };
+  }
+  return {
+    exit: "unreachable",
+    code: "UNREACHABLE",
+    message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
+    hint: "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.",
+  };
+}
+
+function explainRefusal(error: SazabiApiError, session: Session): Explanation {
+  const { code, reason, requestId, retryAfterSeconds } = error;
+  const program = { code, reason, requestId, retryAfterSeconds };
+  const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
+  const keyWords = key && reason ? credentialRefusals[reason]?.(key) : undefined;
+  if (keyWords) return { exit: "denied", ...program, ...keyWords };
+  if (error.missingContext.includes("projectId")) {
+    return {
+      exit: "usage",
+      ...program,
+      message: "Which project? This key can see several.",
+      hint: "Name one with --project or SAZABI_PROJECT_ID, or choose it for good with `sazabi projects use`.",
+    };
+  }
+  const issues = error.issues
+    .map((issue) => `${issue.path}: ${issue.message}`)
+    .filter((text) => !error.message.includes(text));
+  const message = [error.message, ...issues.slice(0, 5)].join(" ");
+  return { exit: exitOf(error), ...program, message, hint: hintOf(error) };
+}
+
+type KeyWords = Pick<Explanation, "message" | "hint">;
+
+const credentialRefusals: Partial<Record<string, (key: string) => KeyWords>> = {
+  malformed_api_key: (key) => ({
+    message: `The key ${key} is not a valid key.`,
+    hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
+  }),
+  invalid_api_key: (key) => ({
+    message: `The service does not know the key ${key}.`,
+    hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
+  }),
+  revoked_api_key: (key) => ({
+    message: `The key ${key} has been revoked.`,
+    hint: "Log in with another: `sazabi auth login`.",
+  }),
+  expired_api_key: (key) => ({
+    message: `The key ${key} has expired.`,
+    hint: "Log in with another: `sazabi auth login`.",
+  }),
+};
+
+function exitOf(error: SazabiApiError): ExitName {
+  if (error.status === 401 || error.status === 403) return "denied";
+  if (error.status === 404) return "notFound";
+  if (error.status === 429) return "rateLimited";
+  return "failed";
+}
+
+function hintOf(error: SazabiApiError): string | undefined {
+  if (error.retryAfterSeconds !== undefined) {
+    const at = new Date(Date.now() + error.retryAfterSeconds * 1000);
+    return `Try again in ${error.retryAfterSeconds} s (at ${at.toLocaleTimeString("sv")}).`;
+  }
+  if (error.status >= 500 && error.requestId) return `The service's log has more under request ${error.requestId}.`;
+  return undefined;
+}

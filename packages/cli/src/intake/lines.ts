@@ -1,0 +1,49 @@
+/** A line longer than this is cut: the service keeps 256 KiB of a message, and notes that it was cut. */
+export const maxLineBytes = 1024 * 1024;
+
+export interface Line {
+  readonly text: string;
+  /** From 1. */
+  readonly number: number;
+}
+
+/**
+ * The lines of a stream of bytes, in groups as they arrive. Blank lines are left out but counted. Holds no more than
+ * one chunk and one line, however long the input is.
+ */
+export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Line[]> {
+  let number = 0;
+  let rest: Buffer = Buffer.alloc(0);
+  const lineOf = (bytes: Buffer): Line | undefined => {
+    number++;
+    const text = decode(bytes, number === 1);
+    return text.trim() === "" ? undefined : { text, number };
+  };
+  for await (const chunk of chunks) {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const lines: Line[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      const line = lineOf(rest.length > 0 ? join(rest, bytes.subarray(start, end)) : bytes.subarray(start, end));
+      if (line) lines.push(line);
+      rest = Buffer.alloc(0);
+      start = end + 1;
+    }
+    rest = join(rest, bytes.subarray(start));
+    if (lines.length > 0) yield lines;
+  }
+  if (rest.length === 0) return;
+  const last = lineOf(rest);
+  if (last) yield [last];
+}
+
+/** A copy, at most `maxLineBytes` long: the chunk it comes from may be used again by its reader. */
+function join(rest: Buffer, more: Buffer): Buffer {
+  return Buffer.concat([rest, more.subarray(0, Math.max(0, maxLineBytes - rest.length))]);
+}
+
+function decode(bytes: Buffer, first: boolean): string {
+  const text = bytes.subarray(0, maxLineBytes).toString("utf8");
+  const unmarked = first && text.startsWith("\ufeff") ? text.slice(1) : text;
+  return unmarked.endsWith("\r") ? unmarked.slice(0, -1) : unmarked;
+}

@@ -1,0 +1,77 @@
+import { homedir } from "node:os";
+import type { WriteStream } from "node:tty";
+import { configDirectory } from "./config-directory.ts";
+import type { Context, Output } from "./context.ts";
+import { version } from "./version.ts";
+
+/** The process: the real world goes in, the exit code comes out. */
+export async function main(): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (argv.length === 1 && ["--version", "-v", "-V"].includes(argv[0] as string)) {
+    process.stdout.write(`sazabi ${version}\n`);
+    return;
+  }
+  endQuietlyWithoutReader();
+  const { run } = await import("./run.ts");
+  process.exitCode = await run(argv, realContext(interruptSignal()));
+}
+
+function realContext(signal: AbortSignal): Context {
+  const { env, platform, stdin, stdout, stderr } = process;
+  const directory = configDirectory(env, platform, homedir());
+  return {
+    env,
+    stdin: { isTTY: stdin.isTTY ?? false, [Symbol.asyncIterator]: () => stdin[Symbol.asyncIterator]() },
+    stdout: output(stdout),
+    stderr: output(stderr),
+    configDirectory: directory,
+    signal,
+    now: () => new Date(),
+    openFetch: async () => (await import("./network.ts")).openFetch(env),
+    openStore: async (name, { patient = false } = {}) => {
+      if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory);
+      const { keychainStore } = await import("./credentials/keychain.ts");
+      return keychainStore({ env, platform, timeoutMs: keychainTimeoutMs(env, patient) });
+    },
+    openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(stdin, stderr),
+  };
+}
+
+/** Somebody may have to type the keyring's password; a program may not wait that long. */
+function keychainTimeoutMs(env: NodeJS.ProcessEnv, patient: boolean): number {
+  const seconds = Number(env.SAZABI_KEYCHAIN_TIMEOUT);
+  if (seconds > 0) return Math.min(seconds, 600) * 1000;
+  return patient ? 60_000 : 3000;
+}
+
+function output(stream: WriteStream): Output {
+  return {
+    isTTY: stream.isTTY ?? false,
+    columns: stream.isTTY ? stream.columns : undefined,
+    write: (text) => void stream.write(text),
+    drained: () =>
+      stream.writableNeedDrain ? new Promise((resolve) => void stream.once("drain", resolve)) : Promise.resolve(),
+  };
+}
+
+/** `sazabi logs query | head` closes the pipe when it has seen enough. */
+function endQuietlyWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      throw error;
+    });
+  }
+}
+
+/** The first Ctrl-C stops the command, which may still say what was done; the second ends the process. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  process.on("SIGINT", () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new Error("Interrupted."));
+    // Whatever does not listen to the signal must not keep the process.
+    setTimeout(() => process.exit(130), 1000).unref();
+  });
+  return controller.signal;
+}

@@ -1,0 +1,91 @@
+import type { Palette } from "./colour.ts";
+import { visible } from "./visible.ts";
+import { fit, pad, widthOf } from "./width.ts";
+
+export interface Column<T> {
+  readonly title: string;
+  readonly value: (row: T) => string | null | undefined;
+  /**
+   * What may happen to the column on a narrow terminal: `keep` it whole (an id somebody has to copy), `cut` its
+   * longest texts, or `drop` it; of those to drop, the last goes first.
+   */
+  readonly narrow: "keep" | "cut" | "drop";
+}
+
+export interface RenderedTable {
+  readonly lines: readonly string[];
+  /** Titles of columns left out to fit. */
+  readonly dropped: readonly string[];
+}
+
+const gap = "  ";
+const narrowestCut = 8;
+
+/** Lines of an aligned table, no wider than `width` as far as its columns allow; without a width nothing is cut. */
+export function renderTable<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  options: { readonly width: number | undefined; readonly palette: Palette },
+): RenderedTable {
+  const all = columns.map((column) => {
+    const cells = rows.map((row) => visible(column.value(row) ?? "-"));
+    return { ...column, cells, width: Math.max(widthOf(column.title), ...cells.map(widthOf)) };
+  });
+  const { kept, dropped } = fitColumns(all, options.width ?? Number.POSITIVE_INFINITY);
+  const line = (cellOf: (column: (typeof kept)[number]) => string) =>
+    kept
+      .map((column) => pad(fit(cellOf(column), column.width), column.width))
+      .join(gap)
+      .trimEnd();
+  return {
+    lines: [
+      options.palette.bold(line((column) => column.title.toUpperCase())),
+      ...rows.map((_, i) => line((column) => column.cells[i] as string)),
+    ],
+    dropped: dropped.map((column) => column.title),
+  };
+}
+
+interface Sized {
+  readonly narrow: Column<unknown>["narrow"];
+  readonly width: number;
+}
+
+function fitColumns<C extends Sized>(columns: readonly C[], width: number) {
+  const kept = [...columns];
+  const dropped: C[] = [];
+  while (narrowestTotal(kept) > width) {
+    const last = kept.findLastIndex((column) => column.narrow === "drop");
+    if (last < 0) break;
+    dropped.unshift(...kept.splice(last, 1));
+  }
+  return { kept: cutColumns(kept, width), dropped };
+}
+
+/** Takes what is over from the widest column that may be cut, again and again. */
+function cutColumns<C extends Sized>(columns: readonly C[], width: number): readonly C[] {
+  const cut = [...columns];
+  for (let over = total(cut) - width; over > 0; over--) {
+    let widest = -1;
+    for (const [i, column] of cut.entries()) {
+      const cuttable = column.narrow !== "keep" && column.width > narrowestCut;
+      if (cuttable && column.width > (cut[widest]?.width ?? 0)) widest = i;
+    }
+    const column = cut[widest];
+    if (!column) break;
+    cut[widest] = { ...column, width: column.width - 1 };
+  }
+  return cut;
+}
+
+function total(columns: readonly Sized[]): number {
+  return columns.reduce((sum, column) => sum + column.width, 0) + gap.length * (columns.length - 1);
+}
+
+/** A column that may be dropped is wanted whole or not at all. */
+function narrowestTotal(columns: readonly Sized[]): number {
+  const narrowest = columns.map((column) =>
+    column.narrow === "cut" ? { ...column, width: Math.min(column.width, narrowestCut) } : column,
+  );
+  return total(narrowest);
+}

@@ -1,0 +1,60 @@
+import type { ReadStream, WriteStream } from "node:tty";
+import type { Prompt } from "./context.ts";
+import { CliError } from "./errors.ts";
+
+const enter = ["\r", "\n"];
+const backspace = ["\u007f", "\b"];
+const controlC = "\u0003";
+const controlD = "\u0004";
+const controlU = "\u0015";
+
+/** Asks on the terminal. Questions go to stderr: stdout is for results. */
+export function terminalPrompt(stdin: ReadStream, stderr: WriteStream): Prompt {
+  return {
+    async secret(question) {
+      const typed = await readLine(stdin, stderr, question, { echo: false });
+      if (typed === "") throw new CliError("Nothing was entered.", { exit: "usage" });
+      return typed;
+    },
+
+    async confirm(question) {
+      const typed = await readLine(stdin, stderr, `${question} [y/N] `, { echo: true });
+      return /^y(es)?$/i.test(typed.trim());
+    },
+  };
+}
+
+/** One line in raw mode: the terminal shows only what is written here. */
+function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { echo }: { readonly echo: boolean }) {
+  return new Promise<string>((resolve, reject) => {
+    let typed = "";
+    const finish = (end: () => void) => {
+      stdin.off("data", onData).setRawMode(false).pause();
+      stderr.write("\n");
+      end();
+    };
+    const onData = (chunk: string) => {
+      for (const key of chunk) {
+        if (key === controlC) return finish(() => reject(interrupted()));
+        if (enter.includes(key) || (key === controlD && typed === "")) return finish(() => resolve(typed));
+        if (backspace.includes(key)) typed = erase(typed);
+        else if (key === controlU) while (typed !== "") typed = erase(typed);
+        else if (key >= " ") {
+          typed += key;
+          if (echo) stderr.write(key);
+        }
+      }
+    };
+    const erase = (text: string) => {
+      if (echo && text !== "") stderr.write("\b \b");
+      return [...text].slice(0, -1).join("");
+    };
+    stderr.write(question);
+    stdin.setRawMode(true).setEncoding("utf8").on("data", onData).resume();
+  });
+}
+
+/** In raw mode Ctrl-C is a key like any other, and no signal comes. */
+function interrupted(): CliError {
+  return new CliError("Interrupted.", { code: "INTERRUPTED", exit: "interrupted" });
+}

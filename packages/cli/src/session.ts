@@ -1,0 +1,284 @@
+import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
+import type { Context } from "./context.ts";
+import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
+import { CliError, usageError } from "./errors.ts";
+import { readAll } from "./input.ts";
+import { openPalette, type Palette, resolveColour } from "./output/colour.ts";
+import { type Column, renderTable } from "./output/table.ts";
+import { safeJson, visible } from "./output/visible.ts";
+import { defaultProfile, findProfile, type Profile, readSettings, type Settings } from "./settings.ts";
+
+/** Options that every command takes. */
+export interface GlobalFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly profile?: string;
+  readonly apiUrl?: string;
+  readonly keyStdin?: boolean;
+  /** False with `--no-input`. */
+  readonly input?: boolean;
+  /** False with `--no-color`. */
+  readonly color?: "always" | "never" | "auto" | false;
+  readonly timeout?: number;
+}
+
+/** A setting, and who set it: a person who meets a wrong one has to know. */
+export interface Sourced<T> {
+  readonly value: T;
+  readonly source: string;
+}
+
+export interface Credential extends Sourced<string> {
+  readonly masked: string;
+  readonly store?: StoreName;
+}
+
+/** One run of one command: the world, the global flags, and what follows from both. */
+export class Session {
+  readonly context: Context;
+  readonly flags: GlobalFlags;
+  #settings: Settings | undefined;
+  #palettes: { out: Palette; err: Palette } | undefined;
+  /** The key in use, for the texts of errors. */
+  credential: Credential | undefined;
+
+  constructor(context: Context, flags: GlobalFlags) {
+    this.context = context;
+    this.flags = flags;
+  }
+
+  // --- Output: results to stdout, talk to stderr.
+
+  /** A line of the result. */
+  out(line: string): void {
+    this.context.stdout.write(`${line}\n`);
+  }
+
+  /** A line of talk. Left out with `--quiet`. */
+  say(line: string): void {
+    if (!this.flags.quiet) this.context.stderr.write(`${line}\n`);
+  }
+
+  /** Talk that a program reading JSON has no use for. */
+  remark(line: string): void {
+    if (!this.flags.json) this.say(line);
+  }
+
+  /** The result: as JSON when that was asked for, else as `text` prints it. */
+  async result(value: unknown, text: () => void | Promise<void>): Promise<void> {
+    if (this.flags.json) this.out(safeJson(value, 2));
+    else await text();
+  }
+
+  /** A list: `{ items, nextCursor }` as JSON, else a table, else `empty` as talk. */
+  async list<T>(
+    page: { readonly items: readonly T[]; readonly nextCursor: string | null },
+    columns: readonly Column<T>[],
+    empty: string,
+  ): Promise<void> {
+    await this.result({ items: page.items, nextCursor: page.nextCursor }, async () => {
+      if (page.items.length === 0) return this.say(empty);
+      const { out } = await this.palettes();
+      const width = this.context.stdout.isTTY ? this.context.stdout.columns : undefined;
+      const { lines, dropped } = renderTable(columns, page.items, { width, palette: out });
+      for (const line of lines) this.out(line);
+      if (dropped.length > 0) this.say(`Left out to fit the terminal: ${dropped.join(", ")}.`);
+    });
+    if (page.nextCursor !== null) {
+      this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
+    }
+  }
+
+  async palettes(): Promise<{ readonly out: Palette; readonly err: Palette }> {
+    const { env, stdout, stderr } = this.context;
+    const flag = this.flags.color === false ? "never" : this.flags.color;
+    this.#palettes ??= {
+      out: await openPalette(!this.flags.json && resolveColour(flag, env, stdout.isTTY)),
+      err: await openPalette(!this.flags.json && resolveColour(flag, env, stderr.isTTY)),
+    };
+    return this.#palettes;
+  }
+
+  /** True when a person can be asked something. */
+  get interactive(): boolean {
+    return this.flags.input !== false && this.context.stdin.isTTY && this.context.stderr.isTTY;
+  }
+
+  // --- Settings: flag, then environment, then profile.
+
+  get settings(): Settings {
+    this.#settings ??= readSettings(this.context.configDirectory);
+    return this.#settings;
+  }
+
+  get profileName(): Sourced<string> {
+    if (this.flags.profile) return { value: this.flags.profile, source: "--profile" };
+    const fromEnv = this.#env("SAZABI_PROFILE");
+    if (fromEnv) return { value: fromEnv, source: "SAZABI_PROFILE" };
+    return { value: this.settings.activeProfile ?? defaultProfile, source: "settings" };
+  }
+
+  get profile(): Profile {
+    return findProfile(this.settings, this.profileName.value) ?? {};
+  }
+
+  get apiUrl(): Sourced<string> {
+    const given: Sourced<string | undefined>[] = [
+      { value: this.flags.apiUrl, source: "--api-url" },
+      { value: this.#env("SAZABI_API_URL"), source: "SAZABI_API_URL" },
+      { value: this.profile.apiUrl, source: `profile ${this.profileName.value}` },
+    ];
+    for (const { value, source } of given) if (value) return { value: checkAddress(value, source), source };
+    return { value: defaultBaseUrl, source: "default" };
+  }
+
+  /** The project named by flag, environment or profile: an id or a name; see `findProjectId`. */
+  project(flag: string | undefined): Sourced<string> | undefined {
+    const given: Sourced<string | undefined>[] = [
+      { value: flag, source: "--project" },
+      { value: this.#env("SAZABI_PROJECT_ID"), source: "SAZABI_PROJECT_ID" },
+      { value: this.profile.projectId, source: `profile ${this.profileName.value}` },
+    ];
+    return given.find((one): one is Sourced<string> => Boolean(one.value));
+  }
+
+  // --- The key: `--key-stdin` or `--profile`, then environment, then profile.
+
+  async admin(): Promise<SazabiAdmin> {
+    return this.openAdmin(await this.requireCredential());
+  }
+
+  /** A client that uses this key; errors that follow will name it. */
+  async openAdmin(credential: Credential): Promise<SazabiAdmin> {
+    this.credential = credential;
+    return new SazabiAdmin({
+      secretKey: credential.value,
+      clientSource: "cli",
+      ...(await this.connection()),
+    });
+  }
+
+  async connection() {
+    return {
+      baseUrl: this.apiUrl.value,
+      fetch: await this.context.openFetch(),
+      timeoutMs: this.flags.timeout === undefined ? undefined : this.flags.timeout * 1000,
+      onWait: ({ status, seconds }: { status: number; seconds: number }) =>
+        this.remark(`The service is ${status === 429 ? "limiting requests" : "not available"}; waiting ${seconds} s.`),
+    };
+  }
+
+  async requireCredential(): Promise<Credential> {
+    const credential = await this.findCredential();
+    if (!credential) throw this.#notLoggedIn();
+    return checkSecretKey(credential);
+  }
+
+  async findCredential(): Promise<Credential | undefined> {
+    if (this.flags.keyStdin) return sourced(await this.readKeyFromStdin("--key-stdin"), "--key-stdin");
+    if (!this.flags.profile) {
+      for (const name of ["SAZABI_SECRET_KEY", "SAZABI_TOKEN"]) {
+        const value = this.#env(name);
+        if (value) return sourced(value, name);
+      }
+    }
+    return this.#findStoredCredential();
+  }
+
+  async #findStoredCredential(): Promise<Credential | undefined> {
+    const { login } = this.profile;
+    if (!login || login.apiUrl !== this.apiUrl.value) return undefined;
+    const store = await this.context.openStore(login.store);
+    const { value: name } = this.profileName;
+    const key = await askStore(() => store.get(accountOf(name, login.apiUrl)));
+    return key === undefined ? undefined : { ...sourced(key, `profile ${name}`), store: login.store };
+  }
+
+  #notLoggedIn(): CliError {
+    const { value: profile } = this.profileName;
+    const { login } = this.profile;
+    const hint = "Run `sazabi auth login`, or set SAZABI_SECRET_KEY.";
+    const options = { code: "NOT_LOGGED_IN", exit: "denied", hint } as const;
+    if (login && login.apiUrl !== this.apiUrl.value) {
+      const { value, source } = this.apiUrl;
+      const elsewhere = `its key is for ${login.apiUrl}, and the address in use is ${value} (${source})`;
+      return new CliError(`Profile ${profile} is not logged in there: ${elsewhere}.`, options);
+    }
+    if (login) return new CliError(`The key of profile ${profile} is gone from its store (${login.store}).`, options);
+    return new CliError(`Not logged in (profile ${profile}).`, options);
+  }
+
+  async readKeyFromStdin(option: string): Promise<string> {
+    if (this.context.stdin.isTTY) {
+      if (!this.interactive) throw usageError(`${option} reads the key from stdin, and stdin is a terminal.`);
+      const prompt = await this.context.openPrompt();
+      return (await prompt.secret("Secret key: ")).trim();
+    }
+    return (await readAll(this.context.stdin, maxKeyInputBytes, option)).trim();
+  }
+
+  /** A variable that is set to nothing is not set. */
+  #env(name: string): string | undefined {
+    return this.context.env[name]?.trim() || undefined;
+  }
+}
+
+const maxKeyInputBytes = 4096;
+
+function sourced(key: string, source: string): Credential {
+  return { value: key, source, masked: inspectKey(key).masked };
+}
+
+/** Refuses what is no secret key, before any request. */
+export function checkSecretKey(credential: Credential): Credential {
+  const found = inspectKey(credential.value);
+  const from = `${visible(found.masked)} (${credential.source})`;
+  if (!found.valid) {
+    throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
+      code: "MALFORMED_KEY",
+      exit: "denied",
+    });
+  }
+  if (found.kind !== "secret") {
+    throw new CliError(
+      `The key ${from} is a public key, which can only send logs. This needs a secret key (sk_live_…).`,
+      {
+        code: "WRONG_KEY_TYPE",
+        exit: "denied",
+      },
+    );
+  }
+  return credential;
+}
+
+function checkAddress(value: string, source: string): string {
+  try {
+    return readBaseUrl(value);
+  } catch (error) {
+    throw usageError(`${source}: ${JSON.stringify(value)} will not do. ${(error as Error).message}`);
+  }
+}
+
+/** Runs a call to a store; when it fails, says how else to hand over a key. */
+export async function askStore<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof CredentialStoreError)) throw error;
+    throw new CliError(error.message, {
+      code: `KEYCHAIN_${error.fault.toUpperCase()}`,
+      exit: "denied",
+      hint: waysOut[error.fault],
+      cause: error,
+    });
+  }
+}
+
+const otherWays =
+  "set SAZABI_SECRET_KEY for this shell, or log in with `--store file` to keep the key in a file that only you can read (plain text)";
+
+const waysOut = {
+  locked: `Nothing was stored or sent. Unlock your keyring and try again, ${otherWays}.`,
+  unavailable: `Nothing was stored or sent. Start a keyring (on Linux: a session with D-Bus and gnome-keyring or KWallet) and try again, ${otherWays}.`,
+  timeout: `Nothing was stored or sent. It may be waiting for its password: unlock it and try again (SAZABI_KEYCHAIN_TIMEOUT gives it more seconds), ${otherWays}.`,
+};

@@ -1,0 +1,85 @@
+import { usageError } from "./errors.ts";
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 7 * 86_400_000,
+};
+
+const accepted =
+  "Accepted: a time ago (90s, 30m, 1h, 2d, 1w, 1d12h), a date (2026-11-22), a local time (2026-11-22T08:30, seconds optional), a time with its zone (2026-11-22T08:30:00Z, +02:00), or now.";
+
+/** The moment that `text`, the value of `option`, means. */
+export function parseTime(option: string, text: string, now: Date): Date {
+  const trimmed = text.trim();
+  if (trimmed === "now") return now;
+  const ago = parseDuration(trimmed);
+  const time = ago === undefined ? parseDate(trimmed) : new Date(now.getTime() - ago);
+  if (time === undefined || Number.isNaN(time.getTime())) {
+    throw usageError(`${option} does not understand ${JSON.stringify(text)} as a time.`, accepted);
+  }
+  return time;
+}
+
+/** Milliseconds in `1h`, `1d12h`; undefined when it is no duration. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d+[smhdw])+$/.test(text)) return undefined;
+  let ms = 0;
+  for (const [, count, unit] of text.matchAll(/(\d+)([smhdw])/g))
+    ms += Number(count) * (unitMs[unit as string] as number);
+  return ms;
+}
+
+const isoTime =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$/i;
+
+/** ISO 8601. Without a zone it is local time; a date alone is its first moment. Undefined for 30 February and the like. */
+function parseDate(text: string): Date | undefined {
+  const match = isoTime.exec(text);
+  if (!match) return undefined;
+  const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "0", zone] = match;
+  const fields = [Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)] as const;
+  const ms = Math.floor(Number(`0.${fraction}`) * 1000);
+  const inUtc = new Date(Date.UTC(...fields, ms));
+  // Date rolls 30 February over into March; read back, such a date differs.
+  const readBack = [inUtc.getUTCFullYear(), inUtc.getUTCMonth(), inUtc.getUTCDate(), inUtc.getUTCHours()];
+  if (readBack.some((field, i) => field !== fields[i]) || fields[4] > 59 || fields[5] > 59) return undefined;
+  if (zone === undefined) return new Date(...fields, ms);
+  const offset = offsetMinutes(zone);
+  return offset === undefined ? undefined : new Date(inUtc.getTime() - offset * 60_000);
+}
+
+function offsetMinutes(zone: string): number | undefined {
+  if (zone.toUpperCase() === "Z") return 0;
+  const [hours, minutes] = [Number(zone.slice(1, 3)), Number(zone.slice(3).replace(":", "") || 0)];
+  if (hours > 14 || minutes > 59) return undefined;
+  return (zone.startsWith("-") ? -1 : 1) * (hours * 60 + minutes);
+}
+
+/** `2026-11-22 08:30:00`, in local time. */
+export function formatTime(time: Date): string {
+  return formatParts(time).slice(0, 19);
+}
+
+/** `2026-11-22 08:30:00.123`, in local time. */
+export function formatMoment(time: Date): string {
+  return formatParts(time);
+}
+
+/** Of the local zone at `time`: `UTC+02:00`. */
+export function formatZone(time: Date): string {
+  const minutes = -time.getTimezoneOffset();
+  if (minutes === 0) return "UTC";
+  const size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+function formatParts(time: Date): string {
+  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+}
+
+const two = (value: number) => String(value).padStart(2, "0");

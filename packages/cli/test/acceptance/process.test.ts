@@ -1,0 +1,141 @@
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { version } from "../../src/version.ts";
+import { bin, finished, isolated, sazabi, start } from "../support/process.ts";
+import { someKey, startService } from "../support/service.ts";
+import { scratchDirectory } from "../support/terminal.ts";
+
+describe("the process", () => {
+  test("prints its version without loading anything", async () => {
+    expect(await sazabi(scratchDirectory(), ["--version"])).toEqual({ code: 0, out: `sazabi ${version}\n`, err: "" });
+  });
+
+  test("that is not built says what to do", async () => {
+    const copy = join(scratchDirectory(), "bin");
+    mkdirSync(copy);
+    cpSync(bin, join(copy, "sazabi.js"));
+    writeFileSync(join(copy, "package.json"), '{"type":"module"}');
+    const child = spawnSync(process.execPath, [join(copy, "sazabi.js"), "whoami"], { encoding: "utf8" });
+    expect(child.status).toBe(1);
+    expect(child.stderr).toContain("npm run build");
+  });
+
+  test("ends quietly when its reader has seen enough", async () => {
+    const entries = Array.from({ length: 1000 }, (_, i) => ({
+      id: `${i}`,
+      timestamp: "2026-11-22T08:00:00.000Z",
+      level: "info",
+      service: "s",
+      message: "x".repeat(500),
+      attributes: {},
+    }));
+    const meta = {
+      from: "2026-11-21T08:00:00.000Z",
+      to: "2026-11-22T08:00:00.000Z",
+      warnings: [],
+      count: 1000,
+      took: 1,
+    };
+    const { env } = await startService({
+      "POST /v1/logs/query": () => ({ body: { data: entries, nextCursor: `${Math.random()}`, meta } }),
+    });
+    const child = start(scratchDirectory(), ["logs", "query", "--all"], { env });
+    child.stdout?.once("data", () => child.stdout?.destroy());
+    const { code, err } = await finished(child);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  });
+
+  test("stops with 130 on Ctrl-C", async () => {
+    const { env, asked } = await startService({ "GET /v1/me": () => new Promise(() => {}) });
+    const child = start(scratchDirectory(), ["whoami"], { env });
+    const end = finished(child);
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill("SIGINT");
+    expect(await end).toMatchObject({ code: 130, out: "" });
+  });
+
+  test.runIf(process.platform === "linux")("does not leave a key in the process list", async () => {
+    const { url } = await startService({ "GET /v1/me": () => new Promise(() => {}) });
+    const key = someKey("secret");
+    const child = start(scratchDirectory(), ["auth", "login", "--key", key], { env: { SAZABI_API_URL: url } });
+    const end = finished(child);
+    const shown = () => readFileSync(`/proc/${child.pid}/cmdline`, "utf8");
+    const deadline = Date.now() + 5000;
+    while (shown().includes(key) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(shown()).not.toContain(key.slice(8));
+    child.kill("SIGINT");
+    await end;
+  });
+
+  test("of twenty that change settings at once none loses its change", async () => {
+    const home = scratchDirectory();
+    const names = Array.from({ length: 20 }, (_, i) => `p${i}`);
+    const codes = await Promise.all(names.map(async (name) => (await sazabi(home, ["profiles", "create", name])).code));
+    expect(codes).toEqual(names.map(() => 0));
+    const settings = JSON.parse(readFileSync(join(home, ".config/sazabi/config.json"), "utf8"));
+    expect(Object.keys(settings.profiles).sort()).toEqual([...names].sort());
+  }, 60_000);
+
+  test("goes through the proxy that the environment names, and not where NO_PROXY says", async () => {
+    const { url, env } = await startService();
+    const seen: string[] = [];
+    const proxy = createServer((socket) => {
+      socket.once("data", (chunk) => {
+        seen.push(chunk.toString().split("\r\n")[0] as string);
+        socket.end("HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n");
+      });
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void proxy.close());
+    const HTTP_PROXY = `http://127.0.0.1:${(proxy.address() as { port: number }).port}`;
+    const home = scratchDirectory();
+    expect((await sazabi(home, ["whoami"], { env: { ...env, HTTP_PROXY } })).code).not.toBe(0);
+    expect(seen[0]).toContain(new URL(url).host);
+    expect((await sazabi(home, ["whoami"], { env: { ...env, HTTP_PROXY, NO_PROXY: "127.0.0.1" } })).code).toBe(0);
+    expect(seen).toHaveLength(1);
+  });
+
+  test.runIf(process.getuid?.() !== 0)("says which folder it may not write to", async () => {
+    const { url, secretKey } = await startService();
+    const home = scratchDirectory();
+    chmodSync(home, 0o500);
+    const argv = ["auth", "login", "--key", "-", "--store", "file"];
+    const { code, err } = await sazabi(home, argv, { env: { SAZABI_API_URL: url }, stdin: secretKey });
+    chmodSync(home, 0o700);
+    expect(code).toBe(1);
+    expect(err).toContain(home);
+    expect(err).toContain("SAZABI_CONFIG_DIR");
+  });
+});
+
+const hasScript = spawnSync("script", ["--version"]).stdout?.toString().includes("util-linux") ?? false;
+
+describe.runIf(hasScript)("at a real terminal", () => {
+  test("a key that is typed does not show, and Ctrl-C gives the terminal back", async () => {
+    const { url, secretKey } = await startService();
+    const typed = await atTerminal({ SAZABI_API_URL: url }, "auth login --store file", `${secretKey}\r`);
+    expect(typed.out).toContain("Secret key:");
+    expect(typed.out).toContain("Logged in to Acme");
+    expect(typed.out).not.toContain(secretKey.slice(8, -4));
+
+    const stopped = await atTerminal({ SAZABI_API_URL: url }, "auth login --store file; echo rc $?; stty -a", "\u0003");
+    expect(stopped.out).toContain("rc 130");
+    expect(stopped.out).toMatch(/[^-]icanon/);
+    expect(stopped.out).toMatch(/[^-]echo\b/);
+  });
+
+  /** Runs in a pseudo-terminal, and types once the question shows. */
+  async function atTerminal(env: Record<string, string>, command: string, typed: string) {
+    const line = `${process.execPath} ${bin} ${command}`;
+    const child = spawn("script", ["-qec", line, "/dev/null"], {
+      env: isolated(scratchDirectory(), { TERM: "xterm", SHELL: "/bin/sh", ...env }),
+    });
+    child.stdout.on("data", (chunk: Buffer) => {
+      if (chunk.toString().includes("Secret key:")) child.stdin.write(typed);
+    });
+    return finished(child);
+  }
+});

@@ -1,0 +1,221 @@
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { version } from "../../src/version.ts";
+import { refusal, someKey, startService } from "../support/service.ts";
+import { terminal } from "../support/terminal.ts";
+
+describe("help and version", () => {
+  test("without a command the commands are listed, on stdout", async () => {
+    const { code, out, err } = await terminal().run([]);
+    expect(code).toBe(0);
+    expect(out).toContain("Usage: sazabi");
+    expect(out).toContain("logs");
+    expect(err).toBe("");
+  });
+
+  test("--help anywhere prints the help of that command and runs nothing", async () => {
+    const { code, out } = await terminal().run(["logs", "query", "level:error", "--help"]);
+    expect(code).toBe(0);
+    expect(out).toContain("Usage: sazabi logs query");
+  });
+
+  test("the version is that of the package", async () => {
+    expect(version).toBe(manifest.version);
+    expect(await terminal().run(["--version"])).toEqual({ code: 0, out: `sazabi ${version}\n`, err: "" });
+  });
+});
+
+describe("a wrong command line exits 2", () => {
+  test.each([
+    ["a mistyped command", ["lgos", "query"], "Did you mean logs?"],
+    ["a mistyped command of a group", ["logs", "qeury"], "Did you mean query?"],
+    ["a mistyped option", ["logs", "query", "--lmit", "3"], "Did you mean --limit?"],
+    ["an option without its value", ["logs", "query", "--limit"], "argument missing"],
+    ["a limit that is no number", ["logs", "query", "--limit", "many"], "whole number"],
+    ["too many words", ["auth", "logout", "now"], "too many arguments"],
+    ["a choice that does not exist", ["auth", "login", "--store", "cloud"], "Allowed choices are keychain, file"],
+  ])("%s", async (_, argv, words) => {
+    const { code, out, err } = await terminal().run(argv);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toMatch(/^error: /);
+    expect(err).toContain(words);
+    expect(err.trimEnd()).not.toContain("\n");
+  });
+
+  test("a group without a command shows the group's commands, on stderr", async () => {
+    const { code, out, err } = await terminal().run(["keys"]);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toContain("secret-keys");
+  });
+
+  test("with --json the error is one JSON object on stderr", async () => {
+    const { code, err } = await terminal().run(["logs", "query", "--lmit", "3", "--json"]);
+    expect(JSON.parse(err)).toMatchObject({ code: "USAGE", exitCode: code, message: expect.any(String) });
+  });
+});
+
+describe("without a key", () => {
+  test("a command exits 4 and names the ways in", async () => {
+    const { code, err } = await terminal().run(["logs", "query", "level:error"]);
+    expect(code).toBe(4);
+    expect(err).toContain("sazabi auth login");
+    expect(err).toContain("SAZABI_SECRET_KEY");
+  });
+
+  test("a public key in the environment is told from a secret one before anything is sent", async () => {
+    const { url, asked } = await startService();
+    const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: someKey("public") };
+    const { code, err } = await terminal({ env }).run(["whoami"]);
+    expect(code).toBe(4);
+    expect(err).toContain("is a public key");
+    expect(err).toContain("SAZABI_SECRET_KEY");
+    expect(asked).toEqual([]);
+  });
+
+  test("a mistyped key is found out before anything is sent, and not repeated", async () => {
+    const { url, asked } = await startService();
+    const mistyped = `${someKey("secret")}x`;
+    const { code, err } = await terminal({ env: { SAZABI_API_URL: url, SAZABI_TOKEN: mistyped } }).run(["whoami"]);
+    expect(code).toBe(4);
+    expect(err).toContain("SAZABI_TOKEN");
+    expect(err).not.toContain(mistyped);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("which key is used", () => {
+  test("SAZABI_SECRET_KEY goes before SAZABI_TOKEN, --key-stdin before both", async () => {
+    const { url, asked, secretKey } = await startService();
+    const other = someKey("secret");
+    const { run } = terminal({ env: { SAZABI_API_URL: url } });
+    await run(["whoami"], { env: { SAZABI_SECRET_KEY: secretKey, SAZABI_TOKEN: other } });
+    await run(["whoami", "--key-stdin"], { env: { SAZABI_SECRET_KEY: other }, stdin: `${secretKey}\r\n` });
+    expect(asked.map(({ headers }) => headers.authorization)).toEqual(Array(2).fill(`Bearer ${secretKey}`));
+  });
+
+  test("a variable that is set to nothing is not set, and a stray newline does no harm", async () => {
+    const { url, secretKey } = await startService();
+    const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: "", SAZABI_TOKEN: `${secretKey}\n` };
+    expect((await terminal({ env }).run(["whoami"])).code).toBe(0);
+  });
+
+  test("--profile goes before the environment", async () => {
+    const { url, secretKey } = await startService();
+    const { run } = terminal({ env: { SAZABI_API_URL: url } });
+    await run(["auth", "login", "--profile", "work", "--key", "-"], { stdin: secretKey });
+    const env = { SAZABI_SECRET_KEY: someKey("secret") };
+    expect((await run(["whoami"], { env })).code).toBe(4);
+    expect(await run(["whoami", "--profile", "work"], { env })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("profile work"),
+    });
+  });
+});
+
+describe("the service says no", () => {
+  test.each([
+    [refusal(401, "UNAUTHORIZED", "No.", { reason: "revoked_api_key" }), 4, "has been revoked"],
+    [refusal(401, "UNAUTHORIZED", "No.", { reason: "expired_api_key" }), 4, "has expired"],
+    [refusal(401, "UNAUTHORIZED", "No.", { reason: "invalid_api_key" }), 4, "does not know the key"],
+    [refusal(403, "FORBIDDEN", "This needs read:logs.", { reason: "missing_scope" }), 4, "This needs read:logs."],
+    [refusal(404, "NOT_FOUND", "No such thing."), 3, "No such thing."],
+    [refusal(409, "CONFLICT", "Taken."), 1, "Taken."],
+    [refusal(429, "RATE_LIMIT_EXCEEDED", "Slow down.", { retryAfterSeconds: 60 }), 6, "Try again in 60 s"],
+    [refusal(500, "INTERNAL_ERROR", "Broken."), 1, "req-1"],
+  ])("%#: exit code and words", async (answer, exitCode, words) => {
+    const { env, secretKey } = await startService({ "GET /v1/me": () => answer });
+    const { code, out, err } = await terminal({ env }).run(["whoami"]);
+    expect(code).toBe(exitCode);
+    expect(err).toContain(words);
+    expect(err.trimEnd()).not.toContain("\n");
+    expect(out + err).not.toContain(secretKey);
+    if (answer.status === 401) expect(err).toContain(`sk_live_…${secretKey.slice(-4)} (SAZABI_SECRET_KEY)`);
+  });
+
+  test("with --json its code, reason and request id reach programs", async () => {
+    const { env } = await startService({
+      "GET /v1/me": () => refusal(401, "UNAUTHORIZED", "No.", { reason: "revoked_api_key" }),
+    });
+    const { err } = await terminal({ env }).run(["whoami", "--json"]);
+    expect(JSON.parse(err)).toMatchObject({
+      code: "UNAUTHORIZED",
+      reason: "revoked_api_key",
+      requestId: "req-1",
+      exitCode: 4,
+    });
+  });
+
+  test("an error text that tries to drive the terminal is shown, not carried out", async () => {
+    const { env } = await startService({
+      "GET /v1/me": () => refusal(500, "INTERNAL_ERROR", "\u001b]0;owned\u0007 \u202edessap\u009b31m"),
+    });
+    const { err } = await terminal({ env }).run(["whoami"]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+    expect(err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    expect(err).toContain("\\x1b]0;owned\\x07");
+  });
+});
+
+describe("nobody answers", () => {
+  test("one line names the address, the cause and what to check", async () => {
+    const env = { SAZABI_API_URL: "http://127.0.0.1:9", SAZABI_SECRET_KEY: someKey("secret") };
+    const { code, out, err } = await terminal({ env }).run(["whoami"]);
+    expect(code).toBe(1);
+    expect(out).toBe("");
+    expect(err).toBe(
+      "error: Could not reach the Sazabi API at http://127.0.0.1:9 (connection refused; address from SAZABI_API_URL). " +
+        "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.\n",
+    );
+  });
+
+  test("a host that does not exist, and a port that speaks something else, are told apart", async () => {
+    const SAZABI_SECRET_KEY = someKey("secret");
+    const nowhere = await terminal({ env: { SAZABI_API_URL: "http://nowhere.invalid", SAZABI_SECRET_KEY } }).run([
+      "whoami",
+    ]);
+    expect(nowhere.err).toMatch(/no such host|could not be looked up/);
+
+    const server = createServer((socket) => socket.end("220 smtp ready\r\n"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const port = (server.address() as { port: number }).port;
+    const other = await terminal({ env: { SAZABI_API_URL: `http://127.0.0.1:${port}`, SAZABI_SECRET_KEY } }).run([
+      "whoami",
+    ]);
+    server.close();
+    expect(other.code).toBe(1);
+    expect(other.err).toContain("does not speak HTTP");
+  });
+
+  test("an answer that does not come is given up on after --timeout", async () => {
+    const { env } = await startService({ "GET /v1/me": () => new Promise(() => {}) });
+    const { code, err } = await terminal({ env }).run(["whoami", "--timeout", "0.1"]);
+    expect(code).toBe(1);
+    expect(err).toContain("did not answer within 0.1 s");
+  });
+
+  test("Ctrl-C ends the wait with 130", async () => {
+    const controller = new AbortController();
+    const { env } = await startService({
+      "GET /v1/me": () => new Promise(() => setTimeout(() => controller.abort(), 20)),
+    });
+    const { code, err } = await terminal({ env, signal: controller.signal }).run(["whoami"]);
+    expect(code).toBe(130);
+    expect(err).toBe("");
+  });
+
+  test.each(["localhost:4600", "ftp://x", "http://u:p@x"])(
+    "the address %s is refused as a usage error",
+    async (url) => {
+      const { code, err } = await terminal({ env: { SAZABI_SECRET_KEY: someKey("secret") } }).run([
+        "whoami",
+        "--api-url",
+        url,
+      ]);
+      expect(code).toBe(2);
+      expect(err).toContain("--api-url");
+    },
+  );
+});

@@ -1,0 +1,267 @@
+import { requireKey } from "./credential.ts";
+import { SazabiApiError } from "./errors.ts";
+import type {
+  Created,
+  CreatePublicKeyRequest,
+  CreateSecretKeyRequest,
+  LogEntry,
+  LogFilter,
+  LogQueryRequest,
+  LogQueryResult,
+  Me,
+  Organization,
+  PageRequest,
+  Project,
+  PublicKey,
+  Region,
+  SecretKey,
+  Thread,
+  UpdateKeyRequest,
+} from "./protocol/index.ts";
+import {
+  type ConnectionOptions,
+  type CreateOptions,
+  member,
+  path,
+  type RequestOptions,
+  Transport,
+} from "./transport.ts";
+
+export interface SazabiAdminOptions extends ConnectionOptions {
+  /** `sk_live_…` or `sazabi_secret_…`. */
+  readonly secretKey: string;
+  /** Names the caller to the service, e.g. `cli`. */
+  readonly clientSource?: string | undefined;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Null on the last page. */
+  readonly nextCursor: string | null;
+}
+
+/** Left out, the service takes the only project that the key can see, or refuses with `missingContext`. */
+export interface InProject {
+  readonly projectId?: string | undefined;
+}
+
+/** Everything a secret key can do. Keep it on servers: the key has full access to its organization. */
+export class SazabiAdmin {
+  readonly organizations: Organizations;
+  readonly projects: Projects;
+  readonly secretKeys: SecretKeys;
+  readonly publicKeys: PublicKeys;
+  readonly logs: Logs;
+  readonly threads: Threads;
+  readonly #transport: Transport;
+
+  constructor(options: SazabiAdminOptions) {
+    const key = requireKey("secretKey", "secret", options.secretKey);
+    const transport = new Transport(options, {
+      authorization: `Bearer ${key}`,
+      "x-sazabi-client-source": options.clientSource ?? "sdk",
+    });
+    this.#transport = transport;
+    this.organizations = organizations(transport);
+    this.projects = projects(transport);
+    this.secretKeys = secretKeys(transport);
+    this.publicKeys = publicKeys(transport);
+    this.logs = logs(transport);
+    this.threads = threads(transport);
+  }
+
+  /** Whose key this is, and what it may do. */
+  async me(options?: RequestOptions): Promise<Me> {
+    const answer = await this.#transport.send({ method: "GET", path: "/me", ...options });
+    member(answer, "organization");
+    return answer as Me;
+  }
+}
+
+export type Organizations = ReturnType<typeof organizations>;
+export type Projects = ReturnType<typeof projects>;
+export type SecretKeys = ReturnType<typeof secretKeys>;
+export type PublicKeys = ReturnType<typeof publicKeys>;
+export type Logs = ReturnType<typeof logs>;
+export type Threads = ReturnType<typeof threads>;
+
+const organizations = (transport: Transport) => ({
+  async list(options?: RequestOptions): Promise<readonly Organization[]> {
+    return member(await transport.send({ method: "GET", path: "/organizations", ...options }), "organizations");
+  },
+
+  async get(id: string, options?: RequestOptions): Promise<Organization> {
+    return member(
+      await transport.send({ method: "GET", path: path`/organizations/${id}`, ...options }),
+      "organization",
+    );
+  },
+});
+
+const projects = (transport: Transport) => ({
+  /** The projects that the key can see. */
+  async list(options?: RequestOptions): Promise<readonly Project[]> {
+    return member(await transport.send({ method: "GET", path: "/projects", ...options }), "projects");
+  },
+
+  async get(id: string, options?: RequestOptions): Promise<Project> {
+    return member(await transport.send({ method: "GET", path: path`/projects/${id}`, ...options }), "project");
+  },
+
+  async create(body: { readonly name: string; readonly region?: Region }, options?: CreateOptions): Promise<Project> {
+    return member(await transport.send({ method: "POST", path: "/projects", body, ...options }), "project");
+  },
+
+  async update(id: string, body: { readonly name?: string }, options?: RequestOptions): Promise<Project> {
+    return member(await transport.send({ method: "PATCH", path: path`/projects/${id}`, body, ...options }), "project");
+  },
+});
+
+const secretKeys = (transport: Transport) => ({
+  async list(page: PageRequest = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
+    return readPage(
+      await transport.send({ method: "GET", path: "/secret-keys", query: { ...page }, ...options }),
+      "secretKeys",
+    );
+  },
+
+  async get(id: string, options?: RequestOptions): Promise<SecretKey> {
+    return member(await transport.send({ method: "GET", path: path`/secret-keys/${id}`, ...options }), "secretKey");
+  },
+
+  /** `value` is the key itself. It is shown this once and cannot be read again. */
+  async create(body: CreateSecretKeyRequest, options?: CreateOptions): Promise<Created<SecretKey>> {
+    return member(await transport.send({ method: "POST", path: "/secret-keys", body, ...options }), "secretKey");
+  },
+
+  async update(id: string, body: UpdateKeyRequest, options?: RequestOptions): Promise<SecretKey> {
+    return member(
+      await transport.send({ method: "PATCH", path: path`/secret-keys/${id}`, body, ...options }),
+      "secretKey",
+    );
+  },
+
+  /**
+   * Ends the key, at once and for good. The service refuses (409) to end the key that asks, or the organization's
+   * last one, unless `force` is set.
+   */
+  async revoke(id: string, options: RequestOptions & { readonly force?: boolean | undefined } = {}): Promise<void> {
+    const { force, ...rest } = options;
+    const query = { force: force ? "true" : undefined };
+    await transport.send({ method: "DELETE", path: path`/secret-keys/${id}`, query, ...rest });
+  },
+});
+
+const publicKeys = (transport: Transport) => ({
+  async list(page: PageRequest & InProject = {}, options?: RequestOptions): Promise<Page<PublicKey>> {
+    return readPage(
+      await transport.send({ method: "GET", path: "/public-keys", query: { ...page }, ...options }),
+      "publicKeys",
+    );
+  },
+
+  async get(id: string, { projectId, ...options }: RequestOptions & InProject = {}): Promise<PublicKey> {
+    const request = { method: "GET", path: path`/public-keys/${id}`, query: { projectId }, ...options } as const;
+    return member(await transport.send(request), "publicKey");
+  },
+
+  /** `value` is the key itself, shown this once. */
+  async create(body: CreatePublicKeyRequest, options?: CreateOptions): Promise<Created<PublicKey>> {
+    return member(await transport.send({ method: "POST", path: "/public-keys", body, ...options }), "publicKey");
+  },
+
+  async update(id: string, body: UpdateKeyRequest & InProject, options?: RequestOptions): Promise<PublicKey> {
+    return member(
+      await transport.send({ method: "PATCH", path: path`/public-keys/${id}`, body, ...options }),
+      "publicKey",
+    );
+  },
+
+  /** Ends the key, at once and for good. */
+  async deactivate(id: string, { projectId, ...options }: RequestOptions & InProject = {}): Promise<PublicKey> {
+    const deactivation = path`/public-keys/${id}/deactivate`;
+    return member(
+      await transport.send({ method: "POST", path: deactivation, query: { projectId }, ...options }),
+      "publicKey",
+    );
+  },
+
+  /** The one public key that log forwarding uses in a project; made when there is none. `value` comes every time. */
+  async ensureLogForwarding(body: InProject = {}, options?: RequestOptions): Promise<Created<PublicKey>> {
+    return member(
+      await transport.send({
+        method: "POST",
+        path: "/public-keys/log-forwarding/ensure",
+        body,
+        safe: true,
+        ...options,
+      }),
+      "publicKey",
+    );
+  },
+});
+
+const logs = (transport: Transport) => {
+  /** One page, newest first unless `sort` says otherwise. */
+  async function query(body: LogQueryRequest, options?: RequestOptions): Promise<LogQueryResult> {
+    const answer = await transport.send({ method: "POST", path: "/logs/query", body, safe: true, ...options });
+    member(answer, "data");
+    return answer as LogQueryResult;
+  }
+
+  /** Page after page, to the end or until the caller stops reading. */
+  async function* queryPages(body: LogQueryRequest, options?: RequestOptions): AsyncGenerator<LogQueryResult> {
+    let cursor = body.pagination?.cursor;
+    let filters = body.filters ?? [];
+    for (;;) {
+      const pagination = { limit: maxQueryPage, ...body.pagination, ...(cursor === undefined ? {} : { cursor }) };
+      const page = await query({ ...body, filters, pagination }, options);
+      yield page;
+      // The service looks back from now; from the second page on, "now" is when the first was asked for.
+      if (!filters.some(isAboutTime)) {
+        filters = [...filters, { field: "timestamp", op: "gte", value: page.meta.from }];
+      }
+      if (page.nextCursor === null || page.nextCursor === undefined) return;
+      if (page.nextCursor === cursor) throw stuckCursor();
+      cursor = page.nextCursor;
+    }
+  }
+
+  return {
+    query,
+    queryPages,
+
+    /** Entry after entry, to the end or until the caller stops reading; a page is asked for when it is needed. */
+    async *queryAll(body: LogQueryRequest, options?: RequestOptions): AsyncGenerator<LogEntry> {
+      for await (const page of queryPages(body, options)) yield* page.data;
+    },
+  };
+};
+
+const threads = (transport: Transport) => ({
+  async list(
+    page: PageRequest & InProject & { readonly status?: Thread["status"] } = {},
+    options?: RequestOptions,
+  ): Promise<Page<Thread>> {
+    return readPage(
+      await transport.send({ method: "GET", path: "/threads", query: { ...page }, ...options }),
+      "threads",
+    );
+  },
+});
+
+const maxQueryPage = 1000;
+
+const isAboutTime = ({ field }: LogFilter) => field === "timestamp" || field === "@timestamp";
+
+function readPage<T>(answer: unknown, name: string): Page<T> {
+  const items = member<readonly T[]>(answer, name);
+  return { items, nextCursor: (answer as { nextCursor?: string | null }).nextCursor ?? null };
+}
+
+function stuckCursor(): SazabiApiError {
+  return new SazabiApiError("The service answered with the same cursor twice.", {
+    code: "UNEXPECTED_ANSWER",
+    status: 200,
+  });
+}

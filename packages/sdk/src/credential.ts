@@ -1,0 +1,20 @@
+import { inspectKey, type KeyFault, type KeyKind } from "./protocol/index.ts";
+
+/** Refuses, before any request, what cannot be a key of this kind. The message never holds more than the masked key. */
+export function requireKey(option: string, kind: KeyKind, key: string): string {
+  if (typeof key !== "string" || key === "") throw new TypeError(`\`${option}\` is missing: pass a ${kind} key.`);
+  const found = inspectKey(key);
+  if (!found.valid) throw new TypeError(`\`${option}\` (${found.masked}) is not a key: ${keyFaults[found.fault]}.`);
+  if (found.kind !== kind) {
+    throw new TypeError(`\`${option}\` takes a ${kind} key, and ${found.masked} is a ${found.kind} key.`);
+  }
+  return key;
+}
+
+/** Why a text is not a key, in words. */
+export const keyFaults: Readonly<Record<KeyFault, string>> = {
+  other: "it begins with none of sk_live_, pk_live_, sazabi_secret_, sazabi_public_",
+  length: "it is too short or too long; was it cut off, or is something else attached",
+  alphabet: "it holds a character that no key has",
+  checksum: "its checksum is wrong, so it was mistyped or made up",
+};

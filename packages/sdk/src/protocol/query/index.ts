@@ -1,0 +1,15 @@
+export * from "./ast.ts";
+export {
+  type ConditionField,
+  compares,
+  containsText,
+  equalsText,
+  exists,
+  isBetween,
+  matchesPattern,
+} from "./conditions.ts";
+export { evaluate, type QueriedEntry } from "./evaluate.ts";
+export { builtInField, canonicalId, fieldAliases, resolveField } from "./fields.ts";
+export { type ParsedQuery, parseQuery } from "./parse.ts";
+export { printRegex, type Regex } from "./regex.ts";
+export { caseVariants, fold, numberPattern, readNumber, storable } from "./text.ts";

@@ -1,0 +1,286 @@
+import { caseVariants, unfoldings } from "./text.ts";
+
+/**
+ * A regular expression of the subset that every engine reads alike: literals, `.`, classes, `\d \w \s \b` (ASCII),
+ * groups, `|`, `^ $` (ends of the text), `* + ?` and `{m,n}`. No back references and no lookaround, so it can be
+ * matched in time proportional to the text. Case never counts; `.` and negated classes match line ends too.
+ */
+export interface Regex {
+  /** As it was written, without the slashes. */
+  readonly source: string;
+  readonly root: RegexNode;
+}
+
+export type RegexNode =
+  /** One character in, or when negated not in, these ranges of code points; both cases are already among them. */
+  | { readonly kind: "class"; readonly ranges: readonly CodePointRange[]; readonly negated: boolean }
+  | { readonly kind: "edge"; readonly edge: "start" | "end" | "word" | "inside" }
+  | { readonly kind: "sequence"; readonly nodes: readonly RegexNode[] }
+  | { readonly kind: "choice"; readonly nodes: readonly RegexNode[] }
+  /** `max` null: without end. */
+  | { readonly kind: "repeat"; readonly node: RegexNode; readonly min: number; readonly max: number | null };
+
+export type CodePointRange = readonly [from: number, to: number];
+
+/** States of the matcher after repetitions are written out; bounds the time per character. */
+const maxStates = 256;
+const maxDepth = 20;
+const maxRepeat = 100;
+
+const digit: readonly CodePointRange[] = [[0x30, 0x39]];
+const word: readonly CodePointRange[] = [
+  [0x30, 0x39],
+  [0x41, 0x5a],
+  [0x5f, 0x5f],
+  [0x61, 0x7a],
+];
+const space: readonly CodePointRange[] = [
+  [0x09, 0x0d],
+  [0x20, 0x20],
+];
+const anyCharacter: RegexNode = { kind: "class", ranges: [], negated: true };
+
+/** The expression, or the reason why it is none of the subset, as the end of a sentence. */
+export function parseRegex(source: string): Regex | { readonly refused: string } {
+  try {
+    const root = new RegexReader(source).read();
+    if (stateCount(root) > maxStates) return { refused: "is too large" };
+    return { source, root };
+  } catch (error) {
+    if (error instanceof RefusedRegex) return { refused: error.message };
+    throw error;
+  }
+}
+
+class RefusedRegex extends Error {}
+
+class RegexReader {
+  readonly #characters: readonly string[];
+  #place = 0;
+  #depth = 0;
+
+  constructor(source: string) {
+    this.#characters = Array.from(source);
+  }
+
+  read(): RegexNode {
+    const root = this.#choice();
+    if (this.#place < this.#characters.length) throw new RefusedRegex("has a `)` without its `(`");
+    return root;
+  }
+
+  #choice(): RegexNode {
+    const nodes = [this.#sequence()];
+    while (this.#take("|")) nodes.push(this.#sequence());
+    return nodes.length === 1 ? (nodes[0] as RegexNode) : { kind: "choice", nodes };
+  }
+
+  #sequence(): RegexNode {
+    const nodes: RegexNode[] = [];
+    for (let next = this.#peek(); next !== undefined && next !== "|" && next !== ")"; next = this.#peek()) {
+      nodes.push(this.#repeated());
+    }
+    return nodes.length === 1 ? (nodes[0] as RegexNode) : { kind: "sequence", nodes };
+  }
+
+  #repeated(): RegexNode {
+    const node = this.#atom();
+    const times = this.#times();
+    if (!times) return node;
+    if (node.kind === "edge") throw new RefusedRegex("repeats a position, which has no length");
+    // Whether there is a match does not depend on how eagerly it is looked for.
+    this.#take("?");
+    if (this.#times()) throw new RefusedRegex("has two repetitions in a row");
+    return { kind: "repeat", node, min: times[0], max: times[1] };
+  }
+
+  #times(): readonly [number, number | null] | undefined {
+    if (this.#take("*")) return [0, null];
+    if (this.#take("+")) return [1, null];
+    if (this.#take("?")) return [0, 1];
+    if (this.#peek() !== "{") return undefined;
+    const bounds = /^\{(\d{1,3})(,(\d{1,3})?)?\}/.exec(this.#characters.slice(this.#place, this.#place + 9).join(""));
+    if (!bounds) return undefined;
+    this.#place += bounds[0].length;
+    const min = Number(bounds[1]);
+    const max = bounds[2] === undefined ? min : bounds[3] === undefined ? null : Number(bounds[3]);
+    if (min > maxRepeat || (max ?? 0) > maxRepeat) throw new RefusedRegex(`repeats more than ${maxRepeat} times`);
+    if (max !== null && max < min) throw new RefusedRegex("has a repetition whose bounds are the wrong way round");
+    return [min, max];
+  }
+
+  #atom(): RegexNode {
+    const next = this.#next();
+    if (next === "(") return this.#group();
+    if (next === "[") return this.#class();
+    if (next === ".") return anyCharacter;
+    if (next === "^") return { kind: "edge", edge: "start" };
+    if (next === "$") return { kind: "edge", edge: "end" };
+    if (next === "*" || next === "+" || next === "?") throw new RefusedRegex("repeats nothing");
+    if (next === "\\") return this.#escape();
+    return literal(next);
+  }
+
+  #group(): RegexNode {
+    if (this.#take("?") && !this.#take(":")) throw new RefusedRegex("uses a `(?` that is not supported");
+    if (++this.#depth > maxDepth) throw new RefusedRegex("is nested too deeply");
+    const node = this.#choice();
+    this.#depth -= 1;
+    if (!this.#take(")")) throw new RefusedRegex("has a `(` without its `)`");
+    return node;
+  }
+
+  #escape(): RegexNode {
+    const escaped = this.#next("ends with a backslash");
+    if (escaped === "b") return { kind: "edge", edge: "word" };
+    if (escaped === "B") return { kind: "edge", edge: "inside" };
+    const shorthand = shorthands[escaped.toLowerCase()];
+    if (shorthand) return { kind: "class", ranges: shorthand, negated: escaped !== escaped.toLowerCase() };
+    return literal(escapedCharacter(escaped));
+  }
+
+  #class(): RegexNode {
+    const negated = this.#take("^");
+    const ranges: CodePointRange[] = [];
+    for (let first = true; first || this.#peek() !== "]"; first = false) {
+      const from = this.#member();
+      if (typeof from !== "string") {
+        ranges.push(...from);
+        continue;
+      }
+      const to = this.#rangeEnd() ?? from;
+      if (codePoint(to) < codePoint(from)) throw new RefusedRegex("has a range that is the wrong way round");
+      ranges.push([codePoint(from), codePoint(to)]);
+    }
+    this.#place += 1;
+    return { kind: "class", ranges: withBothCases(ranges), negated };
+  }
+
+  #rangeEnd(): string | undefined {
+    if (this.#peek() !== "-" || (this.#characters[this.#place + 1] ?? "]") === "]") return undefined;
+    this.#place += 1;
+    const to = this.#member();
+    if (typeof to !== "string") throw new RefusedRegex("has a range that ends in a class");
+    return to;
+  }
+
+  /** One character, or the ranges of a `\d`, `\w` or `\s`. */
+  #member(): string | readonly CodePointRange[] {
+    const next = this.#next("has a `[` without its `]`");
+    if (next === "[") throw new RefusedRegex("has a `[` in a class; write `\\[`");
+    if (next !== "\\") return next;
+    const escaped = this.#next("ends with a backslash");
+    return shorthands[escaped] ?? escapedCharacter(escaped);
+  }
+
+  #peek(): string | undefined {
+    return this.#characters[this.#place];
+  }
+
+  #next(otherwise = "ends early"): string {
+    const next = this.#characters[this.#place++];
+    if (next === undefined) throw new RefusedRegex(otherwise);
+    return next;
+  }
+
+  #take(wanted: string): boolean {
+    if (this.#peek() !== wanted) return false;
+    this.#place += 1;
+    return true;
+  }
+}
+
+const shorthands: Readonly<Record<string, readonly CodePointRange[]>> = { d: digit, w: word, s: space };
+const controls: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v" };
+
+function escapedCharacter(escaped: string): string {
+  const control = controls[escaped];
+  if (control !== undefined) return control;
+  if (/[\p{L}\p{N}]/u.test(escaped)) throw new RefusedRegex(`uses \`\\${escaped}\`, which is not supported`);
+  return escaped;
+}
+
+function literal(character: string): RegexNode {
+  const ranges = caseVariants(character).map((variant): CodePointRange => [codePoint(variant), codePoint(variant)]);
+  return { kind: "class", ranges, negated: false };
+}
+
+function codePoint(character: string): number {
+  return character.codePointAt(0) as number;
+}
+
+function withBothCases(ranges: readonly CodePointRange[]): readonly CodePointRange[] {
+  const all = [...ranges];
+  const holds = (point: number) => ranges.some(([from, to]) => point >= from && point <= to);
+  for (let letter = 0x61; letter <= 0x7a; letter++) {
+    if (holds(letter) || holds(letter - 0x20)) all.push([letter, letter], [letter - 0x20, letter - 0x20]);
+  }
+  if (ranges.some(([, to]) => to > 0x7f)) {
+    for (const [folded, others] of unfoldings()) {
+      const alike = [folded, ...others].map(codePoint);
+      if (alike.some(holds)) for (const point of alike) all.push([point, point]);
+    }
+  }
+  return merged(all);
+}
+
+function merged(ranges: readonly CodePointRange[]): readonly CodePointRange[] {
+  const result: [number, number][] = [];
+  for (const [from, to] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    const last = result.at(-1);
+    if (last && from <= last[1] + 1) last[1] = Math.max(last[1], to);
+    else result.push([from, to]);
+  }
+  return result;
+}
+
+function stateCount(node: RegexNode): number {
+  switch (node.kind) {
+    case "class":
+    case "edge":
+      return 1;
+    case "repeat": {
+      const times = node.max === null ? Math.max(1, node.min) : node.max;
+      return (stateCount(node.node) + 1) * times + 1;
+    }
+    case "sequence":
+    case "choice":
+      return node.nodes.reduce((sum, part) => sum + stateCount(part) + 1, 0);
+  }
+}
+
+/**
+ * The expression in the syntax that PostgreSQL (`~`, collation "C") and JavaScript (flags `su`) share; `wordEdge` is
+ * how the engine writes a word boundary and its opposite.
+ */
+export function printRegex({ root }: Regex, wordEdge: { readonly word: string; readonly inside: string }): string {
+  const print = (node: RegexNode): string => {
+    switch (node.kind) {
+      case "class":
+        return printClass(node.ranges, node.negated);
+      case "edge":
+        return node.edge === "start" ? "^" : node.edge === "end" ? "$" : wordEdge[node.edge];
+      case "sequence":
+        return node.nodes.map((part) => (part.kind === "choice" ? `(?:${print(part)})` : print(part))).join("");
+      case "choice":
+        return node.nodes.map(print).join("|");
+      case "repeat":
+        return `(?:${print(node.node)}){${node.min},${node.max ?? ""}}`;
+    }
+  };
+  return print(root);
+}
+
+function printClass(ranges: readonly CodePointRange[], negated: boolean): string {
+  if (ranges.length === 0) return ".";
+  const members = ranges.map(([from, to]) =>
+    from === to ? printCharacter(from) : `${printCharacter(from)}-${printCharacter(to)}`,
+  );
+  return `[${negated ? "^" : ""}${members.join("")}]`;
+}
+
+function printCharacter(point: number): string {
+  const character = String.fromCodePoint(point);
+  if (point > 0x7f || /[0-9A-Za-z]/.test(character)) return character;
+  return `\\u${point.toString(16).padStart(4, "0")}`;
+}

@@ -1,0 +1,293 @@
+import type { GrantedScope } from "./scopes.ts";
+import type { KeyStyle } from "./keys.ts";
+import type { Level } from "./levels.ts";
+
+/** UUID. */
+export type Id = string;
+/** ISO 8601, UTC, milliseconds, `Z`. */
+export type Timestamp = string;
+
+/** One page of a list. `nextCursor` is opaque, and null on the last page. */
+export interface PageRequest {
+  /** 1 to 100, default 50. */
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface Organization {
+  readonly id: Id;
+  readonly name: string;
+  readonly slug: string;
+}
+
+export const regions = [
+  "us-east-1",
+  "us-east-2",
+  "us-west-1",
+  "us-west-2",
+  "eu-central-1",
+  "eu-central-2",
+  "eu-north-1",
+  "eu-south-1",
+  "eu-south-2",
+  "eu-west-1",
+  "eu-west-2",
+  "eu-west-3",
+] as const;
+
+/** A label that clients of the published contract expect; a self-hosted service stores everything in one place. */
+export type Region = (typeof regions)[number];
+
+export interface Project {
+  readonly id: Id;
+  readonly organizationId: Id;
+  readonly name: string;
+  readonly region: Region;
+  readonly createdAt: Timestamp;
+}
+
+/** What both kinds of key have. The key itself is not among it: it is shown once, when it is made. */
+interface Key {
+  readonly id: Id;
+  readonly name: string;
+  /** `sk_live_…wxyz`. */
+  readonly masked: string;
+  readonly style: KeyStyle;
+  readonly createdAt: Timestamp;
+  readonly expiresAt: Timestamp | null;
+  /** To the second. */
+  readonly lastUsedAt: Timestamp | null;
+  /** The address of the client that used it last. */
+  readonly lastUsedAddress: string | null;
+  /** Requests a minute; null for the service's default of 1000. */
+  readonly requestsPerMinute: number | null;
+  /** While two secrets of the key work: how far the move from the previous one to the current one has come. */
+  readonly rotation: Rotation | null;
+}
+
+export interface Rotation {
+  /** The secret that was replaced. */
+  readonly previousMasked: string;
+  /** When it stops working. */
+  readonly previousExpiresAt: Timestamp;
+  /** Requests with the current secret since the rotation began. */
+  readonly currentUses: number;
+  /** Requests with the previous secret, ever. */
+  readonly previousUses: number;
+  readonly previousLastUsedAt: Timestamp | null;
+  readonly previousLastUsedAddress: string | null;
+}
+
+/** How long the previous secret of a rotated key goes on working: 0 (dead at once) to 30 days, in seconds. */
+export const maxGraceSeconds = 30 * 86_400;
+
+export interface RotateKeyRequest {
+  /** Default 3600. */
+  readonly graceSeconds?: number;
+}
+
+export interface SecretKey extends Key {
+  /** Null: every project of the organization. */
+  readonly projectId: Id | null;
+  readonly scopes: readonly GrantedScope[];
+  readonly revokedAt: Timestamp | null;
+}
+
+export interface PublicKey extends Key {
+  readonly projectId: Id;
+  readonly dataSourceConnectionId: null;
+  readonly deactivatedAt: Timestamp | null;
+}
+
+/** A key as it comes back from its creation: `value` is shown this once. */
+export type Created<K> = K & { readonly value: string };
+
+/** A key name: 1 to 100 characters, no control characters, not only spaces. */
+export const maxNameLength = 100;
+
+export interface CreateSecretKeyRequest {
+  readonly name: string;
+  /** Default `live`. */
+  readonly style?: KeyStyle;
+  /** A time in the future, or a preset: `15m 1h 8h 24h 7d 30d 90d never` (default `never`). */
+  readonly expiresAt?: Timestamp | null;
+  readonly expiresIn?: ExpiryPreset;
+  /** Narrows the key to one project. */
+  readonly projectId?: Id;
+  /** Default `["*"]`. */
+  readonly scopes?: readonly GrantedScope[];
+}
+
+export interface CreatePublicKeyRequest {
+  readonly name: string;
+  /** May be left out when the organization has one project. */
+  readonly projectId?: Id;
+  readonly style?: KeyStyle;
+  readonly expiresAt?: Timestamp | null;
+  readonly expiresIn?: ExpiryPreset;
+}
+
+/** `null` clears the expiry or the limit. Scopes are of secret keys only. */
+export interface UpdateKeyRequest {
+  readonly name?: string;
+  readonly expiresAt?: Timestamp | null;
+  readonly scopes?: readonly GrantedScope[];
+  /** 1 to 1,000,000. */
+  readonly requestsPerMinute?: number | null;
+}
+
+/** Seconds, by preset (spec/3). */
+export const expiryPresets = {
+  "15m": 15 * 60,
+  "1h": 3600,
+  "8h": 8 * 3600,
+  "24h": 24 * 3600,
+  "7d": 7 * 86_400,
+  "30d": 30 * 86_400,
+  "90d": 90 * 86_400,
+  never: Number.POSITIVE_INFINITY,
+} as const;
+
+export type ExpiryPreset = keyof typeof expiryPresets;
+
+/** `GET /v1/me` with a secret key. */
+export interface Me {
+  readonly credentialType: "secret";
+  readonly organization: Organization;
+  readonly keyName: string;
+  readonly key: SecretKey;
+}
+
+export interface Thread {
+  readonly id: Id;
+  readonly projectId: Id;
+  readonly title: string | null;
+  readonly status: "regular" | "archived";
+  readonly source: string | null;
+  readonly createdAt: Timestamp;
+  readonly updatedAt: Timestamp;
+}
+
+export type AttributeValue = string | number | boolean | null;
+
+/** A log entry as it is sent. Every other member becomes an attribute; aliases of the names are in docs/api.md. */
+export interface LogInput {
+  readonly message: string;
+  readonly level?: string | number;
+  readonly service?: string;
+  readonly environment?: string;
+  /** ISO 8601, or Unix seconds, milliseconds, microseconds or nanoseconds. Default: the time of arrival. */
+  readonly timestamp?: string | number;
+  readonly traceId?: string;
+  readonly spanId?: string;
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+/** Why one entry of a batch was not stored; the others were. */
+export interface Rejection {
+  /** Place in the batch, from 0. */
+  readonly index: number;
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Limits of intake, stated in the error that enforces them. */
+export const intakeLimits = {
+  /** Bytes, after decompression. */
+  bodyBytes: 10 * 1024 * 1024,
+  entries: 10_000,
+  /** Bytes of one entry; a longer message is cut and flagged `sazabi.truncated`. */
+  entryBytes: 256 * 1024,
+  attributes: 256,
+  attributeKeyBytes: 200,
+  /** Deeper objects are kept as JSON text. */
+  attributeDepth: 10,
+  /** Deeper JSON is refused. */
+  jsonDepth: 100,
+  /** How far ahead a timestamp may lie before the time of arrival is used instead. */
+  futureHours: 24,
+  /** Rejections listed in an answer; all are counted. */
+  rejectionsListed: 100,
+} as const;
+
+/** What was stored is on disk when this is answered. */
+export interface IntakeResult {
+  readonly accepted: number;
+  readonly rejectedCount?: number;
+  readonly rejected?: readonly Rejection[];
+}
+
+/** A stored log entry. The members before `attributes` have the names the published clients read. */
+export interface LogEntry {
+  /** Decimal digits; unique in its project and ascending in the order entries were committed. */
+  readonly id: string;
+  readonly projectId: Id;
+  readonly timestamp: Timestamp;
+  readonly level: Level;
+  /** The level in upper case, for clients that print `severity`. */
+  readonly severity: string;
+  readonly service: string;
+  readonly environment: string | null;
+  readonly message: string;
+  /** The same as `message`, for clients of the published contract. */
+  readonly body: string;
+  readonly trace_id: string | null;
+  readonly span_id: string | null;
+  /** Flattened: `{ "http.status": 500 }`. */
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
+  readonly resource: Readonly<Record<string, AttributeValue>>;
+}
+
+export interface LogFilter {
+  readonly field: string;
+  readonly op: "eq" | "neq" | "in" | "contains" | "starts_with" | "gt" | "gte" | "lt" | "lte" | "between" | "exists";
+  readonly value:
+    | string
+    | number
+    | boolean
+    | readonly (string | number | boolean)[]
+    | { readonly from: string; readonly to: string };
+}
+
+export interface LogQueryRequest {
+  /** Left out: every project the key may read. */
+  readonly projectId?: Id;
+  /** The query language of docs/query-language.md. */
+  readonly search?: {
+    readonly query: string;
+    /** `all` (default) reads the query language; `any` and `phrase` take the words as they are. */
+    readonly mode?: "all" | "any" | "phrase";
+    readonly fields?: readonly string[];
+  };
+  /** All must hold. Without one on `timestamp` the last 24 hours are searched. */
+  readonly filters?: readonly LogFilter[];
+  readonly select?: readonly string[];
+  readonly sort?: { readonly field: string; readonly direction?: "asc" | "desc" };
+  readonly pagination?: {
+    /** 1 to 1000, default 50. */
+    readonly limit?: number;
+    readonly cursor?: string;
+  };
+}
+
+/** A place in a query that was taken as text because it is not syntax. */
+export interface QueryWarning {
+  readonly message: string;
+  /** Offsets into the query, in UTF-16 units. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface LogQueryResult {
+  readonly data: readonly LogEntry[];
+  readonly nextCursor: string | null;
+  readonly meta: {
+    readonly count: number;
+    /** Milliseconds. */
+    readonly took: number;
+    /** The window that was searched: `from` included, `to` excluded. */
+    readonly from: Timestamp;
+    readonly to: Timestamp;
+    readonly warnings: readonly QueryWarning[];
+  };
+}

@@ -1,0 +1,294 @@
+import { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTimeoutError } from "./errors.ts";
+import { type ErrorCode, type ErrorDetail, errorStatus } from "./protocol/index.ts";
+
+/** The part of `fetch` that is used; the platform's own and undici's both fit. */
+export type FetchLike = (url: string, init: FetchInit) => Promise<FetchAnswer>;
+
+export interface FetchInit {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly signal: AbortSignal;
+  readonly redirect: "manual";
+}
+
+export interface FetchAnswer {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  text(): Promise<string>;
+}
+
+/** What both clients can be told about the network. */
+export interface ConnectionOptions {
+  /** Default `http://127.0.0.1:4600`. */
+  readonly baseUrl?: string | undefined;
+  /** For one whole answer. Default 30,000. */
+  readonly timeoutMs?: number | undefined;
+  /** How long in all a request may wait for a busy service (`Retry-After`) before it gives up. Default 10,000; 0: never. */
+  readonly retryBudgetMs?: number | undefined;
+  /** Told before each such wait. */
+  readonly onWait?: ((wait: Wait) => void) | undefined;
+  /** Default: the platform's `fetch`. */
+  readonly fetch?: FetchLike | undefined;
+}
+
+/** The service is busy and named the time to come back. */
+export interface Wait {
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** What one call can be told. */
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What a call that makes something can be told. */
+export interface CreateOptions extends RequestOptions {
+  /** The same key, sent again, gets the same answer instead of a second thing. Makes the call safe to retry. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface Request extends CreateOptions {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** Below `/v1`; made with the `path` tag. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly body?: unknown;
+  /** A body that is already encoded; instead of `body`. */
+  readonly raw?: { readonly content: string | Uint8Array<ArrayBuffer>; readonly headers: Record<string, string> };
+  /** Reading only, so that it may be asked again. GETs are. */
+  readonly safe?: boolean;
+}
+
+export const defaultBaseUrl = "http://127.0.0.1:4600";
+const defaultTimeoutMs = 30_000;
+const defaultRetryBudgetMs = 10_000;
+const shortestWaitMs = 100;
+
+/** Makes requests of one service with one credential. */
+export class Transport {
+  readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #options: ConnectionOptions;
+  readonly #fetch: FetchLike;
+
+  constructor(options: ConnectionOptions, headers: Readonly<Record<string, string>>) {
+    this.#base = readBaseUrl(options.baseUrl ?? defaultBaseUrl);
+    this.#headers = headers;
+    this.#options = options;
+    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
+  }
+
+  /** The answer's JSON; undefined when it has no body. */
+  async send(request: Request): Promise<unknown> {
+    const retryable = request.safe || request.method === "GET" || request.idempotencyKey !== undefined;
+    let budgetMs = retryable ? (this.#options.retryBudgetMs ?? defaultRetryBudgetMs) : 0;
+    for (;;) {
+      try {
+        return await this.#sendOnce(request);
+      } catch (error) {
+        const seconds = busySeconds(error);
+        if (seconds === undefined) throw error;
+        // A service that says "0 seconds" again and again must come to the end of the budget, too.
+        const waitMs = Math.max(seconds * 1000, shortestWaitMs);
+        if (waitMs > budgetMs) throw error;
+        budgetMs -= waitMs;
+        this.#options.onWait?.({ status: (error as SazabiApiError).status, seconds });
+        await sleep(waitMs, request.signal);
+      }
+    }
+  }
+
+  async #sendOnce(request: Request): Promise<unknown> {
+    const timeoutMs = request.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs;
+    const deadline = startDeadline(timeoutMs, request.signal);
+    try {
+      const answer = await this.#fetch(this.#url(request), {
+        method: request.method,
+        headers: this.#headersOf(request),
+        ...bodyOf(request),
+        signal: deadline.signal,
+        // A redirect would carry the key to an address nobody named.
+        redirect: "manual",
+      });
+      return readAnswer(answer, await answer.text(), this.#base);
+    } catch (error) {
+      if (error instanceof SazabiApiError) throw error;
+      if (request.signal?.aborted) throw request.signal.reason;
+      if (deadline.passed()) throw new SazabiTimeoutError({ address: this.#base, timeoutMs, cause: error });
+      throw new SazabiConnectionError(`Could not reach ${this.#base}.`, { address: this.#base, cause: error });
+    } finally {
+      deadline.stop();
+    }
+  }
+
+  #url({ path: below, query }: Request): string {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, `${value}`);
+    const search = parameters.toString();
+    return `${this.#base}/v1${below}${search && `?${search}`}`;
+  }
+
+  #headersOf(request: Request): Record<string, string> {
+    return {
+      accept: "application/json",
+      ...this.#headers,
+      ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+      ...request.raw?.headers,
+      ...(request.idempotencyKey === undefined ? {} : { "idempotency-key": request.idempotencyKey }),
+    };
+  }
+}
+
+/**
+ * A path with its values percent-encoded: path`/secret-keys/${id}`. Refuses a value that would leave its place in
+ * the path: an empty one, `.` and `..`.
+ */
+export function path(literals: TemplateStringsArray, ...values: readonly string[]): string {
+  return literals.reduce((text, literal, i) => text + segment(values[i - 1] as string) + literal);
+}
+
+const loneSurrogate = /\p{Surrogate}/u;
+
+function segment(value: string): string {
+  if (typeof value !== "string" || ["", ".", ".."].includes(value) || loneSurrogate.test(value)) {
+    throw new TypeError(`${JSON.stringify(value)} cannot be an id.`);
+  }
+  return encodeURIComponent(value);
+}
+
+/** The address without trailing slashes or `/v1`. Refuses what is no plain http(s) address. */
+export function readBaseUrl(text: string): string {
+  const url = parseUrl(text);
+  if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new TypeError(`The base URL must be an http or https address, like ${defaultBaseUrl}.`);
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw new TypeError("The base URL must hold no user, password, query or fragment.");
+  }
+  return (url.origin + url.pathname).replace(/\/+$/, "").replace(/\/v1$/, "");
+}
+
+function parseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function bodyOf({ body, raw }: Request): Pick<FetchInit, "body"> {
+  if (raw) return { body: raw.content };
+  return body === undefined ? {} : { body: JSON.stringify(body) };
+}
+
+function readAnswer(answer: FetchAnswer, text: string, base: string): unknown {
+  // A browser shows a redirect that it was told not to follow as status 0.
+  if (answer.status < 200 || (answer.status >= 300 && answer.status < 400)) {
+    throw unexpected(answer, `${base} answered with a redirect; redirects are not followed. Is the base URL right?`);
+  }
+  const json = parseJson(text);
+  if (answer.status >= 400) throw readError(answer, json, base);
+  if (json === undefined && text !== "") {
+    throw unexpected(answer, `${base} answered with something that is not JSON. Is the base URL right?`);
+  }
+  return json;
+}
+
+function readError(answer: FetchAnswer, json: unknown, base: string): SazabiApiError {
+  const body = (typeof json === "object" && json !== null ? json : {}) as Partial<ErrorDetail>;
+  const { status } = answer;
+  const retryAfterSeconds = body.retryAfterSeconds ?? readRetryAfter(answer.headers.get("retry-after"));
+  const requestId = body.requestId ?? answer.headers.get("x-request-id") ?? undefined;
+  const detail = {
+    ...body,
+    status,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+  if (typeof body.code === "string" && typeof body.message === "string") {
+    return new SazabiApiError(body.message, { ...detail, code: body.code });
+  }
+  return new SazabiApiError(`${base} answered with status ${status} and no explanation.`, {
+    ...detail,
+    code: codeOfStatus(status),
+  });
+}
+
+function codeOfStatus(status: number): SazabiErrorCode {
+  for (const code of Object.keys(errorStatus) as ErrorCode[]) if (errorStatus[code] === status) return code;
+  return "UNEXPECTED_ANSWER";
+}
+
+function unexpected(answer: FetchAnswer, message: string): SazabiApiError {
+  return new SazabiApiError(message, { code: "UNEXPECTED_ANSWER", status: answer.status });
+}
+
+/** Member `name` of an answer. Its type is the protocol's promise; that it is there at all is checked. */
+export function member<T>(answer: unknown, name: string): T {
+  if (typeof answer === "object" && answer !== null && name in answer) return (answer as Record<string, T>)[name] as T;
+  throw new SazabiApiError(`The answer has no \`${name}\`. Is the base URL that of a Sazabi API?`, {
+    code: "UNEXPECTED_ANSWER",
+    status: 200,
+  });
+}
+
+/** Seconds to wait, when `error` says that the service is busy and for how long. */
+function busySeconds(error: unknown): number | undefined {
+  const busy = error instanceof SazabiApiError && (error.status === 429 || error.status === 503);
+  return busy ? error.retryAfterSeconds : undefined;
+}
+
+/** `Retry-After` is seconds or a date (RFC 9110). */
+function readRetryAfter(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  if (/^\d+$/.test(value.trim())) return Number(value);
+  const seconds = Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A signal that fires after `timeoutMs` or with the caller's, whichever comes first. */
+function startDeadline(timeoutMs: number, signal: AbortSignal | undefined) {
+  const controller = new AbortController();
+  let passed = false;
+  const timer = setTimeout(() => {
+    passed = true;
+    controller.abort();
+  }, timeoutMs);
+  const follow = () => controller.abort(signal?.reason);
+  if (signal?.aborted) follow();
+  signal?.addEventListener("abort", follow, { once: true });
+  return {
+    signal: controller.signal,
+    passed: () => passed,
+    stop: () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", follow);
+    },
+  };
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

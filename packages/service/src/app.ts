@@ -1,0 +1,37 @@
+import { Hono } from "hono";
+import type { HttpEnv } from "./http/context.ts";
+import { notFound, onError } from "./http/respond.ts";
+import { auditRoutes } from "./routes/audit.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { intakeRoutes } from "./routes/intake.ts";
+import { keyRoutes } from "./routes/keys.ts";
+import { logRoutes } from "./routes/logs.ts";
+import { meRoutes } from "./routes/me.ts";
+import { organizationRoutes } from "./routes/organizations.ts";
+import { projectRoutes } from "./routes/projects.ts";
+import { publicKeyRoutes } from "./routes/public-keys.ts";
+import { secretKeyRoutes } from "./routes/secret-keys.ts";
+import { threadRoutes } from "./routes/threads.ts";
+import type { Services } from "./services.ts";
+
+/** The whole HTTP surface. `/v1/…` is the API; the unversioned paths of spec/2 are the same routes. */
+export function createApp(services: Services): Hono<HttpEnv> {
+  const api = new Hono<HttpEnv>()
+    .route("/me", meRoutes(services))
+    .route("/organizations", organizationRoutes(services))
+    .route("/projects", projectRoutes(services))
+    .route("/secret-keys", secretKeyRoutes(services))
+    .route("/public-keys", publicKeyRoutes(services))
+    .route("/keys", keyRoutes(services))
+    .route("/audit", auditRoutes(services))
+    .route("/logs", intakeRoutes(services))
+    .route("/logs", logRoutes(services))
+    .route("/threads", threadRoutes(services));
+
+  return new Hono<HttpEnv>()
+    .route("/", healthRoutes(services))
+    .route("/v1", api)
+    .route("/", api)
+    .notFound(notFound)
+    .onError(onError);
+}

@@ -1,0 +1,111 @@
+import type { KeyChange } from "../store/key-changes.ts";
+import type { KeyRecord } from "../store/keys.ts";
+import type { Forgetful } from "./lease.ts";
+
+/** What a fill has to show when it lands: how much had been forgotten when it began. */
+export interface FillTicket {
+  readonly generation: number;
+  readonly processed: number;
+}
+
+const maxKeys = 100_000;
+const maxRemembered = 10_000;
+
+/**
+ * Keys by the SHA-256 of what is sent; nothing in here says what a key is. There is no time to live: an entry is
+ * right until it is forgotten, and may be used only while the lease is held.
+ *
+ * A fill reads the database, and the key may change meanwhile. A fill that began before a change may not land after
+ * it, or it would bring a revoked key back.
+ */
+export class KeyCache implements Forgetful {
+  readonly #records = new Map<string, KeyRecord>();
+  readonly #digestsByKey = new Map<string, Set<string>>();
+  readonly #keysByOrganization = new Map<string, Set<string>>();
+  /** The latest change of each key or organization; those of numbers up to `#allBefore` are not kept apart. */
+  readonly #changes = new Map<string, number>();
+  #allBefore = -1;
+  #generation = 0;
+
+  get(digest: string): KeyRecord | undefined {
+    return this.#records.get(digest);
+  }
+
+  /** Take a ticket before asking the database. `processed` is the lease's, now. */
+  ticket(processed: number): FillTicket {
+    return { generation: this.#generation, processed };
+  }
+
+  /** True when nothing at all was forgotten since the ticket: what its fill finds is news to nobody. */
+  isCurrent(ticket: FillTicket, processed: number): boolean {
+    return ticket.generation === this.#generation && ticket.processed === processed;
+  }
+
+  /** Keeps what the database said, unless the key changed since the ticket was taken. */
+  fill(ticket: FillTicket, digest: string, record: KeyRecord): boolean {
+    if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
+    if (this.#changedSince(ticket, record.id) || this.#changedSince(ticket, record.organizationId)) return false;
+    if (this.#records.size >= maxKeys) this.#evictOldest();
+    this.#records.set(digest, record);
+    memberOf(this.#digestsByKey, record.id).add(digest);
+    memberOf(this.#keysByOrganization, record.organizationId).add(record.id);
+    return true;
+  }
+
+  forget(change: KeyChange): void {
+    const name = "keyId" in change ? change.keyId : change.organizationId;
+    this.#changes.delete(name);
+    this.#changes.set(name, change.seq);
+    if (this.#changes.size > maxRemembered) this.#mergeOldestChange();
+    if ("keyId" in change) {
+      this.#forgetKey(change.keyId);
+    } else {
+      for (const keyId of [...(this.#keysByOrganization.get(change.organizationId) ?? [])]) this.#forgetKey(keyId);
+    }
+  }
+
+  forgetAll(): void {
+    this.#generation += 1;
+    this.#records.clear();
+    this.#digestsByKey.clear();
+    this.#keysByOrganization.clear();
+    this.#changes.clear();
+  }
+
+  #changedSince({ processed }: FillTicket, name: string): boolean {
+    return (this.#changes.get(name) ?? -1) > processed;
+  }
+
+  #forgetKey(keyId: string): void {
+    for (const digest of this.#digestsByKey.get(keyId) ?? []) {
+      const record = this.#records.get(digest);
+      this.#records.delete(digest);
+      if (record) this.#leaveOrganization(record);
+    }
+    this.#digestsByKey.delete(keyId);
+  }
+
+  #evictOldest(): void {
+    const oldest = this.#records.entries().next().value;
+    if (oldest) this.#forgetKey(oldest[1].id);
+  }
+
+  #leaveOrganization({ id, organizationId }: KeyRecord): void {
+    const keys = this.#keysByOrganization.get(organizationId);
+    keys?.delete(id);
+    if (keys?.size === 0) this.#keysByOrganization.delete(organizationId);
+  }
+
+  #mergeOldestChange(): void {
+    const oldest = this.#changes.entries().next().value;
+    if (!oldest) return;
+    this.#changes.delete(oldest[0]);
+    this.#allBefore = Math.max(this.#allBefore, oldest[1]);
+  }
+}
+
+function memberOf(index: Map<string, Set<string>>, name: string): Set<string> {
+  let members = index.get(name);
+  if (!members) index.set(name, (members = new Set()));
+  return members;
+}

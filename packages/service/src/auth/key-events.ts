@@ -1,0 +1,40 @@
+import type { AuditTarget, PublicKey, SecretKey } from "@sazabi/sdk/protocol";
+import type { NewAuditEvent } from "../store/audit.ts";
+
+/*
+ * What goes on record about keys. `masked` says which secret was meant to whoever holds it, and nothing to others.
+ */
+
+type AnyKey = SecretKey | PublicKey;
+
+export function keyCreated(key: AnyKey): NewAuditEvent {
+  const { masked, expiresAt, projectId } = key;
+  const scopes = "scopes" in key ? { scopes: key.scopes } : {};
+  return event(key, "created", { masked, expiresAt, projectId, ...scopes });
+}
+
+/** `changes`: the members that were asked to change, as they are now. */
+export function keyUpdated(key: AnyKey, changes: Readonly<Record<string, unknown>>): NewAuditEvent {
+  return event(key, "updated", changes);
+}
+
+export function keyRevoked(key: AnyKey, reason: string | undefined): NewAuditEvent {
+  return event(key, "revoked", { masked: key.masked, ...(reason !== undefined && { reason }) });
+}
+
+export function keyRotated(key: AnyKey, step: "rotated" | "rotation_finished" | "rotation_cancelled"): NewAuditEvent {
+  const previous = key.rotation && {
+    previousMasked: key.rotation.previousMasked,
+    previousExpiresAt: key.rotation.previousExpiresAt,
+  };
+  return event(key, step, { masked: key.masked, ...previous });
+}
+
+export function keyRevealed(key: AnyKey): NewAuditEvent {
+  return event(key, "revealed", { masked: key.masked });
+}
+
+function event(key: AnyKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
+  const kind: AuditTarget["kind"] = "scopes" in key ? "secret_key" : "public_key";
+  return { action: `${kind}.${what}`, target: { kind, id: key.id, name: key.name }, details };
+}

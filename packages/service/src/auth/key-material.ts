@@ -1,0 +1,31 @@
+import { createHmac, randomInt } from "node:crypto";
+import { type KeyKind, type KeyStyle, makeKey } from "@sazabi/sdk/protocol";
+import type { Keyring, KeyringEntry } from "./keyring.ts";
+
+/** How a key is found again: never the key, only its HMAC under a pepper that the database does not hold. */
+export interface KeyDigest {
+  /** 32 bytes. */
+  readonly digest: Buffer;
+  readonly pepperVersion: number;
+}
+
+export interface NewSecret extends KeyDigest {
+  /** The key itself: handed to its owner, kept nowhere. */
+  readonly value: string;
+  readonly lastFour: string;
+}
+
+/** A new key from the CSPRNG, with what is stored of it. */
+export function newSecret(pepper: Keyring, kind: KeyKind, style: KeyStyle): NewSecret {
+  const value = makeKey(kind, style, (below) => randomInt(below));
+  return { value, lastFour: value.slice(-4), ...digestUnder(pepper.current, value) };
+}
+
+/** The digests a key may be stored under, the current pepper's first. */
+export function digestsOf(pepper: Keyring, key: string): readonly KeyDigest[] {
+  return pepper.entries.map((entry) => digestUnder(entry, key));
+}
+
+function digestUnder(entry: KeyringEntry, key: string): KeyDigest {
+  return { digest: createHmac("sha256", entry.secret).update(key).digest(), pepperVersion: entry.version };
+}

@@ -1,0 +1,59 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { mkdir, open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** A server secret with its versions: the first is used for what is new, the others only for what exists. */
+export interface Keyring {
+  readonly current: KeyringEntry;
+  readonly entries: readonly KeyringEntry[];
+}
+
+export interface KeyringEntry {
+  /** 1 to 32767. */
+  readonly version: number;
+  /** 32 bytes. */
+  readonly secret: Buffer;
+}
+
+const secretBytes = 32;
+
+/** Reads `2:base64,1:base64`, newest first. Undefined when any part of it is not that. */
+export function parseKeyring(text: string): Keyring | undefined {
+  const entries: KeyringEntry[] = [];
+  for (const part of text.trim().split(",")) {
+    const match = /^\s*(\d{1,5}):([A-Za-z0-9+/_-]+={0,2})\s*$/.exec(part);
+    if (!match) return undefined;
+    const version = Number(match[1]);
+    const secret = Buffer.from(match[2] as string, "base64");
+    if (version < 1 || version > 32_767 || secret.length !== secretBytes) return undefined;
+    if (entries.some((entry) => entry.version === version)) return undefined;
+    entries.push({ version, secret });
+  }
+  const current = entries[0];
+  return current && { current, entries };
+}
+
+/** The keyring kept in `file`, made there (mode 0600) when there is none. */
+export async function openKeyringFile(file: string): Promise<Keyring> {
+  await mkdir(dirname(file), { recursive: true });
+  const made = `1:${randomBytes(secretBytes).toString("base64")}\n`;
+  try {
+    const handle = await open(file, "wx", 0o600);
+    try {
+      await handle.writeFile(made);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  const keyring = parseKeyring(await readFile(file, "utf8"));
+  if (!keyring) throw new Error(`${file} does not hold a keyring (version:base64 of 32 bytes). Restore it from a backup.`);
+  return keyring;
+}
+
+/** Tells two secrets apart without telling anything about either; kept in the database to catch a wrong keyring. */
+export function fingerprint(entry: KeyringEntry): Buffer {
+  return createHmac("sha256", entry.secret).update("sazabi keyring fingerprint").digest();
+}

@@ -1,0 +1,116 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type Keyring, parseKeyring } from "./auth/keyring.ts";
+
+/** Everything the process is told from outside. Read once, here and nowhere else. */
+export interface Config {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Undefined: the service runs its own PostgreSQL under `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  /** Undefined: made at the first start and kept in `dataDir`. */
+  readonly keyPepper: Keyring | undefined;
+  readonly masterKey: Keyring | undefined;
+  readonly logRetentionDays: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A variable that cannot be used. The message names it and says what it takes. */
+export class ConfigError extends Error {}
+
+const known = new Set([
+  "SAZABI_DATA_DIR",
+  "SAZABI_KEY_PEPPER",
+  "SAZABI_LOG_RETENTION",
+  "SAZABI_MASTER_KEY",
+  // Read by the command line and the SDK's users, harmless here.
+  "SAZABI_API_URL",
+  "SAZABI_ORGANIZATION_ID",
+  "SAZABI_PROFILE",
+  "SAZABI_PROJECT_ID",
+  "SAZABI_PUBLIC_KEY",
+  "SAZABI_SECRET_KEY",
+  "SAZABI_TOKEN",
+]);
+
+/** Throws `ConfigError`, naming the variable, on anything unknown or unusable. */
+export function readConfig(env: Environment): Config {
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("SAZABI_") && !known.has(name)) {
+      throw new ConfigError(`${name} is not a variable that Sazabi knows. docs/operations.md lists them.`);
+    }
+  }
+  return {
+    host: text(env, "HOST") ?? "127.0.0.1",
+    port: integer(env, "PORT", { minimum: 0, maximum: 65_535, unit: "a port number" }) ?? 4600,
+    databaseUrl: databaseUrl(env),
+    dataDir: text(env, "SAZABI_DATA_DIR") ?? defaultDataDir(env),
+    keyPepper: keyring(env, "SAZABI_KEY_PEPPER"),
+    masterKey: keyring(env, "SAZABI_MASTER_KEY"),
+    logRetentionDays: days(env, "SAZABI_LOG_RETENTION") ?? 30,
+  };
+}
+
+/** Empty counts as not set, as shells and compose files leave it. */
+function text(env: Environment, name: string): string | undefined {
+  const value = env[name]?.trim();
+  return value === "" ? undefined : value;
+}
+
+function integer(
+  env: Environment,
+  name: string,
+  { minimum, maximum, unit }: { minimum: number; maximum: number; unit: string },
+): number | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  if (!(number >= minimum && number <= maximum)) {
+    throw new ConfigError(`${name} must be ${unit} from ${minimum} to ${maximum}, not "${value}".`);
+  }
+  return number;
+}
+
+function days(env: Environment, name: string): number | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const number = /^(\d{1,4})d$/.exec(value)?.[1];
+  if (number === undefined || Number(number) < 1 || Number(number) > 3650) {
+    throw new ConfigError(`${name} must be a number of days such as 30d, from 1d to 3650d, not "${value}".`);
+  }
+  return Number(number);
+}
+
+function databaseUrl(env: Environment): string | undefined {
+  const value = text(env, "DATABASE_URL");
+  if (value === undefined) return undefined;
+  // The value holds a password: it is never repeated.
+  if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
+    throw new ConfigError("DATABASE_URL must look like postgres://user:password@host:5432/database.");
+  }
+  return value;
+}
+
+function keyring(env: Environment, name: string): Keyring | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const parsed = parseKeyring(value);
+  if (!parsed) {
+    throw new ConfigError(
+      `${name} must be one or more version:secret pairs, newest first, separated by commas, ` +
+        "each secret 32 bytes in base64: 2:q83v…=,1:EjRW…=",
+    );
+  }
+  return parsed;
+}
+
+/** The platform's folder for data; for root that of system services, since PostgreSQL's user cannot enter root's home. */
+function defaultDataDir(env: Environment): string {
+  if (process.platform === "darwin") return join(homedir(), "Library", "Application Support", "sazabi");
+  if (process.platform === "win32") return join(text(env, "LOCALAPPDATA") ?? homedir(), "sazabi");
+  if (process.getuid?.() === 0) return "/var/lib/sazabi";
+  return join(text(env, "XDG_DATA_HOME") ?? join(homedir(), ".local", "share"), "sazabi");
+}

@@ -1,0 +1,209 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { type Cluster, openCluster, ownerName } from "./embedded-postgres/cluster.ts";
+import {
+  findFreePort,
+  findPostmaster,
+  isPostmaster,
+  type Postmaster,
+  readLogEnd,
+  rotateLog,
+  startPostmaster,
+  stopPostmaster,
+} from "./embedded-postgres/postmaster.ts";
+
+export interface EmbeddedPostgresOptions {
+  readonly dataDir: string;
+  readonly onProgress?: (message: string) => void;
+  /** Told when the server died while we run, and why a restart of it failed; it is started again by itself. */
+  readonly onUnexpectedExit?: (message: string) => void;
+  /** PostgreSQL settings over ours, e.g. `{ fsync: "off" }` for tests. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface EmbeddedPostgres {
+  /** Of the database `sazabi`; the same for as long as this is open. */
+  readonly url: string;
+  /** The database was made just now. */
+  readonly firstStart: boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * A real PostgreSQL server of our own, as a child process on a random port of 127.0.0.1, with its data under
+ * `dataDir/postgres`. One that a killed Sazabi left behind is taken over; one that a living Sazabi uses is refused.
+ */
+export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const { dataDir, onProgress = () => {}, onUnexpectedExit = () => {}, settings = {} } = options;
+  const cluster = await openCluster(dataDir, onProgress);
+  const first = await holdServer({ cluster, settings, onProgress });
+  const { port } = first.postmaster;
+  const url = `postgres://${ownerName}:${cluster.password}@127.0.0.1:${port}/${ownerName}`;
+  try {
+    await createDatabase(first.hold);
+  } catch (error) {
+    await release(first, cluster);
+    throw error;
+  }
+
+  /** Undefined while the server is away. */
+  let held: HeldServer | undefined;
+  let recovery = Promise.resolve();
+  const closing = new AbortController();
+
+  function keep(server: HeldServer): void {
+    held = server;
+    server.hold.once("end", () => {
+      if (!closing.signal.aborted) recovery = recover(server.postmaster);
+    });
+  }
+
+  /** On the same port: the service's pool finds it there, and needs no telling. */
+  async function recover(lost: Postmaster): Promise<void> {
+    held = undefined;
+    if (!(await isPostmaster(lost.pid, cluster.dir))) {
+      onUnexpectedExit(
+        `PostgreSQL stopped unexpectedly; starting it again. Its log ends:\n${await readLogEnd(cluster)}`,
+      );
+    }
+    for (let delayMs = 100; !closing.signal.aborted; delayMs = Math.min(delayMs * 2, 5_000)) {
+      try {
+        keep(await holdServer({ cluster, settings, onProgress, port }));
+        onProgress("PostgreSQL is back");
+        return;
+      } catch (error) {
+        onUnexpectedExit(`PostgreSQL is still away: ${(error as Error).message}`);
+        await sleep(delayMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  keep(first);
+  return {
+    url,
+    firstStart: cluster.isNew,
+    async close() {
+      closing.abort();
+      await recovery;
+      if (held) await release(held, cluster);
+    },
+  };
+}
+
+/** A server, and the connection whose lock says that it is ours. Whoever holds the lock stops the server. */
+interface HeldServer {
+  readonly postmaster: Postmaster;
+  readonly hold: pg.Client;
+}
+
+interface Start {
+  readonly cluster: Cluster;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly onProgress: (message: string) => void;
+  /** Undefined: any free one. */
+  readonly port?: number;
+}
+
+/** Finds or starts the server, waits until it answers, and takes the lock. */
+async function holdServer({ cluster, settings, onProgress, port }: Start): Promise<HeldServer> {
+  // More than one try: another start may be a moment quicker, the port may be taken meanwhile, and processes of a
+  // server that died a moment ago may still be ending.
+  for (const deadline = performance.now() + 20_000; ; await sleep(250)) {
+    const found = await findPostmaster(cluster);
+    if (found) onProgress("PostgreSQL is running already: taking it over");
+    else await rotateLog(cluster);
+    const postmaster = found ?? (await startPostmaster(cluster, port ?? (await findFreePort()), settings));
+    const hold = await connectWhenReady(postmaster, cluster, onProgress).catch(async (error) => {
+      if (!found) await stopPostmaster(postmaster, cluster);
+      throw error;
+    });
+    if (hold) return { postmaster, hold: await lock(hold, cluster) };
+    if (performance.now() > deadline) {
+      throw new Error(`PostgreSQL does not start. Its log (${cluster.logFile}) ends:\n${await readLogEnd(cluster)}`);
+    }
+  }
+}
+
+/** Undefined when the server ended, or turned out to be another one that got its port. */
+async function connectWhenReady(
+  postmaster: Postmaster,
+  cluster: Cluster,
+  onProgress: (message: string) => void,
+): Promise<pg.Client | undefined> {
+  const since = performance.now();
+  let lastSignOfLife = since;
+  let isAnnounced = false;
+  while (await isPostmaster(postmaster.pid, cluster.dir)) {
+    const answer = await connect(postmaster, cluster);
+    if (answer instanceof pg.Client) return answer;
+    if (answer.code === invalidPassword) {
+      throw new Error(`PostgreSQL refuses the password in the file beside ${cluster.dir}. Restore that file.`);
+    }
+    if (answer.code === cannotConnectNow) lastSignOfLife = performance.now();
+    if (performance.now() - lastSignOfLife > 60_000) {
+      throw new Error(`PostgreSQL does not answer. Its log (${cluster.logFile}) ends:\n${await readLogEnd(cluster)}`);
+    }
+    if (performance.now() - since > 1_000 && !isAnnounced) {
+      isAnnounced = true;
+      onProgress("Waiting for PostgreSQL, which is starting, recovering or stopping");
+    }
+    await sleep(20);
+  }
+  return undefined;
+}
+
+const cannotConnectNow = "57P03";
+const invalidPassword = "28P01";
+
+async function connect({ port }: Postmaster, cluster: Cluster): Promise<pg.Client | { code?: string }> {
+  const client = new pg.Client({
+    host: "127.0.0.1",
+    port,
+    user: ownerName,
+    password: cluster.password,
+    database: "postgres",
+    application_name: `sazabi ${process.pid}`,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+  });
+  client.on("error", () => {}); // Its end is what we listen for.
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ data_directory: string }>("show data_directory");
+    if (rows[0]?.data_directory === cluster.dir) return client;
+    await client.end();
+    return {};
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    return error as { code?: string };
+  }
+}
+
+/** Any number, as long as nothing else in the database `postgres` uses it. */
+const lockKey = 0x53617a61;
+
+/** The lock is gone with the process that holds it, however that ends: a server without one is an orphan. */
+async function lock(client: pg.Client, { dir }: Cluster): Promise<pg.Client> {
+  const { rows } = await client.query<{ locked: boolean; holder: string }>(
+    `select pg_try_advisory_lock($1) as locked,
+            (select substring(application_name from '[0-9]+$') from pg_locks join pg_stat_activity using (pid)
+             where locktype = 'advisory' and objid = $1 and granted limit 1) as holder`,
+    [lockKey],
+  );
+  if (rows[0]?.locked) return client;
+  await client.end();
+  throw new Error(
+    `Another Sazabi (process ${rows[0]?.holder}) is using the data in ${dir}. ` +
+      `Stop it (kill ${rows[0]?.holder}), or name another data folder with SAZABI_DATA_DIR.`,
+  );
+}
+
+async function createDatabase(client: pg.Client): Promise<void> {
+  const { rowCount } = await client.query("select from pg_database where datname = $1", [ownerName]);
+  if (rowCount === 0) await client.query(`create database ${ownerName}`);
+}
+
+async function release({ postmaster, hold }: HeldServer, cluster: Cluster): Promise<void> {
+  await hold.end().catch(() => undefined);
+  await stopPostmaster(postmaster, cluster);
+}

@@ -1,0 +1,191 @@
+import { execFile, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { type Cluster, serverEnvironment } from "./cluster.ts";
+
+const run = promisify(execFile);
+
+/** A running PostgreSQL server: its first process, and where it listens. */
+export interface Postmaster {
+  readonly pid: number;
+  readonly port: number;
+}
+
+/** The server that runs on this cluster already, whoever started it. */
+export async function findPostmaster({ dir }: Cluster): Promise<Postmaster | undefined> {
+  const lines = (await readFile(pidFile(dir), "utf8").catch(() => "")).split("\n");
+  const [pid, port] = [Number(lines[0]), Number(lines[3])];
+  if (!(pid > 0) || !(port > 0)) return undefined;
+  if (await isPostmaster(pid, dir)) return { pid, port };
+  if (isAlive(pid)) await disown(dir, lines);
+  return undefined;
+}
+
+/**
+ * Whether process `pid` is the server of this cluster. A number alone proves nothing: it may have been given to
+ * another program since, or be a dead process whose parent has not looked yet.
+ */
+export async function isPostmaster(pid: number, clusterDir: string): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  const command = `${await readCommand(pid)} `;
+  if (!/(^|\/)(postgres|postmaster)(\.exe)? /.test(command)) return false;
+  return command.includes(` -D ${clusterDir} `) || !command.includes(" -D "); // Without one we take the careful side.
+}
+
+/** Runs a server, in a process group of its own: Ctrl-C in a terminal is for us, who stop the server after flushing. */
+export async function startPostmaster(
+  cluster: Cluster,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<Postmaster> {
+  const { binaries, dir, user } = cluster;
+  const flags = Object.entries({ ...serverSettings(port), ...settings }).flatMap(([name, value]) => [
+    "-c",
+    `${name}=${value}`,
+  ]);
+  const log = openSync(cluster.logFile, "a", 0o600);
+  try {
+    const child = spawn(binaries.postgres, ["-D", dir, ...flags], {
+      ...user,
+      cwd: dir,
+      env: serverEnvironment(),
+      stdio: ["ignore", log, log],
+      detached: true,
+      windowsHide: true,
+    });
+    await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+    child.unref(); // We follow it by its connection and its process id, as we do a server that we adopted.
+    return { pid: child.pid as number, port };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Stops the server: open transactions are rolled back, everything committed is on disk. */
+export async function stopPostmaster({ pid }: Postmaster, cluster: Cluster): Promise<void> {
+  if (!(await isPostmaster(pid, cluster.dir))) return;
+  await signal(pid, "INT", cluster);
+  if (await waitForEnd(pid, cluster.dir, 10_000)) return;
+  await signal(pid, "QUIT", cluster); // At once; it recovers from its log at the next start.
+  if (await waitForEnd(pid, cluster.dir, 5_000)) return;
+  throw new Error(`PostgreSQL (process ${pid}) does not stop. Its log is ${cluster.logFile}.`);
+}
+
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve, reject) => server.once("listening", resolve).once("error", reject));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const logBytesKept = 10 * 1024 * 1024;
+
+/** Keeps the server's log bounded: a long one becomes `postgres.log.1`, in place of the one before. */
+export async function rotateLog({ logFile }: Cluster): Promise<void> {
+  const size = (await stat(logFile).catch(() => undefined))?.size ?? 0;
+  if (size > logBytesKept) await rename(logFile, `${logFile}.1`);
+}
+
+/** The last lines of the server's log, for an error message. */
+export async function readLogEnd({ logFile }: Cluster, lines = 8): Promise<string> {
+  const file = await open(logFile, "r").catch(() => undefined);
+  if (!file) return "(no log)";
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(8192), 0, 8192, Math.max(0, size - 8192));
+    return buffer.toString("utf8", 0, bytesRead).trim().split("\n").slice(-lines).join("\n");
+  } finally {
+    await file.close();
+  }
+}
+
+function pidFile(clusterDir: string): string {
+  return join(clusterDir, "postmaster.pid");
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** The command line of a process; empty for one that is gone, or dead and not collected yet. */
+async function readCommand(pid: number): Promise<string> {
+  if (process.platform === "linux") {
+    const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    return words.replaceAll("\0", " ");
+  }
+  const asked =
+    process.platform === "win32"
+      ? run("tasklist", ["/nh", "/fi", `pid eq ${pid}`])
+      : run("ps", ["-o", "args=", "-p", `${pid}`]);
+  const { stdout } = await asked.catch(() => ({ stdout: "" }));
+  return stdout.trim();
+}
+
+/**
+ * PostgreSQL refuses to start when `postmaster.pid` names a living process of its user, even one that only got the
+ * number of the server that died. It does not mind its own parent: us. The other lines stay, because by them it
+ * notices processes of the dead server that still use its memory.
+ */
+async function disown(clusterDir: string, [, ...rest]: readonly string[]): Promise<void> {
+  await writeFile(pidFile(clusterDir), [process.pid, ...rest].join("\n"));
+}
+
+async function signal(pid: number, name: "INT" | "QUIT", { binaries }: Cluster): Promise<void> {
+  if (process.platform === "win32") {
+    await run(binaries.pgCtl, ["kill", name, `${pid}`]).catch(() => undefined);
+    return;
+  }
+  try {
+    process.kill(pid, `SIG${name}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+async function waitForEnd(pid: number, clusterDir: string, timeoutMs: number): Promise<boolean> {
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(15)) {
+    if (!(await isPostmaster(pid, clusterDir))) return true;
+  }
+  return false;
+}
+
+/**
+ * Loopback only, never a socket file. Statements and the values in them stay out of the log: an error of theirs is
+ * reported to the service, which knows what may be written down.
+ */
+function serverSettings(port: number): Record<string, string> {
+  const memory = memoryBytes();
+  return {
+    listen_addresses: "127.0.0.1",
+    port: String(port),
+    unix_socket_directories: "",
+    cluster_name: "sazabi",
+    shared_buffers: `${Math.max(32, Math.min(1024, Math.floor(memory / 4 / 1024 ** 2)))}MB`,
+    effective_cache_size: `${Math.max(64, Math.floor(memory / 2 / 1024 ** 2))}MB`,
+    max_wal_size: "4GB",
+    random_page_cost: "1.1",
+    jit: "off",
+    timezone: "UTC",
+    log_timezone: "UTC",
+    log_min_messages: "log",
+    log_min_error_statement: "panic",
+    log_error_verbosity: "terse",
+  };
+}
+
+/** What this process may use: in a container less than the machine has. */
+function memoryBytes(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 && allowed < totalmem() ? allowed : totalmem();
+}

@@ -1,0 +1,26 @@
+import { type ErrorCode, type ErrorReason, errorStatus, type Issue } from "@sazabi/sdk/protocol";
+
+interface ApiErrorOptions {
+  readonly reason?: ErrorReason;
+  readonly issues?: readonly Issue[];
+  readonly retryAfterSeconds?: number;
+  readonly missingContext?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/** A "no" that the caller may read: a code for programs, a sentence for a person. Never holds a secret. */
+export class ApiError extends Error {
+  readonly code: ErrorCode;
+  readonly options: ApiErrorOptions;
+
+  constructor(code: ErrorCode, message: string, options: ApiErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ApiError";
+    this.code = code;
+    this.options = options;
+  }
+
+  get status(): number {
+    return errorStatus[this.code];
+  }
+}

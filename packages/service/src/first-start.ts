@@ -1,0 +1,42 @@
+import { newSecret } from "./auth/key-material.ts";
+import type { Keyring } from "./auth/keyring.ts";
+import { keyCreated } from "./auth/key-events.ts";
+import { insertAuditEvents } from "./store/audit.ts";
+import type { Database } from "./store/database.ts";
+import { insertKey } from "./store/keys.ts";
+import { hasNoOrganization, insertOrganization } from "./store/organizations.ts";
+import { insertProject } from "./store/projects.ts";
+
+export interface FirstKeys {
+  readonly secretKey: string;
+  readonly publicKey: string;
+}
+
+/**
+ * On a database without an organization: makes the organization and project `default` and a key of each kind,
+ * all or nothing. Of two processes that start at once, one makes them and the other is told undefined.
+ */
+export async function makeFirstKeys(db: Database, pepper: Keyring): Promise<FirstKeys | undefined> {
+  if (!(await hasNoOrganization(db))) return undefined;
+  return db.transaction(async (tx) => {
+    const organization = await insertOrganization(tx, { name: "default", slug: "default" });
+    if (!organization) return undefined;
+    const organizationId = organization.id;
+    const project = await insertProject(tx, { organizationId, name: "default", region: "us-west-2" });
+    if (!project) return undefined;
+    const secret = newSecret(pepper, "secret", "live");
+    const publicSecret = newSecret(pepper, "public", "live");
+    const common = { organizationId, style: "live", name: "first key", expiresAt: undefined, createdBy: undefined } as const;
+    const keys = [
+      await insertKey(tx, { ...common, kind: "secret", projectId: undefined, scopes: ["*"] }, secret),
+      await insertKey(tx, { ...common, kind: "public", projectId: project.id, scopes: [] }, publicSecret),
+    ];
+    const source = { organizationId, actor: { kind: "system", name: "first start" }, address: null, requestId: null } as const;
+    await insertAuditEvents(tx, source, [
+      { action: "organization.created", target: { kind: "organization", id: organizationId, name: organization.name } },
+      { action: "project.created", target: { kind: "project", id: project.id, name: project.name } },
+      ...keys.map(keyCreated),
+    ]);
+    return { secretKey: secret.value, publicKey: publicSecret.value };
+  });
+}

@@ -1,0 +1,74 @@
+import { type KeyKind, type ParsedKey, parseKey } from "@sazabi/sdk/protocol";
+import { ApiError } from "../errors.ts";
+import { type HttpContext, header } from "./context.ts";
+
+/** Where a key may be sent (design.md section 2). A URL is not such a place. */
+const keyHeaders = ["x-sazabi-secret-key", "x-sazabi-key", "x-api-key"] as const;
+
+const howToSend: Readonly<Record<KeyKind, string>> = {
+  secret: "Send a secret key as `Authorization: Bearer sk_live_…` or `x-sazabi-secret-key: sk_live_…`.",
+  public: "Send a public key as `x-sazabi-key: pk_live_…`.",
+};
+
+/**
+ * The key a request carries. 401 when it carries none or one that is mistyped, 400 when it carries two different
+ * ones or has one in its URL, 403 when it is not of the kind the route takes. Costs no I/O.
+ */
+export function readCredential(c: HttpContext, takes: KeyKind): ParsedKey {
+  refuseKeyInUrl(c);
+  const text = presented(c);
+  if (text === undefined) {
+    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes]}`, { reason: "missing_api_key" });
+  }
+  const parsed = parseKey(text);
+  if (!parsed) {
+    throw new ApiError(
+      "UNAUTHORIZED",
+      "That is not a Sazabi key: a character is missing or wrong. `sazabi keys inspect` tells what is off.",
+      { reason: "malformed_api_key" },
+    );
+  }
+  if (parsed.kind !== takes) {
+    throw new ApiError("FORBIDDEN", `This route takes a ${takes} key, not a ${parsed.kind} key. ${howToSend[takes]}`, {
+      reason: "wrong_key_type",
+    });
+  }
+  return parsed;
+}
+
+function presented(c: HttpContext): string | undefined {
+  let found = fromAuthorization(c);
+  for (const name of keyHeaders) {
+    const value = header(c, name)?.trim();
+    if (!value) continue;
+    if (found !== undefined && found !== value) {
+      throw new ApiError("VALIDATION_ERROR", "The request carries two different credentials. Send one.", {
+        reason: "conflicting_credentials",
+      });
+    }
+    found = value;
+  }
+  return found;
+}
+
+/** `Bearer` (spec/1) or `ApiKey` (spec/4), in any case (RFC 9110, section 11.1). */
+function fromAuthorization(c: HttpContext): string | undefined {
+  const value = header(c, "authorization");
+  if (!value) return undefined;
+  const match = /^(?:bearer|apikey) +(\S+) *$/i.exec(value);
+  if (match) return match[1];
+  throw new ApiError("UNAUTHORIZED", `The Authorization header is not \`Bearer <key>\`. ${howToSend.secret}`, {
+    reason: "malformed_api_key",
+  });
+}
+
+const keyInUrl = /(?:[sp]k_live_|sazabi_(?:secret|public)_)\w{8}/;
+
+function refuseKeyInUrl(c: HttpContext): void {
+  if (keyInUrl.test(c.env.incoming.url ?? "")) {
+    throw new ApiError(
+      "VALIDATION_ERROR",
+      "The URL holds a key. URLs end up in logs and histories: send the key in a header, and revoke the one in the URL.",
+    );
+  }
+}

@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import type { SecretCaller } from "../auth/authenticate.ts";
+import { seal, unseal } from "../auth/seal.ts";
+import { ApiError } from "../errors.ts";
+import type { Services } from "../services.ts";
+import type { Queryable } from "../store/database.ts";
+import { keepAnswer, lockAnswer } from "../store/idempotent-answers.ts";
+import { type HttpContext, header } from "./context.ts";
+
+/** The caller's `Idempotency-Key`, 1 to 200 visible ASCII characters. */
+export function readIdempotencyKey(c: HttpContext): string | undefined {
+  const key = header(c, "idempotency-key");
+  if (key === undefined) return undefined;
+  if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
+    throw new ApiError("VALIDATION_ERROR", "Idempotency-Key must be 1 to 200 visible ASCII characters.");
+  }
+  return key;
+}
+
+/**
+ * Does `work` once for each `Idempotency-Key` of a caller, in its transaction: a repetition within a day is
+ * answered with the first answer, secret included. 409 when the key comes back with another request. The answer
+ * is kept sealed, since it may hold a new key.
+ */
+export async function once<Answer extends object>(
+  c: HttpContext,
+  { master }: Pick<Services, "master">,
+  tx: Queryable,
+  caller: SecretCaller,
+  request: unknown,
+  work: () => Promise<Answer>,
+): Promise<Answer> {
+  const key = readIdempotencyKey(c);
+  if (key === undefined) return work();
+  const name = sha256(JSON.stringify([caller.keyId, c.get("operationId"), key]));
+  const requestHash = sha256(JSON.stringify([c.req.path, request]));
+  const identity = `idempotent_answers/${caller.organizationId}/${name.toString("hex")}`;
+  const kept = await lockAnswer(tx, caller.organizationId, name);
+  if (kept) {
+    if (!kept.requestHash.equals(requestHash)) throw otherRequest();
+    return JSON.parse(unseal(master, identity, kept.sealed));
+  }
+  const answer = await work();
+  const sealed = seal(master, identity, JSON.stringify(answer));
+  await keepAnswer(tx, caller.organizationId, name, { requestHash, sealed });
+  return answer;
+}
+
+function otherRequest(): ApiError {
+  return new ApiError("CONFLICT", "This Idempotency-Key was used with another request. Use a new one.");
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

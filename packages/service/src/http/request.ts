@@ -1,0 +1,59 @@
+import type { Issue } from "@sazabi/sdk/protocol";
+import { z } from "zod";
+import { ApiError } from "../errors.ts";
+import { type HttpContext, header } from "./context.ts";
+
+/** Bodies of everything but the intake. */
+const maxBodyBytes = 256 * 1024;
+
+/** The request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. */
+export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>): Promise<T> {
+  return parse(schema, await readJson(c), "body");
+}
+
+/** The request's query parameters as `schema` has them. */
+export function readQuery<T>(c: HttpContext, schema: z.ZodType<T>): T {
+  return parse(schema, c.req.query(), "query");
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** A path parameter that is an id. A text that is no id names nothing: 404, like an id nobody has. */
+export function readId(c: HttpContext, name: string, thing: string): string {
+  const id = c.req.param(name) ?? "";
+  if (!uuid.test(id)) throw new ApiError("NOT_FOUND", `No such ${thing}.`);
+  return id.toLowerCase();
+}
+
+async function readJson(c: HttpContext): Promise<unknown> {
+  const type = header(c, "content-type");
+  if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
+    throw new ApiError("UNSUPPORTED_MEDIA_TYPE", "This route takes a JSON body: send Content-Type: application/json.");
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of c.env.incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) {
+      throw new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBodyBytes} bytes, the limit of this route.`);
+    }
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    throw new ApiError("VALIDATION_ERROR", "The body is not JSON.", {
+      issues: [{ path: "body", message: "must be a JSON object" }],
+    });
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issues: Issue[] = result.error.issues
+    .slice(0, 20)
+    .map((issue) => ({ path: issue.path.map(String).join(".") || where, message: issue.message }));
+  const first = issues[0] as Issue;
+  throw new ApiError("VALIDATION_ERROR", `${first.path}: ${first.message}`, { issues });
+}

@@ -1,0 +1,79 @@
+import type { ErrorBody } from "@sazabi/sdk/protocol";
+import { ApiError } from "../errors.ts";
+import { log } from "../log.ts";
+import { isTimeout, isUnavailable } from "../store/database.ts";
+import { type HttpContext, requestId } from "./context.ts";
+
+type SuccessStatus = 200 | 201 | 202;
+
+/**
+ * Answers with a resource: bare under `/v1`, as `{ data, error: null }` on the unversioned paths of spec/2.
+ * There is one set of handlers for both.
+ */
+export function ok(c: HttpContext, resource: object, status: SuccessStatus = 200): Response {
+  const versioned = c.req.path.startsWith("/v1/");
+  return json(c, versioned ? resource : { data: resource, error: null }, status);
+}
+
+/** Answers in the envelope on every path: the intake, whose answer spec/2 and its senders share. */
+export function okEnvelope(c: HttpContext, data: object, status: SuccessStatus): Response {
+  return json(c, { data, error: null }, status);
+}
+
+export function noContent(c: HttpContext): Response {
+  c.header("x-request-id", requestId(c));
+  return c.body(null, 204);
+}
+
+export function notFound(c: HttpContext): Response {
+  return refuse(c, new ApiError("NOT_FOUND", `There is no ${c.req.method} ${c.req.path} here. docs/api.md lists the routes.`));
+}
+
+/** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
+export function onError(error: Error, c: HttpContext): Response {
+  if (error instanceof ApiError) return refuse(c, error);
+  if (isUnavailable(error)) {
+    log.warn("database unavailable", { requestId: requestId(c), operationId: c.get("operationId"), error });
+    return refuse(
+      c,
+      new ApiError("UNAVAILABLE", "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.", {
+        retryAfterSeconds: 1,
+      }),
+    );
+  }
+  if (isTimeout(error)) {
+    return refuse(
+      c,
+      new ApiError("TIMEOUT", "The search took too long and was stopped. Narrow the time window or the query."),
+    );
+  }
+  log.error("request failed", { requestId: requestId(c), operationId: c.get("operationId"), error });
+  return refuse(
+    c,
+    new ApiError("INTERNAL_ERROR", "Something went wrong on our side. The service's log has it under this request id."),
+  );
+}
+
+function refuse(c: HttpContext, error: ApiError): Response {
+  const { reason, issues, retryAfterSeconds, missingContext } = error.options;
+  const body: ErrorBody = {
+    data: null,
+    error: { code: error.code, message: error.message },
+    code: error.code,
+    message: error.message,
+    operationId: c.get("operationId") ?? "unknown",
+    requestId: requestId(c),
+    ...(reason && { reason }),
+    ...(issues && { issues }),
+    ...(retryAfterSeconds && { retryAfterSeconds }),
+    ...(missingContext && { missingContext }),
+  };
+  if (retryAfterSeconds) c.header("retry-after", String(retryAfterSeconds));
+  if (error.status === 401) c.header("www-authenticate", 'Bearer realm="sazabi"');
+  return json(c, body, error.status);
+}
+
+function json(c: HttpContext, body: object, status: number): Response {
+  c.header("x-request-id", requestId(c));
+  return c.json(body, status as SuccessStatus);
+}

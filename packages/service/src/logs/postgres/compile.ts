@@ -1,0 +1,147 @@
+import {
+  type Column,
+  caseVariants,
+  type FieldTest,
+  numberPattern,
+  printRegex,
+  type QueryNode,
+  type Regex,
+  readNumber,
+  type TextPattern,
+} from "@sazabi/sdk/protocol";
+import { join, raw, type Sql, sql } from "../../store/sql.ts";
+
+/**
+ * The query as a condition on a row of `logs`, true for exactly the entries for which `evaluate` is. Where a value
+ * is absent a part may be null, which a `where` takes as false.
+ */
+export function compileQuery(query: QueryNode): Sql {
+  switch (query.kind) {
+    case "everything":
+      return sql`true`;
+    case "and":
+      return query.nodes.length === 0 ? sql`true` : sql`(${join(query.nodes.map(compileQuery), " and ")})`;
+    case "or":
+      return query.nodes.length === 0 ? sql`false` : sql`(${join(query.nodes.map(compileQuery), " or ")})`;
+    case "not":
+      // An absent value is not equal to anything: null counts as false here.
+      return sql`(${compileQuery(query.node)}) is not true`;
+    case "text":
+      return likePattern(sql`message`, [{ any: "many" }, ...query.pattern, { any: "many" }]);
+    case "regex":
+      return likeRegex(sql`message`, query.regex);
+    case "level":
+      return compileLevel(query.ranks);
+    case "field":
+      if ("column" in query.field) return compileColumn(query.field.column, query.test);
+      return compileAttribute(query.field.attribute, query.test);
+  }
+}
+
+const highestRank = 5;
+
+/** Written out rather than as parameters, so that the planner sees that the index on errors applies. */
+function compileLevel(ranks: readonly number[]): Sql {
+  const [lowest] = ranks;
+  if (lowest === undefined) return sql`false`;
+  if (ranks.length === 1) return raw(`level = ${lowest}`);
+  if (ranks.length === highestRank + 1 - lowest) return raw(`level >= ${lowest}`);
+  return raw(`level in (${ranks.join(", ")})`);
+}
+
+function compileColumn(name: Column, test: FieldTest): Sql {
+  const column = raw(name);
+  switch (test.kind) {
+    case "exists":
+      return sql`${column} <> ''`;
+    case "equals":
+      return sql`${column} = ${test.value}::text`;
+    case "matches":
+      return likePattern(column, test.pattern);
+    case "regex":
+      return likeRegex(column, test.regex);
+    case "compares": {
+      const bound = readNumber(test.value);
+      if (bound === undefined) return compareText(column, test);
+      return sql`case when ${column} ~ ${numberPattern} then ${column}::float8 end ${raw(test.operator)} ${bound}::float8`;
+    }
+  }
+}
+
+function compileAttribute(key: string, test: FieldTest): Sql {
+  const value = sql`(attributes -> ${key}::text)`;
+  const text = sql`(attributes ->> ${key}::text)`;
+  switch (test.kind) {
+    case "exists":
+      return sql`${text} is not null`;
+    case "equals":
+      return equalsAttribute(key, test.value);
+    case "matches":
+      return likePattern(text, test.pattern);
+    case "regex":
+      return likeRegex(text, test.regex);
+    case "compares": {
+      const bound = readNumber(test.value);
+      if (bound === undefined) {
+        return compareText(sql`case jsonb_typeof(${value}) when 'string' then ${text} end`, test);
+      }
+      // Only what a cast cannot fail on is cast: one bad value must not end a search.
+      return sql`case jsonb_typeof(${value})
+        when 'number' then ${text}::float8
+        when 'string' then case when ${text} ~ ${numberPattern} then ${text}::float8 end
+      end ${raw(test.operator)} ${bound}::float8`;
+    }
+  }
+}
+
+/** Containment is what an index on `attributes` answers; one for each type the text can be read as. */
+function equalsAttribute(key: string, wanted: string): Sql {
+  const values: unknown[] = [wanted];
+  const number = readNumber(wanted);
+  if (number !== undefined) values.push(number);
+  if (wanted === "true" || wanted === "false") values.push(wanted === "true");
+  if (wanted === "null") values.push(null);
+  const conditions = values.map((value) => sql`attributes @> ${oneMember(key, value)}::jsonb`);
+  return sql`(${join(conditions, " or ")})`;
+}
+
+/** Written by hand, since a key may be `__proto__`. */
+function oneMember(key: string, value: unknown): string {
+  return `{${JSON.stringify(key)}:${JSON.stringify(value)}}`;
+}
+
+function compareText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
+  return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
+}
+
+/**
+ * Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and
+ * is quick; other letters that have a case are looked for in each of their forms.
+ */
+function likePattern(text: Sql, pattern: TextPattern): Sql {
+  const needsForms = pattern.some(
+    (part) => typeof part === "string" && Array.from(part).some((one) => one > "\x7f" && caseVariants(one).length > 1),
+  );
+  if (needsForms) return sql`${text} collate "C" ~ ${`^${pattern.map(regexPart).join("")}$`}`;
+  return sql`${text} collate "C" ilike ${pattern.map(likePart).join("")}`;
+}
+
+function likePart(part: TextPattern[number]): string {
+  if (typeof part === "string") return part.replace(/[%_\\]/g, "\\$&");
+  return part.any === "one" ? "_" : "%";
+}
+
+function regexPart(part: TextPattern[number]): string {
+  if (typeof part === "string") return Array.from(part, anyCase).join("");
+  return part.any === "one" ? "." : ".*";
+}
+
+function anyCase(character: string): string {
+  const variants = caseVariants(character);
+  if (variants.length > 1) return `[${variants.join("")}]`;
+  return character <= "\x7f" && !/[0-9]/.test(character) ? `\\${character}` : character;
+}
+
+function likeRegex(text: Sql, regex: Regex): Sql {
+  return sql`${text} collate "C" ~ ${printRegex(regex, { word: "\\y", inside: "\\Y" })}`;
+}

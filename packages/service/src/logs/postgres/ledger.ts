@@ -1,0 +1,85 @@
+import type { IntakeResult } from "@sazabi/sdk/protocol";
+import type { PoolClient } from "pg";
+import { ApiError } from "../../errors.ts";
+import type { LogBatch } from "../store.ts";
+
+type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
+
+/**
+ * Enters the batches that carry an idempotency key, in the transaction that stores their rows. Returns the batches
+ * to store: those without a key, and those whose key is new.
+ */
+export async function enterLedger(client: PoolClient, batches: readonly LogBatch[]): Promise<ReadonlySet<LogBatch>> {
+  const keyed = sorted(batches.filter(isKeyed));
+  if (keyed.length === 0) return new Set(batches);
+  const { rows } = await client.query<{ project_number: number; idempotency_key: string }>({
+    name: "enter log ledger",
+    text: `
+      insert into log_batches (project_number, idempotency_key, body_hash, answer)
+      select * from unnest($1::int[], $2::text[], $3::bytea[], $4::jsonb[])
+      on conflict do nothing
+      returning project_number, idempotency_key`,
+    values: [
+      keyed.map(({ projectNumber }) => projectNumber),
+      keyed.map(({ idempotency }) => idempotency.key),
+      keyed.map(({ idempotency }) => idempotency.bodyHash),
+      keyed.map(({ result }) => JSON.stringify(result)),
+    ],
+  });
+  const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.idempotency_key)));
+  const entered = new Set<LogBatch>();
+  for (const batch of batches) {
+    // Deleting takes the first of two batches that came with one key; the second is a repetition of it.
+    if (!isKeyed(batch) || isNew.delete(nameOf(batch.projectNumber, batch.idempotency.key))) entered.add(batch);
+  }
+  return entered;
+}
+
+/** What each batch is answered: its own result, the first answer to its key, or a refusal. */
+export async function answersOfLedger(
+  client: PoolClient,
+  batches: readonly LogBatch[],
+  entered: ReadonlySet<LogBatch>,
+): Promise<readonly (IntakeResult | ApiError)[]> {
+  const repeated = batches.filter((batch) => !entered.has(batch)).filter(isKeyed);
+  if (repeated.length === 0) return batches.map(({ result }) => result);
+  const { rows } = await client.query<{
+    project_number: number;
+    idempotency_key: string;
+    body_hash: Buffer;
+    answer: IntakeResult;
+  }>({
+    name: "read log ledger",
+    text: `
+      select b.project_number, b.idempotency_key, b.body_hash, b.answer
+      from log_batches b
+      join unnest($1::int[], $2::text[]) as u(project_number, idempotency_key)
+        on b.project_number = u.project_number and b.idempotency_key = u.idempotency_key`,
+    values: [repeated.map(({ projectNumber }) => projectNumber), repeated.map(({ idempotency }) => idempotency.key)],
+  });
+  const known = new Map(rows.map((row) => [nameOf(row.project_number, row.idempotency_key), row]));
+  return batches.map((batch) => {
+    if (entered.has(batch) || !isKeyed(batch)) return batch.result;
+    const first = known.get(nameOf(batch.projectNumber, batch.idempotency.key));
+    return first?.body_hash.equals(batch.idempotency.bodyHash) ? first.answer : otherBody();
+  });
+}
+
+function otherBody(): ApiError {
+  return new ApiError("CONFLICT", "This Idempotency-Key was used with another body. Use a new key for new entries.");
+}
+
+function isKeyed(batch: LogBatch): batch is KeyedBatch {
+  return batch.idempotency !== undefined;
+}
+
+function nameOf(projectNumber: number, key: string): string {
+  return `${projectNumber} ${key}`;
+}
+
+/** In one order everywhere, so that two transactions cannot wait for each other. */
+function sorted(batches: readonly KeyedBatch[]): readonly KeyedBatch[] {
+  return [...batches].sort(
+    (a, b) => a.projectNumber - b.projectNumber || (a.idempotency.key < b.idempotency.key ? -1 : 1),
+  );
+}

@@ -1,0 +1,62 @@
+import type { Database } from "../../store/database.ts";
+import { raw, sql } from "../../store/sql.ts";
+
+const dayMicros = 86_400_000_000;
+
+/** One number for every Sazabi process: two that need the same partition make it one after the other. */
+const partitionLock = 4_600_002;
+
+/** The day partitions of `logs`, made before rows need them. */
+export class Partitions {
+  readonly #db: Database;
+  readonly #known = new Set<number>();
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Sees to it that every one of these times has a partition. Asks the database only about days it has not seen. */
+  async ensure(times: Iterable<number>): Promise<void> {
+    const missing = new Set<number>();
+    for (const micros of times) {
+      const day = Math.floor(micros / dayMicros);
+      if (!this.#known.has(day)) missing.add(day);
+    }
+    for (const day of missing) {
+      await this.#make(day);
+      this.#known.add(day);
+    }
+  }
+
+  /** Yesterday to two days ahead, so that midnight finds its partition made. */
+  async ensureAround(nowMs: number): Promise<void> {
+    await this.ensure([-1, 0, 1, 2].map((days) => nowMs * 1000 + days * dayMicros));
+  }
+
+  /** Call when a row found no partition: somebody dropped one that was known. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  async #make(day: number): Promise<void> {
+    const from = isoDay(day);
+    const name = raw(`logs_${from.replaceAll("-", "")}`);
+    await this.#db.transaction(async (tx) => {
+      await tx.query(sql`select pg_advisory_xact_lock(${partitionLock})`);
+      const { rows } = await tx.query<{ exists: boolean }>(
+        sql`select to_regclass(${`sazabi.${name.text}`}) is not null as exists`,
+      );
+      if (rows[0]?.exists) return;
+      // Attached, not created as a partition: that would lock out every reader and writer of `logs` meanwhile.
+      await tx.query(sql`create table ${name} (like logs including defaults)`);
+      await tx.query(
+        sql`alter table logs attach partition ${name} for values from (${raw(`'${from}'`)}) to (${raw(`'${isoDay(day + 1)}'`)})`,
+      );
+    });
+  }
+}
+
+/** `2026-11-22`; `day` is counted from 1970-01-01. */
+function isoDay(day: number): string {
+  return new Date((day * dayMicros) / 1000).toISOString().slice(0, 10);
+}

@@ -1,0 +1,212 @@
+import type { IntakeResult } from "@sazabi/sdk/protocol";
+import type { PoolClient } from "pg";
+import { from as copyFrom } from "pg-copy-streams";
+import { ApiError } from "../../errors.ts";
+import { type Database, isUnavailable, sqlState } from "../../store/database.ts";
+import type { LogBatch } from "../store.ts";
+import { copyColumns, copyText } from "./copy-text.ts";
+import { answersOfLedger, enterLedger } from "./ledger.ts";
+import type { Partitions } from "./partitions.ts";
+import { addVolume } from "./volume.ts";
+
+interface Pending {
+  readonly batch: LogBatch;
+  readonly resolve: (result: IntakeResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface WriterLimits {
+  /** Transactions at once. */
+  readonly lanes: number;
+  /** Rows in one transaction, unless a single request brings more. */
+  readonly rowsPerCommit: number;
+  /** Bytes waiting; beyond it requests are refused. */
+  readonly queueBytes: number;
+}
+
+/**
+ * Group commit: each free lane takes what is queued, up to a bound, in one COPY; a request is answered when the
+ * transaction that holds its rows is committed. One project is written by one lane at a time, and lanes take
+ * projects in turn, so a flood of one does not starve another.
+ */
+export class LogWriter {
+  readonly #db: Database;
+  readonly #partitions: Partitions;
+  readonly #limits: WriterLimits;
+  /** Waiting requests by project; the project that waits longest is first. */
+  readonly #queues = new Map<number, Pending[]>();
+  readonly #busy = new Set<number>();
+  #queuedBytes = 0;
+  #freeLanes: number;
+  #onDrained: (() => void) | undefined;
+
+  constructor(db: Database, partitions: Partitions, limits: WriterLimits) {
+    this.#db = db;
+    this.#partitions = partitions;
+    this.#limits = limits;
+    this.#freeLanes = limits.lanes;
+  }
+
+  append(batch: LogBatch): Promise<IntakeResult> {
+    if (this.#queuedBytes > 0 && this.#queuedBytes + batch.bytes > this.#limits.queueBytes) {
+      throw new ApiError("RATE_LIMIT_EXCEEDED", "The service is taking logs as fast as it can store them. Send again.", {
+        retryAfterSeconds: 1,
+      });
+    }
+    this.#queuedBytes += batch.bytes;
+    return new Promise((resolve, reject) => {
+      const queue = this.#queues.get(batch.projectNumber);
+      const pending = { batch, resolve, reject };
+      if (queue) queue.push(pending);
+      else this.#queues.set(batch.projectNumber, [pending]);
+      this.#pump();
+    });
+  }
+
+  /** Resolves when nothing is queued or being written. */
+  async drain(): Promise<void> {
+    if (this.#queues.size === 0 && this.#busy.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+  }
+
+  #pump(): void {
+    while (this.#freeLanes > 0) {
+      const work = this.#take();
+      if (work.length === 0) break;
+      this.#freeLanes -= 1;
+      void this.#write(work).finally(() => this.#done(work));
+    }
+    if (this.#queues.size === 0 && this.#busy.size === 0) this.#onDrained?.();
+  }
+
+  /** What one transaction shall hold: whole requests, of projects that no lane is writing now. */
+  #take(): Pending[] {
+    const work: Pending[] = [];
+    let rows = 0;
+    for (const [project, queue] of [...this.#queues]) {
+      if (this.#busy.has(project)) continue;
+      let count = 0;
+      for (const { batch } of queue) {
+        if (rows > 0 && rows + batch.entries.length > this.#limits.rowsPerCommit) break;
+        rows += batch.entries.length;
+        count += 1;
+      }
+      if (count === 0) break;
+      work.push(...queue.splice(0, count));
+      this.#busy.add(project);
+      this.#queues.delete(project);
+      // What did not fit waits its turn behind the other projects.
+      if (queue.length > 0) this.#queues.set(project, queue);
+    }
+    return work;
+  }
+
+  #done(work: readonly Pending[]): void {
+    for (const { batch } of work) {
+      this.#queuedBytes -= batch.bytes;
+      this.#busy.delete(batch.projectNumber);
+    }
+    this.#freeLanes += 1;
+    this.#pump();
+  }
+
+  async #write(work: readonly Pending[]): Promise<void> {
+    try {
+      const results = await this.#commit(work.map(({ batch }) => batch));
+      for (const [index, { resolve, reject }] of work.entries()) {
+        const result = results[index] as IntakeResult | ApiError;
+        if (result instanceof ApiError) reject(result);
+        else resolve(result);
+      }
+    } catch (error) {
+      if (work.length === 1 || isUnavailable(error)) {
+        for (const { reject } of work) reject(error);
+        return;
+      }
+      // One request's rows were refused by the database: its neighbours are stored without it.
+      for (const pending of work) await this.#write([pending]);
+    }
+  }
+
+  /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
+  async #commit(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+    await this.#partitions.ensure(timesOf(batches));
+    try {
+      return await this.#transaction(batches);
+    } catch (error) {
+      if (sqlState(error) !== "23514") throw error;
+      this.#partitions.forget();
+      await this.#partitions.ensure(timesOf(batches));
+      return this.#transaction(batches);
+    }
+  }
+
+  async #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+    const client = await this.#db.connect();
+    let broken: Error | undefined;
+    try {
+      await client.query("begin");
+      const entered = await enterLedger(client, batches);
+      const fresh = batches.filter((batch) => entered.has(batch));
+      if (fresh.length > 0) {
+        await copyRows(client, fresh, await reserveIds(client, fresh));
+        await addVolume(client, fresh);
+      }
+      const answers = await answersOfLedger(client, batches, entered);
+      await client.query("commit");
+      return answers;
+    } catch (error) {
+      await client.query("rollback").catch((lost: Error) => {
+        broken = lost;
+      });
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+}
+
+/** Takes the next ids of each project. The row stays locked until the commit, so ids ascend in the order of commits. */
+async function reserveIds(client: PoolClient, batches: readonly LogBatch[]): Promise<Map<number, bigint>> {
+  const counts = new Map<number, number>();
+  for (const { projectNumber, entries } of batches) {
+    counts.set(projectNumber, (counts.get(projectNumber) ?? 0) + entries.length);
+  }
+  // In one order everywhere, so that two replicas cannot wait for each other.
+  const projects = [...counts.keys()].sort((a, b) => a - b);
+  const { rows } = await client.query<{ project_number: number; last_id: string }>({
+    name: "reserve log ids",
+    text: `
+      insert into log_heads as h (project_number, last_id)
+      select * from unnest($1::int[], $2::bigint[])
+      on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
+      returning project_number, last_id`,
+    values: [projects, projects.map((project) => counts.get(project))],
+  });
+  return new Map(
+    rows.map((row) => [row.project_number, BigInt(row.last_id) - BigInt(counts.get(row.project_number) as number) + 1n]),
+  );
+}
+
+async function copyRows(client: PoolClient, batches: readonly LogBatch[], nextIds: Map<number, bigint>): Promise<void> {
+  const copy = client.query(copyFrom(`copy logs (${copyColumns}) from stdin`));
+  const stored = new Promise<void>((resolve, reject) => {
+    copy.once("finish", resolve);
+    copy.once("error", reject);
+  });
+  for (const { projectNumber, entries } of batches) {
+    let id = nextIds.get(projectNumber) as bigint;
+    let text = "";
+    for (const entry of entries) text += copyText(projectNumber, id++, entry);
+    nextIds.set(projectNumber, id);
+    copy.write(text);
+  }
+  copy.end();
+  await stored;
+}
+
+function* timesOf(batches: readonly LogBatch[]): Generator<number> {
+  for (const { entries } of batches) for (const { timestampMicros } of entries) yield timestampMicros;
+}

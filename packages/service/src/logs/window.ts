@@ -1,0 +1,65 @@
+import type { LogFilter } from "@sazabi/sdk/protocol";
+import { ApiError } from "../errors.ts";
+
+export interface Window {
+  /** Microseconds since 1970, included. */
+  readonly fromMicros: number;
+  /** Excluded. */
+  readonly toMicros: number;
+}
+
+const defaultLookBackMs = 24 * 3600 * 1000;
+/** Entries may carry timestamps this far ahead, and a search without an end includes them. */
+const lookAheadMs = 24 * 3600 * 1000 + 60_000;
+
+/**
+ * The time window of a search: what its `timestamp` filters say, else the last 24 hours. A search never goes
+ * without one. 400 for a filter that is no time, or a window that ends before it begins.
+ */
+export function readWindow(filters: readonly LogFilter[], nowMs: number): Window {
+  let from: number | undefined;
+  let to: number | undefined;
+  for (const filter of filters) {
+    if (!isTimestamp(filter)) continue;
+    const bounds = boundsOf(filter);
+    if (bounds.fromMicros !== undefined) from = Math.max(from ?? bounds.fromMicros, bounds.fromMicros);
+    if (bounds.toMicros !== undefined) to = Math.min(to ?? bounds.toMicros, bounds.toMicros);
+  }
+  const toMicros = to ?? (nowMs + lookAheadMs) * 1000;
+  const fromMicros = from ?? Math.min(nowMs * 1000, toMicros) - defaultLookBackMs * 1000;
+  if (fromMicros >= toMicros) throw invalid("the window ends before it begins");
+  return { fromMicros, toMicros };
+}
+
+/** True for a filter that is about the window, and not a condition on each entry. */
+export function isTimestamp({ field }: LogFilter): boolean {
+  return field === "timestamp" || field === "@timestamp";
+}
+
+function boundsOf({ op, value }: LogFilter): Partial<Window> {
+  if (op === "between" && typeof value === "object" && "from" in value) {
+    return { fromMicros: microsOf(value.from), toMicros: microsOf(value.to) + 1 };
+  }
+  if (typeof value === "string") {
+    if (op === "gte") return { fromMicros: microsOf(value) };
+    if (op === "gt") return { fromMicros: microsOf(value) + 1 };
+    if (op === "lt") return { toMicros: microsOf(value) };
+    if (op === "lte") return { toMicros: microsOf(value) + 1 };
+    if (op === "eq") return { fromMicros: microsOf(value), toMicros: microsOf(value) + 1 };
+  }
+  throw invalid("takes gt, gte, lt, lte, eq with an ISO 8601 time, or between with { from, to }");
+}
+
+function microsOf(text: string): number {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)$/i.exec(text);
+  const seconds = match ? Date.parse(`${match[1]}${match[3]}`) : Date.parse(text);
+  if (Number.isNaN(seconds)) throw invalid(`"${text.slice(0, 40)}" is not an ISO 8601 time`);
+  const fraction = match?.[2] ? Number(match[2].slice(0, 6).padEnd(6, "0")) : 0;
+  return seconds * 1000 + fraction;
+}
+
+function invalid(message: string): ApiError {
+  return new ApiError("VALIDATION_ERROR", `filters.timestamp: ${message}`, {
+    issues: [{ path: "filters.timestamp", message }],
+  });
+}

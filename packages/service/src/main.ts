@@ -1,0 +1,112 @@
+import { type Config, ConfigError, readConfig } from "./config.ts";
+import { type EmbeddedPostgres, openEmbeddedPostgres } from "./embedded-postgres.ts";
+import type { FirstKeys } from "./first-start.ts";
+import { log } from "./log.ts";
+import { openService, type Service } from "./service.ts";
+
+/** Longer than this, and whoever asked us to stop would kill us. */
+const stopDeadlineMs = 10_000;
+
+/** The process: configuration, database, service; until a signal. Sets the exit code and lets the process end. */
+export async function main(): Promise<void> {
+  const stopping = stopSignal();
+  let running: Running | undefined;
+  try {
+    running = await start(readConfig(process.env));
+    await stopping;
+  } catch (error) {
+    process.exitCode = 1;
+    process.stderr.write(`${error instanceof ConfigError ? error.message : explainStart(error as Error)}\n`);
+  }
+  if (running) await stop(running);
+  stopping.forget();
+}
+
+interface Running {
+  readonly service: Service;
+  readonly postgres: EmbeddedPostgres | undefined;
+}
+
+async function start(config: Config): Promise<Running> {
+  const postgres = config.databaseUrl ? undefined : await openOwnPostgres(config.dataDir);
+  try {
+    const databaseUrl = config.databaseUrl ?? (postgres as EmbeddedPostgres).url;
+    const service = await openService({ ...config, databaseUrl, onProgress: say });
+    if (service.firstKeys) process.stdout.write(welcome(service.url, service.firstKeys));
+    say(`Sazabi is listening on ${service.url}`);
+    return { service, postgres };
+  } catch (error) {
+    await postgres?.close();
+    throw error;
+  }
+}
+
+function openOwnPostgres(dataDir: string): Promise<EmbeddedPostgres> {
+  return openEmbeddedPostgres({
+    dataDir,
+    onProgress: say,
+    onUnexpectedExit: (message) => log.error("embedded PostgreSQL", { detail: message }),
+  });
+}
+
+async function stop({ service, postgres }: Running): Promise<void> {
+  say("Stopping: finishing what was taken …");
+  const deadline = setTimeout(() => {
+    log.error("stopped before everything was finished", { afterMs: stopDeadlineMs });
+    process.exit(1);
+  }, stopDeadlineMs);
+  await service.close();
+  await postgres?.close();
+  clearTimeout(deadline);
+  say("Stopped.");
+}
+
+/** Resolves at the first SIGINT or SIGTERM. A second one ends the process at once. */
+function stopSignal(): Promise<void> & { forget(): void } {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  let forget = () => {};
+  const asked = new Promise<void>((resolve) => {
+    const listener = () => {
+      forget();
+      for (const signal of signals) process.once(signal, () => process.exit(130));
+      resolve();
+    };
+    for (const signal of signals) process.once(signal, listener);
+    forget = () => {
+      for (const signal of signals) process.removeListener(signal, listener);
+    };
+  });
+  return Object.assign(asked, { forget });
+}
+
+/** Talk goes to stderr; the keys of the first start are the only thing on stdout that is not the log. */
+function say(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
+function explainStart(error: Error): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "EADDRINUSE") {
+    return "Sazabi cannot listen: another program has this port. Set PORT to a free one, or stop the other program.";
+  }
+  if (code === "ECONNREFUSED") {
+    return `Sazabi cannot reach PostgreSQL: ${error.message}. Check DATABASE_URL and that the server runs.`;
+  }
+  return `Sazabi could not start: ${error.message || String(code)}`;
+}
+
+function welcome(url: string, { secretKey, publicKey }: FirstKeys): string {
+  return `
+This is the first start. Two keys were made; they are shown this once:
+
+secret key  ${secretKey}
+public key  ${publicKey}
+
+Try these next, in another terminal:
+
+  curl -X POST ${url}/v1/logs -H "Content-Type: application/json" -H "x-sazabi-key: ${publicKey}" -d '{"message": "Hello from Sazabi", "level": "error"}'
+  export SAZABI_SECRET_KEY=${secretKey}
+  npx sazabi logs query "level:error"
+
+`;
+}

@@ -1,0 +1,33 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import type { HttpEnv } from "../http/context.ts";
+import { readQuery } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { findAuditHead, listAuditEvents } from "../store/audit.ts";
+
+const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+
+const listQuery = z.object({
+  action: z.string().max(100).optional(),
+  actorId: z.uuid().optional(),
+  targetId: z.uuid().optional(),
+  from: time.optional(),
+  to: time.optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(50),
+  cursor: z.coerce.number().int().min(1).optional(),
+});
+
+/** What was done in the organization, newest first, and the end of its chain. */
+export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().get(
+    "/",
+    secretKey("audit.list", "read:audit", async (c, caller) => {
+      const { limit, cursor, ...filter } = readQuery(c, listQuery);
+      const head = await findAuditHead(db, caller.organizationId);
+      const events = await listAuditEvents(db, caller.organizationId, { ...filter, before: cursor, limit });
+      const page = events.slice(0, limit);
+      const nextCursor = events.length > limit ? String(page.at(-1)?.seq) : null;
+      return ok(c, { events: page, nextCursor, head });
+    }),
+  );

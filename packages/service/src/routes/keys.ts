@@ -1,0 +1,81 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource } from "../auth/authenticate.ts";
+import { keyRevoked } from "../auth/key-events.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { readProject } from "../http/project.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { listKeyUsage } from "../store/key-uses.ts";
+import { findKey, revokeAllKeys } from "../store/keys.ts";
+
+const revokeAll = z.object({
+  projectId: z.uuid().optional(),
+  kind: z.enum(["public", "secret"]).optional(),
+  unusedForDays: z.number().int().min(1).max(3650).optional(),
+  /** Ids that stay alive, or `caller` for the key that asks. */
+  except: z.array(z.union([z.uuid(), z.literal("caller")])).max(1000).default([]),
+  reason: z.string().max(200).optional(),
+});
+
+const stepSeconds = { "1m": 60, "5m": 300, "1h": 3600, "1d": 86_400 } as const;
+const maxSteps = 2_000;
+const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+
+const usageQuery = z.object({
+  from: time.optional(),
+  to: time.optional(),
+  interval: z.enum(["1m", "5m", "1h", "1d"]).default("1h"),
+});
+
+/** What concerns keys of both kinds. */
+export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>()
+    // The emergency lever: dead on every replica when this answers.
+    .post(
+      "/revoke-all",
+      secretKey("keys.revokeAll", "write:keys", async (c, caller) => {
+        const { projectId, kind, unusedForDays, except, reason } = await readBody(c, revokeAll);
+        if (projectId) await readProject(db, caller, projectId);
+        const owner = { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
+        const kept = except.map((id) => (id === "caller" ? caller.keyId : id));
+        const revoked = await change(auditSource(c, caller), async (tx) => {
+          const how = { revokedBy: caller.keyId, reason };
+          const keys = await revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how);
+          for (const key of keys) tx.record(keyRevoked(key, reason));
+          return keys;
+        });
+        return ok(c, { revokedCount: revoked.length, revoked: revoked.map(({ id, name, masked }) => ({ id, name, masked })) });
+      }),
+    )
+
+    .get(
+      "/:id/usage",
+      secretKey("keys.usage", "read:keys", async (c, caller) => {
+        const id = readId(c, "id", "key");
+        const { interval, ...window } = readQuery(c, usageQuery);
+        const to = window.to ?? new Date();
+        const from = window.from ?? new Date(to.getTime() - 86_400_000);
+        const step = stepSeconds[interval];
+        if (from >= to) throw invalid("from", "must be before `to`");
+        if ((to.getTime() - from.getTime()) / 1000 / step > maxSteps) {
+          throw invalid("interval", `would give more than ${maxSteps} points; take a longer one or a shorter window`);
+        }
+        const key = (await findKey(db, caller, "secret", id)) ?? (await findKey(db, caller, "public", id));
+        if (!key) throw new ApiError("NOT_FOUND", "No such key.");
+        const points = await listKeyUsage(db, id, { from, to, stepSeconds: step });
+        return ok(c, {
+          keyId: id,
+          from: from.toISOString(),
+          to: to.toISOString(),
+          interval,
+          points: points.map(({ start, ...counts }) => ({ start: start.toISOString(), ...counts })),
+        });
+      }),
+    );
+
+function invalid(path: string, message: string): ApiError {
+  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
+}

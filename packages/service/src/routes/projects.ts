@@ -1,0 +1,96 @@
+import { type AuditTarget, maxNameLength, type Project, regions } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource } from "../auth/authenticate.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { findProject, insertProject, listProjects, type NumberedProject, renameProject } from "../store/projects.ts";
+
+const projectName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(maxNameLength)
+  .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -");
+
+const newProject = z.object({
+  name: projectName,
+  region: z.enum(regions).default("us-west-2"),
+  organizationId: z.uuid().optional(),
+});
+const projectChange = z.object({ name: projectName });
+const organizationQuery = z.object({ organizationId: z.string().optional() });
+
+export const projectRoutes = ({ db, change, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>()
+    .get(
+      "/",
+      secretKey("projects.list", "read:projects", async (c, caller) => {
+        refuseOtherOrganization(caller, readQuery(c, organizationQuery).organizationId);
+        return ok(c, { projects: (await listProjects(db, caller)).map(toProject) });
+      }),
+    )
+
+    .get(
+      "/:id",
+      secretKey("projects.get", "read:projects", async (c, caller) => {
+        const project = await findProject(db, caller, readId(c, "id", "project"));
+        if (!project) throw new ApiError("NOT_FOUND", "No such project.");
+        return ok(c, { project: toProject(project) });
+      }),
+    )
+
+    .post(
+      "/",
+      secretKey("projects.create", "write:projects", async (c, caller) => {
+        const { name, region, organizationId } = await readBody(c, newProject);
+        refuseOtherOrganization(caller, organizationId);
+        if (caller.projectId) {
+          throw new ApiError("FORBIDDEN", "This key is narrowed to one project and cannot make others.", {
+            reason: "project_mismatch",
+          });
+        }
+        const project = await change(auditSource(c, caller), async (tx) => {
+          const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
+          if (!made) throw taken(name);
+          tx.record({ action: "project.created", target: targetOf(made), details: { region } });
+          return made;
+        });
+        return ok(c, { project: toProject(project) }, 201);
+      }),
+    )
+
+    .patch(
+      "/:id",
+      secretKey("projects.update", "write:projects", async (c, caller) => {
+        const id = readId(c, "id", "project");
+        const { name } = await readBody(c, projectChange);
+        const project = await change(auditSource(c, caller), async (tx) => {
+          const renamed = await renameProject(tx, caller, id, name);
+          if (!renamed) throw new ApiError("NOT_FOUND", "No such project.");
+          if (renamed === "taken") throw taken(name);
+          tx.record({ action: "project.renamed", target: targetOf(renamed) });
+          return renamed;
+        });
+        return ok(c, { project: toProject(project) });
+      }),
+    );
+
+function refuseOtherOrganization({ organizationId }: { organizationId: string }, named: string | undefined): void {
+  if (named !== undefined && named !== organizationId) throw new ApiError("NOT_FOUND", "No such organization.");
+}
+
+function taken(name: string): ApiError {
+  return new ApiError("CONFLICT", `There is a project named "${name}" already.`);
+}
+
+function targetOf({ id, name }: Project): AuditTarget {
+  return { kind: "project", id, name };
+}
+
+function toProject({ number: _, ...project }: NumberedProject): Project {
+  return project;
+}

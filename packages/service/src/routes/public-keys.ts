@@ -1,0 +1,210 @@
+import { randomUUID } from "node:crypto";
+import type { Created, PublicKey } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource } from "../auth/authenticate.ts";
+import { keyCreated, keyRevealed, keyRevoked, keyUpdated } from "../auth/key-events.ts";
+import { newSecret } from "../auth/key-material.ts";
+import { seal, unseal } from "../auth/seal.ts";
+import type { Change } from "../changes.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpContext, HttpEnv } from "../http/context.ts";
+import { once } from "../http/idempotency.ts";
+import { pageOf, pageQuery } from "../http/page.ts";
+import { readProject } from "../http/project.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { sqlState } from "../store/database.ts";
+import {
+  findKey,
+  findLogForwardingKey,
+  insertKey,
+  type KeyOwner,
+  listKeys,
+  revokeKey,
+  updateKey,
+  withValue,
+} from "../store/keys.ts";
+import {
+  expiryOf,
+  inTheFuture,
+  keyChangeFields,
+  newKeyFields,
+  refuseEmptyChange,
+  refuseWidening,
+  unusedQuery,
+} from "./key-fields.ts";
+import { rotationRoutes } from "./rotation.ts";
+
+const projectQuery = z.object({ projectId: z.uuid().optional() });
+const listQuery = pageQuery.extend({ ...projectQuery.shape, ...unusedQuery });
+const newPublicKey = z.object(newKeyFields);
+const publicKeyChange = z.object({ ...keyChangeFields, ...projectQuery.shape });
+
+const forwardingKeyName = "sazabi-cli-forward";
+
+export const publicKeyRoutes = (services: Services) => {
+  const { db, change, guards, pepper } = services;
+  const { secretKey } = guards;
+  return (
+    new Hono<HttpEnv>()
+      .get(
+        "/",
+        secretKey("publicKeys.list", "read:keys", async (c, caller) => {
+          const { limit, cursor, projectId, unusedForDays } = readQuery(c, listQuery);
+          const project = await readProject(db, caller, projectId);
+          const owner = { organizationId: caller.organizationId, projectId: project.id };
+          const found = await listKeys(db, owner, "public", { limit, cursor, unusedForDays });
+          const { page, nextCursor } = pageOf(found, limit);
+          return ok(c, { publicKeys: page, nextCursor });
+        }),
+      )
+
+      .post(
+        "/",
+        secretKey("publicKeys.create", "write:keys", async (c, caller) => {
+          const wanted = await readBody(c, newPublicKey);
+          const expiresAt = expiryOf(wanted);
+          const project = await readProject(db, caller, wanted.projectId);
+          refuseWidening(caller, [], project.id);
+          const answer = await change(auditSource(c, caller), (tx) =>
+            once(c, services, tx, caller, wanted, async () => {
+              const secret = newSecret(pepper, "public", wanted.style);
+              const { style, name, requestsPerMinute } = wanted;
+              const owner = { organizationId: caller.organizationId, projectId: project.id, createdBy: caller.keyId };
+              const key = await insertKey(
+                tx,
+                { ...owner, kind: "public", style, name, scopes: [], expiresAt, requestsPerMinute },
+                secret,
+              );
+              tx.record(keyCreated(key));
+              return { publicKey: withValue(key, secret.value) };
+            }),
+          );
+          return ok(c, answer, 201);
+        }),
+      )
+
+      // Before "/:id", which would take "log-forwarding" for an id.
+      .post(
+        "/log-forwarding/ensure",
+        secretKey("publicKeys.ensureLogForwarding", "write:keys", async (c, caller) => {
+          const { projectId } = await readBody(c, projectQuery);
+          const project = await readProject(db, caller, projectId);
+          const owner = { organizationId: caller.organizationId, projectId: project.id };
+          const ensure = () =>
+            change(auditSource(c, caller), (tx) => ensureLogForwarding(services, tx, owner, caller.keyId));
+          const publicKey = await ensure().catch((error) => {
+            // Another request made the key at the same moment: now it is there.
+            if (sqlState(error) === "23505") return ensure();
+            throw error;
+          });
+          return ok(c, { publicKey });
+        }),
+      )
+
+      .get(
+        "/:id",
+        secretKey("publicKeys.get", "read:keys", async (c, caller) => {
+          const key = await findKey(db, ownerOf(c, caller), "public", readId(c, "id", "public key"));
+          return ok(c, { publicKey: found(key) });
+        }),
+      )
+
+      .patch(
+        "/:id",
+        secretKey("publicKeys.update", "write:keys", async (c, caller) => {
+          const id = readId(c, "id", "public key");
+          const { projectId, ...wanted } = await readBody(c, publicKeyChange);
+          refuseEmptyChange(wanted);
+          if (wanted.expiresAt) inTheFuture(wanted.expiresAt);
+          const owner = narrowed(caller, projectId);
+          const key = await change(auditSource(c, caller), async (tx) => {
+            const key = found(await updateKey(tx, owner, "public", id, wanted));
+            tx.record(keyUpdated(key, wanted));
+            return key;
+          });
+          return ok(c, { publicKey: key });
+        }),
+      )
+
+      // Answers when no replica takes the key any more.
+      .post(
+        "/:id/deactivate",
+        secretKey("publicKeys.deactivate", "write:keys", async (c, caller) => {
+          const owner = ownerOf(c, caller);
+          const id = readId(c, "id", "public key");
+          const key = await change(auditSource(c, caller), async (tx) => {
+            const before = found(await findKey(tx, owner, "public", id)) as PublicKey;
+            const how = { revokedBy: caller.keyId, force: true };
+            const key = found(await revokeKey(tx, owner, "public", id, how)) as PublicKey;
+            if (!before.deactivatedAt) tx.record(keyRevoked(key, undefined));
+            return key;
+          });
+          return ok(c, { publicKey: key });
+        }),
+      )
+
+      .route("/", rotationRoutes(services, "public"))
+  );
+};
+
+/**
+ * The project's log-forwarding key with its value, made when there is none. It is the one key whose value can be
+ * read again, because the published clients ask for it each time; it is kept sealed, and each reading is on record.
+ */
+async function ensureLogForwarding(
+  { pepper, master }: Services,
+  tx: Change,
+  owner: { organizationId: string; projectId: string },
+  createdBy: string,
+): Promise<Created<PublicKey>> {
+  const existing = await findLogForwardingKey(tx, owner.projectId);
+  if (existing) {
+    tx.record(keyRevealed(existing.key));
+    return withValue(existing.key, unseal(master, sealIdentity(existing.key.id), existing.sealed));
+  }
+  const secret = newSecret(pepper, "public", "live");
+  const id = randomUUID();
+  const key = await insertKey(
+    tx,
+    {
+      ...owner,
+      id,
+      kind: "public",
+      style: "live",
+      name: forwardingKeyName,
+      scopes: [],
+      expiresAt: undefined,
+      createdBy,
+      sealedValue: seal(master, sealIdentity(id), secret.value),
+    },
+    secret,
+  );
+  tx.record(keyCreated(key));
+  return withValue(key as PublicKey, secret.value);
+}
+
+function sealIdentity(keyId: string): string {
+  return `keys/${keyId}/value`;
+}
+
+/** Clients name the project in the query; a key that is narrowed stays so. */
+function ownerOf(c: HttpContext, caller: KeyOwner): KeyOwner {
+  return narrowed(caller, readQuery(c, projectQuery).projectId);
+}
+
+function narrowed(caller: KeyOwner, projectId: string | undefined): KeyOwner {
+  if (projectId && caller.projectId && projectId !== caller.projectId) throw notFound();
+  return { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
+}
+
+function found<Key>(key: Key | undefined): Key {
+  if (!key) throw notFound();
+  return key;
+}
+
+function notFound(): ApiError {
+  return new ApiError("NOT_FOUND", "No such public key.");
+}

@@ -1,0 +1,82 @@
+import { type KeyKind, maxGraceSeconds } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource, type SecretCaller } from "../auth/authenticate.ts";
+import { keyRotated } from "../auth/key-events.ts";
+import { newSecret } from "../auth/key-material.ts";
+import type { Change } from "../changes.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpContext, HttpEnv } from "../http/context.ts";
+import { once } from "../http/idempotency.ts";
+import { readBody, readId } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { endOf, findKey, withValue } from "../store/keys.ts";
+import { beginRotation, cancelRotation, finishRotation } from "../store/rotation.ts";
+import { refuseWidening } from "./key-fields.ts";
+
+const rotation = z.object({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
+
+/**
+ * Rotation in place: the same key, with its name, scopes, limits and history, gets a new secret; the old one works
+ * until the grace ends. Mounted for each kind of key.
+ */
+export const rotationRoutes = (services: Services, kind: KeyKind) => {
+  const { change, pepper, guards } = services;
+  const noun = kind === "secret" ? "secretKey" : "publicKey";
+  const operation = `${noun}s`;
+
+  async function liveKey(tx: Change, caller: SecretCaller, id: string) {
+    const key = await findKey(tx, caller, kind, id);
+    if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
+    // Its new secret would do what the caller cannot.
+    if ("scopes" in key) refuseWidening(caller, key.scopes, key.projectId ?? undefined);
+    return key;
+  }
+
+  function endRotation(what: "finish" | "cancel") {
+    const end = what === "finish" ? finishRotation : cancelRotation;
+    return async (c: HttpContext, caller: SecretCaller) => {
+      const id = readId(c, "id", `${kind} key`);
+      const key = await change(auditSource(c, caller), async (tx) => {
+        await liveKey(tx, caller, id);
+        if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
+        const ended = await liveKey(tx, caller, id);
+        tx.record(keyRotated(ended, what === "finish" ? "rotation_finished" : "rotation_cancelled"));
+        return ended;
+      });
+      return ok(c, { [noun]: key });
+    };
+  }
+
+  return new Hono<HttpEnv>()
+    .post(
+      "/:id/rotate",
+      guards.secretKey(`${operation}.rotate`, "write:keys", async (c, caller) => {
+        const id = readId(c, "id", `${kind} key`);
+        const { graceSeconds } = await readBody(c, rotation);
+        const answer = await change(auditSource(c, caller), (tx) =>
+          once(c, services, tx, caller, { graceSeconds }, async () => {
+            const { style } = await liveKey(tx, caller, id);
+            const secret = newSecret(pepper, kind, style);
+            if (!(await beginRotation(tx, id, graceSeconds, secret))) throw underWay();
+            const key = await liveKey(tx, caller, id);
+            tx.record(keyRotated(key, "rotated"));
+            return { [noun]: withValue(key, secret.value) };
+          }),
+        );
+        return ok(c, answer, 201);
+      }),
+    )
+
+    .post("/:id/rotate/finish", guards.secretKey(`${operation}.finishRotation`, "write:keys", endRotation("finish")))
+
+    .post("/:id/rotate/cancel", guards.secretKey(`${operation}.cancelRotation`, "write:keys", endRotation("cancel")));
+};
+
+function underWay(): ApiError {
+  return new ApiError(
+    "CONFLICT",
+    "A rotation of this key is under way: two of its secrets work. Finish or cancel that rotation first.",
+  );
+}

@@ -1,0 +1,134 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource } from "../auth/authenticate.ts";
+import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
+import { newSecret } from "../auth/key-material.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { once } from "../http/idempotency.ts";
+import { pageOf, pageQuery } from "../http/page.ts";
+import { readProject } from "../http/project.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
+import { noContent, ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+import { findKey, insertKey, listKeys, revokeKey, updateKey, withValue } from "../store/keys.ts";
+import {
+  expiryOf,
+  grantedScopes,
+  inTheFuture,
+  keyChangeFields,
+  newKeyFields,
+  refuseEmptyChange,
+  refuseWidening,
+  unusedQuery,
+} from "./key-fields.ts";
+import { rotationRoutes } from "./rotation.ts";
+
+const listQuery = pageQuery.extend(unusedQuery);
+const newSecretKey = z.object({ ...newKeyFields, scopes: grantedScopes.default(["*"]) });
+const secretKeyChange = z.object({ ...keyChangeFields, scopes: grantedScopes.optional() });
+const revocation = z.object({
+  force: z.enum(["true", "false"]).default("false"),
+  reason: z.string().max(200).optional(),
+});
+
+export const secretKeyRoutes = (services: Services) => {
+  const { db, change, pepper, guards } = services;
+  const { secretKey } = guards;
+  return (
+    new Hono<HttpEnv>()
+      .get(
+        "/",
+        secretKey("secretKeys.list", "read:keys", async (c, caller) => {
+          const { limit, cursor, unusedForDays } = readQuery(c, listQuery);
+          const found = await listKeys(db, caller, "secret", { limit, cursor, unusedForDays });
+          const { page, nextCursor } = pageOf(found, limit);
+          return ok(c, { secretKeys: page, nextCursor });
+        }),
+      )
+
+      .get(
+        "/:id",
+        secretKey("secretKeys.get", "read:keys", async (c, caller) => {
+          const key = await findKey(db, caller, "secret", readId(c, "id", "secret key"));
+          return ok(c, { secretKey: found(key) });
+        }),
+      )
+
+      .post(
+        "/",
+        secretKey("secretKeys.create", "write:keys", async (c, caller) => {
+          const wanted = await readBody(c, newSecretKey);
+          const expiresAt = expiryOf(wanted);
+          const projectId = wanted.projectId ?? caller.projectId;
+          if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
+          refuseWidening(caller, wanted.scopes, projectId);
+          const answer = await change(auditSource(c, caller), (tx) =>
+            once(c, services, tx, caller, wanted, async () => {
+              const secret = newSecret(pepper, "secret", wanted.style);
+              const { style, name, scopes, requestsPerMinute } = wanted;
+              const { organizationId, keyId: createdBy } = caller;
+              const key = await insertKey(
+                tx,
+                { organizationId, projectId, kind: "secret", style, name, scopes, expiresAt, requestsPerMinute, createdBy },
+                secret,
+              );
+              tx.record(keyCreated(key));
+              return { secretKey: withValue(key, secret.value) };
+            }),
+          );
+          return ok(c, answer, 201);
+        }),
+      )
+
+      .patch(
+        "/:id",
+        secretKey("secretKeys.update", "write:keys", async (c, caller) => {
+          const id = readId(c, "id", "secret key");
+          const wanted = await readBody(c, secretKeyChange);
+          refuseEmptyChange(wanted);
+          if (wanted.expiresAt) inTheFuture(wanted.expiresAt);
+          const key = await change(auditSource(c, caller), async (tx) => {
+            const before = found(await findKey(tx, caller, "secret", id));
+            if (wanted.scopes) refuseWidening(caller, wanted.scopes, before.projectId ?? undefined);
+            const key = found(await updateKey(tx, caller, "secret", id, wanted));
+            tx.record(keyUpdated(key, wanted));
+            return key;
+          });
+          return ok(c, { secretKey: key });
+        }),
+      )
+
+      // Answers when no replica can accept the key any more.
+      .delete(
+        "/:id",
+        secretKey("secretKeys.delete", "write:keys", async (c, caller) => {
+          const id = readId(c, "id", "secret key");
+          const { force, reason } = readQuery(c, revocation);
+          await change(auditSource(c, caller), async (tx) => {
+            const before = found(await findKey(tx, caller, "secret", id));
+            const how = { revokedBy: caller.keyId, reason, force: force === "true" };
+            const revoked = found(await revokeKey(tx, caller, "secret", id, how));
+            if (revoked === "last") throw lastKey();
+            if ("revokedAt" in before && !before.revokedAt) tx.record(keyRevoked(revoked, reason));
+          });
+          return noContent(c);
+        }),
+      )
+
+      .route("/", rotationRoutes(services, "secret"))
+  );
+};
+
+function lastKey(): ApiError {
+  return new ApiError(
+    "CONFLICT",
+    "This is the organization's last secret key: without it nobody can administer it. Make another one first, " +
+      "or repeat with ?force=true.",
+  );
+}
+
+function found<Key>(key: Key | undefined): Key {
+  if (!key) throw new ApiError("NOT_FOUND", "No such secret key.");
+  return key;
+}

@@ -1,0 +1,16 @@
+import type { Guards } from "./auth/authenticate.ts";
+import type { Keyring } from "./auth/keyring.ts";
+import type { Changes } from "./changes.ts";
+import type { LogStore } from "./logs/store.ts";
+import type { Database } from "./store/database.ts";
+
+/** What the routes stand on. */
+export interface Services {
+  readonly db: Database;
+  readonly change: Changes;
+  readonly logs: LogStore;
+  readonly guards: Guards;
+  readonly pepper: Keyring;
+  readonly master: Keyring;
+  readonly logRetentionDays: number;
+}

@@ -1,0 +1,150 @@
+import pg from "pg";
+import { type Sql, sql } from "./sql.ts";
+
+/** One connection of one's own that also hears notifications. */
+export interface Listener extends Queryable {
+  close(): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly url: string;
+  readonly channels: readonly string[];
+  readonly onNotification: (channel: string, payload: string) => void;
+  /** The connection is gone; nothing will be heard any more. Not told after `close`. */
+  readonly onEnd: () => void;
+  /** Bounds connecting and every statement. */
+  readonly timeoutMs: number;
+}
+
+/** The pool or a transaction: a store function does not care which, so its caller decides what is atomic. */
+export interface Queryable {
+  query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
+}
+
+export interface Database extends Queryable {
+  /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /** A connection of one's own, for COPY and LISTEN. Give it back, with the error if it broke. */
+  connect(): Promise<pg.PoolClient>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly connections: number;
+  /** A statement that runs longer is stopped (SQLSTATE 57014). */
+  readonly statementTimeoutMs?: number;
+  /** Told of a connection that dropped while idle; the pool has already replaced it. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+export function openDatabase({ url, connections, statementTimeoutMs = 0, onIdleError }: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 60_000,
+    application_name: "sazabi",
+    options: sessionSettings(statementTimeoutMs),
+  });
+  // Without a listener, an idle connection that drops would end the process.
+  pool.on("error", (error) => onIdleError?.(error));
+
+  return {
+    query: (statement) => run(pool, statement),
+    transaction: (work) => transaction(pool, work),
+    connect: () => pool.connect(),
+    close: () => pool.end(),
+  };
+}
+
+function sessionSettings(statementTimeoutMs: number): string {
+  // An acknowledged write is on disk, whatever the server's own default.
+  return `-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on -c statement_timeout=${statementTimeoutMs}`;
+}
+
+/** Connects and listens; when this resolves, no notification of a later commit is missed until `onEnd`. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { url, channels, onNotification, onEnd, timeoutMs } = options;
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: "sazabi replica",
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+    keepAlive: true,
+    options: sessionSettings(timeoutMs),
+  });
+  let closed = false;
+  client.on("error", () => {}); // "end" follows, and says all there is to say.
+  client.once("end", () => {
+    if (!closed) onEnd();
+  });
+  client.on("notification", ({ channel, payload }) => onNotification(channel, payload ?? ""));
+  await client.connect();
+  for (const channel of channels) await client.query(`listen ${client.escapeIdentifier(channel)}`);
+  return {
+    query: (statement) => run(client, statement),
+    async close() {
+      closed = true;
+      await client.end().catch(() => undefined);
+    },
+  };
+}
+
+/** Whether the database answers at all, within the time a connection may take. */
+export async function answers(db: Queryable): Promise<boolean> {
+  try {
+    await db.query(sql`select 1`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function run<Row>(target: pg.Pool | pg.ClientBase, { text, values }: Sql) {
+  const { rows, rowCount } = await target.query(text, values as unknown[]);
+  return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+}
+
+async function transaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query("begin");
+    const result = await work({ query: (statement) => run(client, statement) });
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    await client.query("rollback").catch((lost: Error) => {
+      broken = lost;
+    });
+    throw error;
+  } finally {
+    client.release(broken); // A connection that cannot roll back does not go back to the pool.
+  }
+}
+
+/** The five-character SQLSTATE of a PostgreSQL error, e.g. `23505`; undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/** Connection exceptions (class 08), too many connections, a server that stops, crashes or starts. */
+const unavailableStates = /^(?:08...|53300|57P0[1-5])$/;
+const networkErrors = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EHOSTUNREACH", "EAI_AGAIN"]);
+/** node-postgres gives these no code. */
+const lostConnection = /Connection terminated|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
+
+/** True when the database could not be asked, whatever the statement: worth a retry by the caller, later. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const state = sqlState(error);
+  if (state) return unavailableStates.test(state);
+  const code = (error as NodeJS.ErrnoException).code;
+  return (code !== undefined && networkErrors.has(code)) || lostConnection.test(error.message);
+}
+
+/** True when PostgreSQL stopped the statement at its time limit. */
+export function isTimeout(error: unknown): boolean {
+  return sqlState(error) === "57014";
+}

@@ -1,0 +1,112 @@
+import type { Queryable } from "./database.ts";
+import { sql } from "./sql.ts";
+
+/** What replicas must forget: one key, or all keys of an organization. */
+type KeyChangeTarget = { readonly keyId: string } | { readonly organizationId: string };
+
+/** `seq` ascends in the order of commits: who has seen one change has seen all before it. */
+export type KeyChange = KeyChangeTarget & { readonly seq: number };
+
+export const keyChangeChannel = "sazabi_key_changes";
+export const acknowledgementChannel = "sazabi_key_acknowledgements";
+
+/**
+ * The latest change that this transaction made, as the triggers of `keys`, `key_secrets` and `organizations` recorded it;
+ * undefined when it made none.
+ */
+export async function ownKeyChange(tx: Queryable): Promise<number | undefined> {
+  const { rows } = await tx.query<{ seq: string | null }>(sql`
+    select max(seq) as seq from key_changes
+    where seq > (select seq - 1000 from key_change_head) and transaction_id = pg_current_xact_id_if_assigned()`);
+  return rows[0]?.seq ? Number(rows[0].seq) : undefined;
+}
+
+/** A change as its notification carries it. Undefined for a text that is none. */
+export function parseKeyChange(payload: string): KeyChange | undefined {
+  try {
+    const { seq, keyId, organizationId } = JSON.parse(payload);
+    if (!Number.isSafeInteger(seq)) return undefined;
+    return typeof keyId === "string" ? { seq, keyId } : typeof organizationId === "string" ? { seq, organizationId } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The changes after `seq`, in order; undefined when some of them are kept no more. */
+export async function listKeyChanges(db: Queryable, after: number): Promise<readonly KeyChange[] | undefined> {
+  const { rows } = await db.query<{ seq: string; key_id: string | null; organization_id: string | null }>(sql`
+    select seq, key_id, organization_id from key_changes where seq > ${after} order by seq`);
+  const changes = rows.map(({ seq, key_id, organization_id }): KeyChange => {
+    const target = key_id ? { keyId: key_id } : { organizationId: organization_id as string };
+    return { seq: Number(seq), ...target };
+  });
+  return changes.length > 0 && changes[0]?.seq !== after + 1 ? undefined : changes;
+}
+
+/** Changes that every replica has long seen. */
+export async function deleteOldKeyChanges(db: Queryable): Promise<void> {
+  await db.query(sql`delete from key_changes where changed_at < now() - interval '1 hour'`);
+}
+
+/** What a renewal tells: the latest change, and the database's clock. */
+export interface Renewal {
+  readonly head: number;
+  /** Unix milliseconds, by the database. */
+  readonly databaseTimeMs: number;
+}
+
+interface RenewalRow {
+  head: string;
+  time_ms: string;
+}
+
+const renewalColumns = sql`
+  (select seq from key_change_head) as head, extract(epoch from clock_timestamp()) * 1000 as time_ms`;
+
+/** Enters a replica whose cache is empty: it has nothing to forget. */
+export async function insertReplica(db: Queryable, id: string): Promise<Renewal> {
+  const { rows } = await db.query<RenewalRow>(sql`
+    insert into replicas (id, acknowledged) select ${id}, seq from key_change_head
+    returning acknowledged as head, extract(epoch from clock_timestamp()) * 1000 as time_ms`);
+  return toRenewal(rows[0] as RenewalRow);
+}
+
+/** Undefined when the replica is not entered any more: it has been away for long. */
+export async function renewReplica(db: Queryable, id: string): Promise<Renewal | undefined> {
+  const { rows } = await db.query<RenewalRow>(sql`
+    update replicas set renewals = renewals + 1, renewed_at = now() where id = ${id} returning ${renewalColumns}`);
+  return rows[0] && toRenewal(rows[0]);
+}
+
+/** Says that the replica has forgotten everything up to `seq`, and tells those who wait for it. */
+export async function acknowledgeKeyChanges(db: Queryable, id: string, seq: number): Promise<void> {
+  await db.query(sql`
+    with told as (update replicas set acknowledged = ${seq} where id = ${id} returning acknowledged)
+    select pg_notify(${acknowledgementChannel}, json_build_object('replica', ${id}::text, 'seq', acknowledged)::text)
+    from told`);
+}
+
+export interface ReplicaState {
+  readonly id: string;
+  readonly renewals: number;
+  readonly acknowledged: number;
+}
+
+export async function listReplicas(db: Queryable): Promise<readonly ReplicaState[]> {
+  const { rows } = await db.query<{ id: string; renewals: string; acknowledged: string }>(
+    sql`select id, renewals, acknowledged from replicas`,
+  );
+  return rows.map(({ id, renewals, acknowledged }) => ({
+    id,
+    renewals: Number(renewals),
+    acknowledged: Number(acknowledged),
+  }));
+}
+
+export async function deleteReplica(db: Queryable, id: string): Promise<void> {
+  await db.query(sql`delete from replicas where id = ${id}`);
+}
+
+function toRenewal({ head, time_ms }: RenewalRow): Renewal {
+  return { head: Number(head), databaseTimeMs: Number(time_ms) };
+}

@@ -1,0 +1,26 @@
+import type { Queryable } from "./database.ts";
+import { sql } from "./sql.ts";
+
+export type KeyringName = "pepper" | "master";
+
+/**
+ * Records the fingerprints of a keyring's versions; returns the versions this database knows under another
+ * secret. Two processes that start at once with different secrets cannot both be told that theirs is right.
+ */
+export async function registerFingerprints(
+  db: Queryable,
+  keyring: KeyringName,
+  fingerprints: readonly { readonly version: number; readonly fingerprint: Buffer }[],
+): Promise<readonly number[]> {
+  const versions = fingerprints.map(({ version }) => version);
+  const values = fingerprints.map(({ fingerprint }) => fingerprint);
+  await db.query(sql`
+    insert into keyring_fingerprints (keyring, version, fingerprint)
+    select ${keyring}, u.version, u.fingerprint from unnest(${versions}::smallint[], ${values}::bytea[]) as u(version, fingerprint)
+    on conflict do nothing`);
+  const { rows } = await db.query<{ version: number }>(sql`
+    select k.version from keyring_fingerprints k
+    join unnest(${versions}::smallint[], ${values}::bytea[]) as u(version, fingerprint) on u.version = k.version
+    where k.keyring = ${keyring} and k.fingerprint <> u.fingerprint`);
+  return rows.map(({ version }) => version);
+}

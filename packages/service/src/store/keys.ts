@@ -1,0 +1,384 @@
+import {
+  type Created,
+  type GrantedScope,
+  type KeyKind,
+  type KeyStyle,
+  maskOf,
+  type PublicKey,
+  type SecretKey,
+} from "@sazabi/sdk/protocol";
+import type { Queryable } from "./database.ts";
+import { join, type Sql, sql } from "./sql.ts";
+
+/** What a request's key is, as the database has it at this moment. Dead keys too: the refusal says how they died. */
+export interface KeyRecord {
+  readonly id: string;
+  readonly kind: KeyKind;
+  readonly name: string;
+  readonly organizationId: string;
+  readonly projectId: string | undefined;
+  /** The project's number inside, where logs are stored. */
+  readonly projectNumber: number | undefined;
+  readonly scopes: readonly string[];
+  readonly requestsPerMinute: number | undefined;
+  readonly expiresAtMs: number | undefined;
+  readonly revoked: boolean;
+  /** Which of the key's secrets was sent: 1 for its first, one more with each rotation. */
+  readonly generation: number;
+  /** When that secret stops working, being replaced; undefined for the current one. */
+  readonly retiresAtMs: number | undefined;
+}
+
+/** Whose keys: an organization's, or of one project only when the caller's key is narrowed to it. */
+export interface KeyOwner {
+  readonly organizationId: string;
+  readonly projectId?: string | undefined;
+}
+
+export interface FoundKey {
+  readonly record: KeyRecord;
+  /** Of the pepper its secret is stored under. */
+  readonly pepperVersion: number;
+}
+
+/** The key that has a secret with one of these digests, live or dead. */
+export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[]): Promise<FoundKey | undefined> {
+  const { rows } = await db.query<{
+    id: string;
+    kind: KeyKind;
+    name: string;
+    organization_id: string;
+    project_id: string | null;
+    project_number: number | null;
+    scopes: string[];
+    requests_per_minute: number | null;
+    expires_at: Date | null;
+    revoked: boolean;
+    generation: number;
+    retires_at: Date | null;
+    pepper_version: number;
+  }>(sql`
+    select k.id, k.kind, k.name, k.organization_id, k.project_id, p.number as project_number, k.scopes,
+           k.requests_per_minute, k.expires_at, k.revoked_at is not null or o.disabled_at is not null as revoked,
+           s.generation, s.retires_at, s.pepper_version
+    from key_secrets s
+    join keys k on k.id = s.key_id
+    join organizations o on o.id = k.organization_id
+    left join projects p on p.id = k.project_id
+    where s.digest = any(${digests})`);
+  const row = rows[0];
+  if (!row) return undefined;
+  const record: KeyRecord = {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    organizationId: row.organization_id,
+    projectId: row.project_id ?? undefined,
+    projectNumber: row.project_number ?? undefined,
+    scopes: row.scopes,
+    requestsPerMinute: row.requests_per_minute ?? undefined,
+    expiresAtMs: row.expires_at?.getTime(),
+    revoked: row.revoked,
+    generation: row.generation,
+    retiresAtMs: row.retires_at?.getTime(),
+  };
+  return { record, pepperVersion: row.pepper_version };
+}
+
+/** Stores a secret under the current pepper instead of the retired one it was found under. */
+export async function rehashSecret(
+  db: Queryable,
+  stored: Buffer,
+  { digest, pepperVersion }: { digest: Buffer; pepperVersion: number },
+): Promise<void> {
+  await db.query(sql`
+    update key_secrets set digest = ${digest}, pepper_version = ${pepperVersion} where digest = ${stored}`);
+}
+
+/** What is stored of a secret. */
+export interface StoredSecret {
+  readonly digest: Buffer;
+  readonly pepperVersion: number;
+  readonly lastFour: string;
+}
+
+export interface NewKey {
+  readonly organizationId: string;
+  readonly projectId: string | undefined;
+  readonly kind: KeyKind;
+  readonly style: KeyStyle;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date | undefined;
+  readonly requestsPerMinute?: number | null | undefined;
+  /** The key that makes this one; undefined at the first start. */
+  readonly createdBy: string | undefined;
+  /** Only for the key whose value can be read again. */
+  readonly sealedValue?: Buffer;
+  /** Where the sealed value is bound to the id, the caller chooses it. */
+  readonly id?: string;
+}
+
+/** Stores a key with its first secret. */
+export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret): Promise<SecretKey | PublicKey> {
+  const { rows } = await tx.query<{ id: string }>(sql`
+    with made as (
+      insert into keys (id, organization_id, project_id, kind, style, name, scopes, expires_at, requests_per_minute,
+                        created_by, sealed_value)
+      values (coalesce(${key.id ?? null}::uuid, gen_random_uuid()), ${key.organizationId}, ${key.projectId}, ${key.kind},
+              ${key.style}, ${key.name}, ${key.scopes}, ${key.expiresAt}, ${key.requestsPerMinute}, ${key.createdBy},
+              ${key.sealedValue})
+      returning id
+    ), secret as (
+      insert into key_secrets (digest, key_id, pepper_version, last_four)
+      select ${secret.digest}, made.id, ${secret.pepperVersion}, ${secret.lastFour} from made
+    )
+    select id from made`);
+  return (await findKey(tx, key, key.kind, rows[0]?.id as string)) as SecretKey | PublicKey;
+}
+
+export interface KeyPage {
+  readonly limit: number;
+  /** The id of the last key of the page before. */
+  readonly cursor?: string | undefined;
+  /** Only keys that were not used for so many days, or never and are that old. */
+  readonly unusedForDays?: number | undefined;
+}
+
+/** Newest first. One more than `limit` when there is a next page. Revoked secret keys are left out. */
+export async function listKeys(
+  db: Queryable,
+  owner: KeyOwner,
+  kind: KeyKind,
+  { limit, cursor, unusedForDays }: KeyPage,
+): Promise<readonly (SecretKey | PublicKey)[]> {
+  const conditions: Sql[] = [ownedBy(owner), sql`k.kind = ${kind}`];
+  if (kind === "secret") conditions.push(sql`k.revoked_at is null`);
+  if (unusedForDays !== undefined) conditions.push(sql`k.revoked_at is null`, unusedFor(unusedForDays));
+  if (cursor) {
+    conditions.push(sql`(k.created_at, k.id) < (select c.created_at, c.id from keys c where c.id = ${cursor})`);
+  }
+  return selectKeys(
+    db,
+    sql`where ${join(conditions, " and ")} order by k.created_at desc, k.id desc limit ${limit + 1}`,
+  );
+}
+
+/** Undefined when the owner has no such key of this kind. */
+export async function findKey(
+  db: Queryable,
+  owner: KeyOwner,
+  kind: KeyKind,
+  id: string,
+): Promise<SecretKey | PublicKey | undefined> {
+  const keys = await selectKeys(db, sql`where k.id = ${id} and k.kind = ${kind} and ${ownedBy(owner)}`);
+  return keys[0];
+}
+
+export interface KeyUpdate {
+  readonly name?: string | undefined;
+  /** Null clears it; undefined leaves it. */
+  readonly expiresAt?: Date | null | undefined;
+  readonly scopes?: readonly string[] | undefined;
+  readonly requestsPerMinute?: number | null | undefined;
+}
+
+/** Undefined when the owner has no such live key. */
+export async function updateKey(
+  tx: Queryable,
+  owner: KeyOwner,
+  kind: KeyKind,
+  id: string,
+  { name, expiresAt, scopes, requestsPerMinute }: KeyUpdate,
+): Promise<SecretKey | PublicKey | undefined> {
+  const changes = [sql`name = coalesce(${name}, k.name)`];
+  if (expiresAt !== undefined) changes.push(sql`expires_at = ${expiresAt}`);
+  if (scopes !== undefined) changes.push(sql`scopes = ${scopes}`);
+  if (requestsPerMinute !== undefined) changes.push(sql`requests_per_minute = ${requestsPerMinute}`);
+  const { rowCount } = await tx.query(sql`
+    update keys k set ${join(changes, ", ")}
+    where k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`);
+  return rowCount === 0 ? undefined : findKey(tx, owner, kind, id);
+}
+
+export interface Revocation {
+  readonly revokedBy: string;
+  readonly reason?: string | undefined;
+}
+
+/**
+ * Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key.
+ * The last live secret key of an organization is left alone unless `force`: the answer is then `"last"`.
+ */
+export async function revokeKey(
+  tx: Queryable,
+  owner: KeyOwner,
+  kind: KeyKind,
+  id: string,
+  { revokedBy, reason, force }: Revocation & { force: boolean },
+): Promise<SecretKey | PublicKey | "last" | undefined> {
+  await lockOrganization(tx, owner.organizationId);
+  const found = await findKey(tx, owner, kind, id);
+  if (!found || endOf(found)) return found;
+  if (kind === "secret" && !force && (await isLastSecretKey(tx, owner.organizationId, id))) return "last";
+  await tx.query(sql`
+    update keys set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason} where id = ${id}`);
+  return findKey(tx, owner, kind, id);
+}
+
+export interface RevokeAllFilter {
+  readonly kind?: KeyKind | undefined;
+  readonly unusedForDays?: number | undefined;
+  /** Ids that stay alive. */
+  readonly except: readonly string[];
+}
+
+/** Revokes every live key of the owner that the filter takes. Returns them as they are now. */
+export async function revokeAllKeys(
+  tx: Queryable,
+  owner: KeyOwner,
+  { kind, unusedForDays, except }: RevokeAllFilter,
+  { revokedBy, reason }: Revocation,
+): Promise<readonly (SecretKey | PublicKey)[]> {
+  await lockOrganization(tx, owner.organizationId);
+  const conditions = [ownedBy(owner), sql`k.revoked_at is null`, sql`k.id <> all(${except}::uuid[])`];
+  if (kind) conditions.push(sql`k.kind = ${kind}`);
+  if (unusedForDays !== undefined) conditions.push(unusedFor(unusedForDays));
+  const { rows } = await tx.query<{ id: string }>(sql`
+    update keys k set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
+    where ${join(conditions, " and ")}
+    returning k.id`);
+  return selectKeys(tx, sql`where k.id = any(${rows.map(({ id }) => id)}::uuid[]) order by k.created_at, k.id`);
+}
+
+export interface SealedKey {
+  readonly key: PublicKey;
+  readonly sealed: Buffer;
+}
+
+/** The project's live log-forwarding key with its sealed value. */
+export async function findLogForwardingKey(db: Queryable, projectId: string): Promise<SealedKey | undefined> {
+  const { rows } = await db.query<{ id: string; organization_id: string; sealed_value: Buffer }>(sql`
+    select id, organization_id, sealed_value from keys k
+    where k.project_id = ${projectId} and k.sealed_value is not null and k.revoked_at is null
+      and (k.expires_at is null or k.expires_at > now())`);
+  const row = rows[0];
+  if (!row) return undefined;
+  const key = await findKey(db, { organizationId: row.organization_id }, "public", row.id);
+  return key && { key: key as PublicKey, sealed: row.sealed_value };
+}
+
+/** Adds the value that its owner is shown this once. */
+export function withValue<K>(key: K, value: string): Created<K> {
+  return { ...key, value };
+}
+
+/** When the key was revoked; null while it was not. */
+export function endOf(key: SecretKey | PublicKey): string | null {
+  return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
+}
+
+/** Two revocations at once must not each leave the other's key as "not the last". */
+async function lockOrganization(tx: Queryable, organizationId: string): Promise<void> {
+  await tx.query(sql`select 1 from organizations where id = ${organizationId} for update`);
+}
+
+/** Whether nobody could administer the organization without this key. */
+async function isLastSecretKey(tx: Queryable, organizationId: string, id: string): Promise<boolean> {
+  const { rows } = await tx.query<{ last: boolean }>(sql`
+    select not exists (
+      select from keys
+      where organization_id = ${organizationId} and kind = 'secret' and id <> ${id} and revoked_at is null
+        and (expires_at is null or expires_at > now())
+    ) as last`);
+  return rows[0]?.last ?? false;
+}
+
+function ownedBy({ organizationId, projectId }: KeyOwner): Sql {
+  return projectId
+    ? sql`k.organization_id = ${organizationId} and k.project_id = ${projectId}`
+    : sql`k.organization_id = ${organizationId}`;
+}
+
+function unusedFor(days: number): Sql {
+  return sql`
+    k.created_at < now() - make_interval(days => ${days})
+    and not exists (
+      select from key_secret_uses u
+      where u.key_id = k.id and u.last_used_at >= now() - make_interval(days => ${days})
+    )`;
+}
+
+interface KeyRow {
+  id: string;
+  project_id: string | null;
+  kind: KeyKind;
+  style: KeyStyle;
+  name: string;
+  scopes: GrantedScope[];
+  created_at: Date;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  requests_per_minute: number | null;
+  last_four: string;
+  last_used_at: Date | null;
+  last_used_address: string | null;
+  current_uses: string | null;
+  previous_last_four: string | null;
+  previous_retires_at: Date | null;
+  previous_uses: string | null;
+  previous_last_used_at: Date | null;
+  previous_last_used_address: string | null;
+}
+
+async function selectKeys(db: Queryable, which: Sql): Promise<readonly (SecretKey | PublicKey)[]> {
+  const { rows } = await db.query<KeyRow>(sql`
+    select k.id, k.project_id, k.kind, k.style, k.name, k.scopes, k.created_at, k.expires_at, k.revoked_at,
+           k.requests_per_minute, current.last_four, latest.last_used_at, latest.last_used_address,
+           current_use.uses as current_uses, previous.last_four as previous_last_four,
+           previous.retires_at as previous_retires_at, previous_use.uses as previous_uses,
+           previous_use.last_used_at as previous_last_used_at,
+           previous_use.last_used_address as previous_last_used_address
+    from keys k
+    join key_secrets current on current.key_id = k.id and current.retires_at is null
+    left join key_secrets previous on previous.key_id = k.id and previous.retires_at > now()
+    left join key_secret_uses current_use on current_use.key_id = k.id and current_use.generation = current.generation
+    left join key_secret_uses previous_use on previous_use.key_id = k.id and previous_use.generation = previous.generation
+    left join lateral (
+      select u.last_used_at, u.last_used_address from key_secret_uses u
+      where u.key_id = k.id order by u.last_used_at desc limit 1
+    ) latest on true
+    ${which}`);
+  return rows.map(toKey);
+}
+
+function toKey(row: KeyRow): SecretKey | PublicKey {
+  const common = {
+    id: row.id,
+    name: row.name,
+    masked: maskOf(row.kind, row.style, row.last_four),
+    style: row.style,
+    createdAt: row.created_at.toISOString(),
+    expiresAt: row.expires_at?.toISOString() ?? null,
+    lastUsedAt: row.last_used_at?.toISOString() ?? null,
+    lastUsedAddress: row.last_used_address,
+    requestsPerMinute: row.requests_per_minute,
+    rotation: toRotation(row),
+  };
+  const ended = row.revoked_at?.toISOString() ?? null;
+  return row.kind === "secret"
+    ? { ...common, projectId: row.project_id, scopes: row.scopes, revokedAt: ended }
+    : { ...common, projectId: row.project_id as string, dataSourceConnectionId: null, deactivatedAt: ended };
+}
+
+function toRotation(row: KeyRow): SecretKey["rotation"] {
+  if (!row.previous_retires_at || row.previous_last_four === null) return null;
+  return {
+    previousMasked: maskOf(row.kind, row.style, row.previous_last_four),
+    previousExpiresAt: row.previous_retires_at.toISOString(),
+    currentUses: Number(row.current_uses ?? 0),
+    previousUses: Number(row.previous_uses ?? 0),
+    previousLastUsedAt: row.previous_last_used_at?.toISOString() ?? null,
+    previousLastUsedAddress: row.previous_last_used_address,
+  };
+}

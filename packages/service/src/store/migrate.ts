@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import pg from "pg";
+
+interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly text: string;
+  readonly hash: string;
+}
+
+const folder = new URL("../../migrations/", import.meta.url);
+
+/** One number for every Sazabi process: two that start at once migrate one after the other. */
+const migrationLock = 4_600_001;
+
+/** The oldest server whose SQL the migrations use. */
+const minimumServerVersion = 150_000;
+
+/**
+ * Brings the database up to this code, each migration in a transaction of its own. Says what it applied.
+ * Refuses a database that is ahead of the code, one whose applied migrations differ from ours, and PostgreSQL
+ * below 15.
+ */
+export async function migrate(url: string, onApply?: (name: string) => void): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: "sazabi migrate" });
+  await client.connect();
+  try {
+    await checkServer(client);
+    await client.query("select pg_advisory_lock($1)", [migrationLock]);
+    await client.query(`
+      create schema if not exists sazabi;
+      set search_path = sazabi, public;
+      create table if not exists migrations (
+        number int primary key,
+        name text not null,
+        hash text not null,
+        applied_at timestamptz not null default now()
+      )`);
+    const applied = await appliedMigrations(client);
+    const ours = await readMigrations();
+    checkHistory(ours, applied);
+    for (const migration of ours.slice(applied.length)) {
+      onApply?.(migration.name);
+      await apply(client, migration);
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+async function checkServer(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ version: number; encoding: string }>(
+    "select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding",
+  );
+  const server = rows[0];
+  if (!server || server.version < minimumServerVersion) {
+    throw new Error(`Sazabi needs PostgreSQL 15 or later; this server is ${server?.version ?? "unknown"}.`);
+  }
+  if (server.encoding !== "UTF8") {
+    throw new Error(`Sazabi needs a database with encoding UTF8; this one has ${server.encoding}.`);
+  }
+}
+
+async function appliedMigrations(client: pg.Client): Promise<readonly { number: number; hash: string }[]> {
+  const { rows } = await client.query<{ number: number; hash: string }>(
+    "select number, hash from migrations order by number",
+  );
+  return rows;
+}
+
+async function readMigrations(): Promise<readonly Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d{4}_.+\.sql$/.test(name)).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(new URL(name, folder), "utf8");
+      const hash = createHash("sha256").update(text).digest("hex");
+      return { number: Number(name.slice(0, 4)), name, text, hash };
+    }),
+  );
+}
+
+function checkHistory(ours: readonly Migration[], applied: readonly { number: number; hash: string }[]): void {
+  if (applied.length > ours.length) {
+    throw new Error(
+      `The database is ahead of this version of Sazabi (migration ${applied.at(-1)?.number}, ours end at ` +
+        `${ours.at(-1)?.number}). Run the newer version.`,
+    );
+  }
+  for (const [index, { number, hash }] of applied.entries()) {
+    if (ours[index]?.number !== number || ours[index]?.hash !== hash) {
+      throw new Error(`Migration ${number} was applied with other contents than this version of Sazabi has.`);
+    }
+  }
+}
+
+async function apply(client: pg.Client, { number, name, text, hash }: Migration): Promise<void> {
+  await client.query("begin");
+  try {
+    await client.query(text);
+    await client.query("insert into migrations (number, name, hash) values ($1, $2, $3)", [number, name, hash]);
+    await client.query("commit");
+  } catch (error) {
+    await client.query("rollback");
+    throw new Error(`Migration ${name} failed: ${(error as Error).message}`, { cause: error });
+  }
+}

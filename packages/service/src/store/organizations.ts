@@ -1,0 +1,26 @@
+import type { Organization } from "@sazabi/sdk/protocol";
+import type { Queryable } from "./database.ts";
+import { sql } from "./sql.ts";
+
+export async function findOrganization(db: Queryable, id: string): Promise<Organization | undefined> {
+  const { rows } = await db.query<Organization>(sql`select id, name, slug from organizations where id = ${id}`);
+  return rows[0];
+}
+
+/** Undefined when another organization has the slug. */
+export async function insertOrganization(
+  db: Queryable,
+  { name, slug }: { name: string; slug: string },
+): Promise<Organization | undefined> {
+  const { rows } = await db.query<Organization>(sql`
+    insert into organizations (name, slug) values (${name}, ${slug})
+    on conflict (slug) do nothing
+    returning id, name, slug`);
+  return rows[0];
+}
+
+/** True on a database that no one has used yet. */
+export async function hasNoOrganization(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ empty: boolean }>(sql`select not exists (select from organizations) as empty`);
+  return rows[0]?.empty ?? false;
+}

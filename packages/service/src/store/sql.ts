@@ -1,0 +1,45 @@
+/**
+ * SQL text with its parameters, as node-postgres takes it. Plain fields: node-postgres clones query objects
+ * through their prototype, which private fields do not survive.
+ */
+export class Sql {
+  readonly text: string;
+  readonly values: readonly unknown[];
+
+  constructor(text: string, values: readonly unknown[]) {
+    this.text = text;
+    this.values = values;
+  }
+}
+
+/**
+ * A statement. `${value}` is always a parameter, never text; a nested `sql` fragment is spliced in with its own
+ * parameters.
+ */
+export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[]): Sql {
+  const values: unknown[] = [];
+  let text = strings[0] as string;
+  for (const [index, part] of parts.entries()) {
+    text += part instanceof Sql ? splice(part, values) : `$${values.push(part)}`;
+    text += strings[index + 1];
+  }
+  return new Sql(text, values);
+}
+
+/** Fragments one after the other: `join(conditions, " and ")`. The separator is ours, never a caller's text. */
+export function join(fragments: readonly Sql[], separator: string): Sql {
+  const values: unknown[] = [];
+  const text = fragments.map((fragment) => splice(fragment, values)).join(separator);
+  return new Sql(text, values);
+}
+
+/** Text that is already SQL and holds no value: a table name of ours, a keyword. */
+export function raw(text: string): Sql {
+  return new Sql(text, []);
+}
+
+function splice(fragment: Sql, values: unknown[]): string {
+  const offset = values.length;
+  values.push(...fragment.values);
+  return fragment.text.replace(/\$(\d+)/g, (_, place: string) => `$${Number(place) + offset}`);
+}

@@ -1,0 +1,78 @@
+import { evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
+import fc from "fast-check";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { queryOfFilters } from "../src/logs/filters.ts";
+import { compileQuery } from "../src/logs/postgres/compile.ts";
+import { sql } from "../src/store/sql.ts";
+import { freshDatabase, type FreshDatabase } from "./support/database.ts";
+import { entries, filters, queries } from "./support/queries.ts";
+
+/** Each case is one query over all rows. Raise with SAZABI_TEST_CASES for a long run. */
+const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 1500);
+const rowCount = 400;
+const seed = process.env["SAZABI_TEST_SEED"] === undefined ? 1 : Number(process.env["SAZABI_TEST_SEED"]);
+
+let database: FreshDatabase;
+let client: pg.Client;
+let rows: readonly QueriedEntry[];
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  rows = fc.sample(entries, { numRuns: rowCount, seed });
+  await client.query(`create temporary table logs (
+    id int, level smallint not null, service text not null, environment text, trace_id text, span_id text,
+    message text not null, attributes jsonb not null)`);
+  for (const [id, row] of rows.entries()) {
+    await client.query("insert into logs values ($1, $2, $3, $4, $5, $6, $7, $8)", [
+      id,
+      row.level,
+      row.service,
+      row.environment,
+      row.traceId,
+      row.spanId,
+      row.message,
+      JSON.stringify(row.attributes),
+    ]);
+  }
+});
+afterAll(async () => {
+  await client.end();
+  await database.drop();
+});
+
+async function found(query: QueryNode): Promise<number[]> {
+  const { text, values } = sql`select id from logs where ${compileQuery(query)} order by id`;
+  return (await client.query<{ id: number }>(text, [...values])).rows.map(({ id }) => id);
+}
+
+function expected(query: QueryNode): number[] {
+  return [...rows.entries()].filter(([, row]) => evaluate(query, row)).map(([id]) => id);
+}
+
+test("PostgreSQL finds exactly what the reference finds, for any query", { timeout: 600_000 }, async () => {
+  let hits = 0;
+  await fc.assert(
+    fc.asyncProperty(queries, async (text) => {
+      const { ast } = parseQuery(text);
+      const ids = await found(ast);
+      hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+      expect(ids).toEqual(expected(ast));
+    }),
+    { numRuns: cases, seed },
+  );
+  // Queries that find nothing or everything would prove little.
+  expect(hits / cases).toBeGreaterThan(0.4);
+});
+
+test("and for any filters", { timeout: 600_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(filters, { minLength: 1, maxLength: 3 }), async (wanted) => {
+      const query = queryOfFilters(wanted);
+      expect(await found(query)).toEqual(expected(query));
+    }),
+    { numRuns: cases, seed },
+  );
+});

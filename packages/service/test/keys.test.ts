@@ -1,0 +1,282 @@
+import { parseKey } from "@sazabi/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
+
+let service: TestService;
+let owner: { headers: Record<string, string> };
+beforeAll(async () => {
+  service = await startTestService();
+  owner = { headers: bearer(service.secretKey) };
+});
+afterAll(() => service.close());
+
+const nobody = "00000000-0000-4000-8000-000000000000";
+
+async function create(body: object, headers = owner.headers) {
+  return send(service, "POST /v1/secret-keys", { headers, body });
+}
+
+describe("secret keys", () => {
+  test("a new key is shown once, with a valid checksum, and never again", async () => {
+    const made = await create({ name: "CI/CD pipeline" });
+    expect(made.status).toBe(201);
+    const { value, id, masked } = made.body.secretKey;
+    expect(parseKey(value)).toMatchObject({ kind: "secret", style: "live" });
+    expect(masked).toBe(`sk_live_…${value.slice(-4)}`);
+    for (const request of [`GET /v1/secret-keys/${id}`, "GET /v1/secret-keys?limit=100"]) {
+      const answer = await send(service, request, owner);
+      expect(answer.text).toContain(masked);
+      expect(answer.text).not.toContain(value);
+    }
+  });
+
+  test("both styles of prefix work", async () => {
+    const made = await create({ name: "terraform-automation", style: "sazabi" });
+    expect(made.body.secretKey.value).toMatch(/^sazabi_secret_[0-9a-f]{32}$/);
+    const answer = await send(service, "GET /v1/me", { headers: bearer(made.body.secretKey.value) });
+    expect(answer.body).toMatchObject({ credentialType: "secret", keyName: "terraform-automation" });
+  });
+
+  test("a list is paged by cursor, newest first, without a gap or a repetition", async () => {
+    for (let index = 0; index < 5; index++) await create({ name: `page ${index}` });
+    const all = (await send(service, "GET /v1/secret-keys?limit=100", owner)).body;
+    expect(all.nextCursor).toBeNull();
+    const seen: string[] = [];
+    let cursor = "";
+    do {
+      const page = (await send(service, `GET /v1/secret-keys?limit=2${cursor}`, owner)).body;
+      expect(page.secretKeys.length).toBeLessThanOrEqual(2);
+      seen.push(...page.secretKeys.map(({ id }: { id: string }) => id));
+      cursor = page.nextCursor ? `&cursor=${page.nextCursor}` : "";
+    } while (cursor);
+    expect(seen).toEqual(all.secretKeys.map(({ id }: { id: string }) => id));
+  });
+
+  test("name and expiry can be changed, null clears the expiry", async () => {
+    const { id } = (await create({ name: "before", expiresIn: "1h" })).body.secretKey;
+    const changed = await send(service, `PATCH /v1/secret-keys/${id}`, {
+      ...owner,
+      body: { name: "after", expiresAt: null },
+    });
+    expect(changed.body.secretKey).toMatchObject({ id, name: "after", expiresAt: null });
+  });
+
+  test.each([
+    ["no name", {}, "name"],
+    ["an empty name", { name: "   " }, "name"],
+    ["a long name", { name: "x".repeat(101) }, "name"],
+    ["a control character in the name", { name: "a\u0007b" }, "name"],
+    ["an expiry in the past", { name: "x", expiresAt: "2020-01-01T00:00:00Z" }, "expiresAt"],
+    ["an expiry that is no time", { name: "x", expiresAt: "tomorrow" }, "expiresAt"],
+    ["a preset that is none", { name: "x", expiresIn: "2h" }, "expiresIn"],
+    ["both expiries", { name: "x", expiresIn: "1h", expiresAt: "2099-01-01T00:00:00Z" }, "expiresIn"],
+    ["a scope that is none", { name: "x", scopes: ["read:everything"] }, "scopes"],
+    ["no scope at all", { name: "x", scopes: [] }, "scopes"],
+    ["a style that is none", { name: "x", style: "test" }, "style"],
+    ["a project that is no id", { name: "x", projectId: "default" }, "projectId"],
+  ])("%s is refused, naming the member", async (_, body, path) => {
+    const answer = await create(body);
+    expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+    expect(answer.body.issues[0].path).toMatch(new RegExp(`^${path}`));
+  });
+
+  test.each([
+    ["not JSON", "{name", { "content-type": "application/json" }, 400],
+    ["another type", "name=x", { "content-type": "application/x-www-form-urlencoded" }, 415],
+    ["too large", JSON.stringify({ name: "x".repeat(300_000) }), { "content-type": "application/json" }, 413],
+    ["a scalar", "5", { "content-type": "application/json" }, 400],
+  ])("a body that is %s is refused", async (_, body, headers, status) => {
+    expect((await send(service, "POST /v1/secret-keys", { headers: { ...owner.headers, ...headers }, body })).status).toBe(
+      status,
+    );
+  });
+
+  test("revoking is final, and may be repeated", async () => {
+    const { id } = (await create({ name: "gone" })).body.secretKey;
+    expect((await send(service, `DELETE /v1/secret-keys/${id}`, owner)).status).toBe(204);
+    expect((await send(service, `DELETE /v1/secret-keys/${id}`, owner)).status).toBe(204);
+    expect((await send(service, `PATCH /v1/secret-keys/${id}`, { ...owner, body: { name: "back" } })).status).toBe(404);
+    const list = await send(service, "GET /v1/secret-keys?limit=100", owner);
+    expect(list.text).not.toContain(id);
+    expect((await send(service, `GET /v1/secret-keys/${id}`, owner)).body.secretKey.revokedAt).not.toBeNull();
+  });
+
+  test("the last secret key is revoked only with force", async () => {
+    const alone = await startTestService();
+    try {
+      const headers = bearer(alone.secretKey);
+      const { id } = (await send(alone, "GET /v1/me", { headers })).body.key;
+      expect(await send(alone, `DELETE /v1/secret-keys/${id}`, { headers })).toMatchObject({
+        status: 409,
+        body: { code: "CONFLICT" },
+      });
+      expect((await send(alone, "GET /v1/me", { headers })).status).toBe(200);
+      expect((await send(alone, `DELETE /v1/secret-keys/${id}?force=true`, { headers })).status).toBe(204);
+      expect((await send(alone, "GET /v1/me", { headers })).status).toBe(401);
+    } finally {
+      await alone.close();
+    }
+  });
+
+  test("two keys that revoke each other at once leave one alive", async () => {
+    const pair = await startTestService();
+    try {
+      const first = bearer(pair.secretKey);
+      const firstId = (await send(pair, "GET /v1/me", { headers: first })).body.key.id;
+      const made = (await send(pair, "POST /v1/secret-keys", { headers: first, body: { name: "second" } })).body.secretKey;
+      const answers = await Promise.all([
+        send(pair, `DELETE /v1/secret-keys/${made.id}`, { headers: first }),
+        send(pair, `DELETE /v1/secret-keys/${firstId}`, { headers: bearer(made.value) }),
+      ]);
+      expect(answers.map(({ status }) => status).sort()).not.toEqual([204, 204]);
+      const { rows } = await queryDatabase(
+        pair.databaseUrl,
+        "select count(*)::int as live from keys where kind = 'secret' and revoked_at is null",
+      );
+      expect(rows[0].live).toBe(1);
+    } finally {
+      await pair.close();
+    }
+  });
+
+  test("a key cannot grant what it has not", async () => {
+    const narrow = (await create({ name: "narrow", scopes: ["write:keys", "read:logs"] })).body.secretKey;
+    const headers = bearer(narrow.value);
+    expect(await create({ name: "wider", scopes: ["read:logs", "read:keys"] }, headers)).toMatchObject({
+      status: 403,
+      body: { reason: "missing_scope" },
+    });
+    expect(await create({ name: "everything" }, headers)).toMatchObject({ status: 403 });
+    expect(await create({ name: "same", scopes: ["read:logs"] }, headers)).toMatchObject({ status: 201 });
+    expect(await send(service, "GET /v1/secret-keys", { headers })).toMatchObject({
+      status: 403,
+      body: { reason: "missing_scope", message: expect.stringContaining("read:keys") },
+    });
+  });
+
+  test("a key that is narrowed to a project sees and makes nothing beyond it", async () => {
+    const other = (await send(service, "POST /v1/projects", { ...owner, body: { name: "staging" } })).body.project;
+    const made = (await create({ name: "staging only", projectId: other.id })).body.secretKey;
+    const headers = bearer(made.value);
+    expect((await send(service, "GET /v1/projects", { headers })).body.projects).toHaveLength(1);
+    expect((await send(service, `GET /v1/projects/${service.projectId}`, { headers })).status).toBe(404);
+    expect((await send(service, "GET /v1/secret-keys?limit=100", { headers })).body.secretKeys).toHaveLength(1);
+    expect(await create({ name: "elsewhere", projectId: service.projectId }, headers)).toMatchObject({ status: 403 });
+    expect((await create({ name: "here" }, headers)).body.secretKey).toMatchObject({ projectId: other.id });
+    expect(await send(service, "POST /v1/projects", { headers, body: { name: "third" } })).toMatchObject({ status: 403 });
+  });
+});
+
+describe("public keys", () => {
+  test("a public key is made for the only project, works, and is dead once deactivated", async () => {
+    const single = await startTestService();
+    try {
+      const headers = bearer(single.secretKey);
+      const made = await send(single, "POST /v1/public-keys", { headers, body: { name: "Production logs" } });
+      expect(made.status).toBe(201);
+      const { id, value, projectId } = made.body.publicKey;
+      expect(projectId).toBe(single.projectId);
+      expect(parseKey(value)).toMatchObject({ kind: "public" });
+      const log = { headers: { "x-sazabi-key": value }, body: { message: "hello" } };
+      expect((await send(single, "POST /v1/logs", log)).status).toBe(202);
+      const ended = await send(single, `POST /v1/public-keys/${id}/deactivate`, { headers });
+      expect(ended.body.publicKey.deactivatedAt).not.toBeNull();
+      expect(await send(single, "POST /v1/logs", log)).toMatchObject({ status: 401, body: { reason: "revoked_api_key" } });
+      const list = await send(single, "GET /v1/public-keys", { headers });
+      expect(list.body.publicKeys.map((key: { id: string }) => key.id)).toContain(id);
+    } finally {
+      await single.close();
+    }
+  });
+
+  test("the sazabi style has exactly 32 hex digits", async () => {
+    const body = { name: "browser", style: "sazabi", projectId: service.projectId };
+    const made = await send(service, "POST /v1/public-keys", { ...owner, body });
+    expect(made.body.publicKey.value).toMatch(/^sazabi_public_[0-9a-f]{32}$/);
+  });
+
+  test("with several projects the request has to say which", async () => {
+    await send(service, "POST /v1/projects", { ...owner, body: { name: "several" } });
+    expect(await send(service, "POST /v1/public-keys", { ...owner, body: { name: "which" } })).toMatchObject({
+      status: 400,
+      body: { missingContext: ["projectId"] },
+    });
+  });
+
+  test("the log-forwarding key is the same on every call, also when two ask at once, and is sealed at rest", async () => {
+    const body = { projectId: service.projectId };
+    const ensure = () => send(service, "POST /v1/public-keys/log-forwarding/ensure", { ...owner, body });
+    const [first, second] = await Promise.all([ensure(), ensure()]);
+    const third = await ensure();
+    expect(first.body.publicKey.value).toBe(third.body.publicKey.value);
+    expect(second.body.publicKey.value).toBe(third.body.publicKey.value);
+    expect(first.body.publicKey.name).toBe("sazabi-cli-forward");
+    const { rows } = await queryDatabase(
+      service.databaseUrl,
+      "select count(*)::int as open from keys where position($1::bytea in sealed_value) > 0",
+      [Buffer.from(first.body.publicKey.value.slice(8))],
+    );
+    expect(rows[0].open).toBe(0);
+  });
+
+  test("once deactivated, the log-forwarding key is made anew", async () => {
+    const body = { projectId: service.projectId };
+    const ensure = () => send(service, "POST /v1/public-keys/log-forwarding/ensure", { ...owner, body });
+    const old = (await ensure()).body.publicKey;
+    await send(service, `POST /v1/public-keys/${old.id}/deactivate`, owner);
+    const fresh = (await ensure()).body.publicKey;
+    expect(fresh.id).not.toBe(old.id);
+    expect(fresh.value).not.toBe(old.value);
+  });
+});
+
+test("another organization's things are answered with the same bytes as things that do not exist", async () => {
+  const { rows } = await queryDatabase(
+    service.databaseUrl,
+    `with o as (insert into organizations (name, slug) values ('other', 'other') returning id),
+          p as (insert into projects (organization_id, name, region) select id, 'theirs', 'us-west-2' from o returning *),
+          s as (insert into keys (organization_id, kind, style, name, scopes) select id, 'secret', 'live', 'theirs', '{*}' from o returning id),
+          k as (insert into keys (organization_id, project_id, kind, style, name, scopes) select organization_id, id, 'public', 'live', 'theirs', '{}' from p returning id)
+     select p.id as project, s.id as secret, k.id as public, o.id as organization from o, p, s, k`,
+  );
+  const { project, secret, public: publicKey, organization } = rows[0];
+  const requests: readonly [string, (id: string) => string, unknown?][] = [
+    [secret, (id) => `GET /v1/secret-keys/${id}`],
+    [secret, (id) => `PATCH /v1/secret-keys/${id}`, { name: "mine" }],
+    [secret, (id) => `DELETE /v1/secret-keys/${id}`],
+    [publicKey, (id) => `GET /v1/public-keys/${id}`],
+    [publicKey, (id) => `PATCH /v1/public-keys/${id}`, { name: "mine" }],
+    [publicKey, (id) => `POST /v1/public-keys/${id}/deactivate`],
+    [project, (id) => `GET /v1/projects/${id}`],
+    [project, (id) => `PATCH /v1/projects/${id}`, { name: "mine" }],
+    [project, (id) => `GET /v1/public-keys?projectId=${id}`],
+    [organization, (id) => `GET /v1/organizations/${id}`],
+    [organization, (id) => `GET /v1/projects?organizationId=${id}`],
+  ];
+  for (const [id, request, body] of requests) {
+    const headers = { ...owner.headers, "x-request-id": "same-request" };
+    const theirs = await send(service, request(id), { headers, body });
+    const missing = await send(service, request(nobody), { headers, body });
+    expect([request(id), theirs.status]).toEqual([request(id), 404]);
+    expect(theirs.text).toBe(missing.text);
+  }
+});
+
+test.each(["not-an-id", "1; drop table keys", "%00", "../organizations"])("the id %s names nothing", async (id) => {
+  const answer = await send(service, `GET /v1/secret-keys/${encodeURIComponent(id)}`, owner);
+  expect(answer).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
+});
+
+test("the unversioned paths of spec/2 are the same routes, in the envelope", async () => {
+  const bare = await send(service, "GET /v1/threads", owner);
+  expect(bare.body).toEqual({ threads: [], nextCursor: null });
+  const wrapped = await send(service, "GET /threads", { headers: { "x-sazabi-secret-key": service.secretKey } });
+  expect(wrapped.body).toEqual({ data: { threads: [], nextCursor: null }, error: null });
+});
+
+test("a path that is nothing is a 404 in the shape of every error", async () => {
+  expect(await send(service, "GET /v1/nothing", owner)).toMatchObject({
+    status: 404,
+    body: { code: "NOT_FOUND", data: null, operationId: "unknown" },
+  });
+});

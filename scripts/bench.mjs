@@ -1,0 +1,14 @@
+import "./require-node.mjs";
+
+const { run, runTool, SetupError } = await import("./processes.mjs");
+const { ensureReady } = await import("./toolchain.mjs");
+const { existsSync } = await import("node:fs");
+const { fileURLToPath } = await import("node:url");
+
+await run(async () => {
+  const [name = "", ...args] = process.argv.slice(2);
+  const bench = fileURLToPath(new URL(`bench/${name}.ts`, import.meta.url));
+  if (!existsSync(bench)) throw new SetupError(`There is no benchmark scripts/bench/${name}.ts.`);
+  await ensureReady();
+  process.exitCode = await runTool("tsx/dist/cli.mjs", [bench, ...args]);
+});

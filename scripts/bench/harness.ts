@@ -1,0 +1,102 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import type { LoadResult } from "./load.ts";
+
+/** A server under test, in a process of its own that answers `cpu` with the time it has used. */
+export interface Subject {
+  readonly url: string;
+  /** All that it said when it was ready. */
+  readonly started: Readonly<Record<string, unknown>>;
+  /** Processor microseconds used so far, in user and system. */
+  cpuMicros(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Runs a built program that sends `{ url }` when it listens and `{ cpuMicros }` whenever it gets a message. */
+export async function startSubject(program: URL, env: Readonly<Record<string, string>>): Promise<Subject> {
+  const child = fork(program, { execArgv: [], env: { ...process.env, ...env } });
+  const started = await nextMessage<{ url: string }>(child);
+  return {
+    url: started.url,
+    started: { ...started },
+    async cpuMicros() {
+      child.send("cpu");
+      return (await nextMessage<{ cpuMicros: number }>(child)).cpuMicros;
+    },
+    async close() {
+      child.disconnect();
+      if (child.exitCode === null) await once(child, "exit");
+    },
+  };
+}
+
+async function nextMessage<T>(child: ChildProcess): Promise<T> {
+  const ended = new AbortController();
+  const exit = once(child, "exit", { signal: ended.signal }).then(() => {
+    throw new Error("The server under test ended.");
+  });
+  const message = once(child, "message", { signal: ended.signal }).then(([value]) => value as T);
+  try {
+    return await Promise.race([message, exit]);
+  } finally {
+    ended.abort();
+    await Promise.allSettled([message, exit]);
+  }
+}
+
+export interface Measurement extends LoadResult {
+  readonly cpuMicrosPerRequest: number;
+}
+
+export interface Contestant {
+  readonly name: string;
+  readonly subject: Subject;
+  readonly run: () => Promise<LoadResult>;
+}
+
+/**
+ * One after the other, round after round, so that whatever else the machine does meets all of them; then the round
+ * in the middle by throughput.
+ */
+export async function interleave(
+  contestants: readonly Contestant[],
+  rounds: number,
+): Promise<Map<string, Measurement>> {
+  for (const { run } of contestants) await run(); // Warm: compiled code, open connections, filled caches.
+  const measured = new Map<string, Measurement[]>(contestants.map(({ name }) => [name, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const { name, subject, run } of contestants) {
+      const cpuBefore = await subject.cpuMicros();
+      const result = await run();
+      const cpuMicrosPerRequest = ((await subject.cpuMicros()) - cpuBefore) / result.requests;
+      const measurement = { ...result, cpuMicrosPerRequest };
+      measured.get(name)?.push(measurement);
+      console.log(`round ${round}  ${describe(name, measurement)}`);
+    }
+  }
+  return new Map([...measured].map(([name, results]) => [name, middle(results)]));
+}
+
+export function describe(name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMicrosPerRequest }: Measurement): string {
+  return [
+    name.padEnd(16),
+    `${requestsPerSecond.toFixed(0).padStart(7)} requests/s`,
+    `p50 ${p50Ms.toFixed(2)} ms`,
+    `p99 ${p99Ms.toFixed(2)} ms`,
+    `${cpuMicrosPerRequest.toFixed(0)} µs of the service's processor time a request`,
+  ].join("   ");
+}
+
+/** With `--json` the last line is for a program. */
+export function printRatios(ratios: Readonly<Record<string, number>>): void {
+  for (const [name, ratio] of Object.entries(ratios)) console.log(`${name}  ${ratio.toFixed(3)}`);
+  if (process.argv.includes("--json")) {
+    const rounded = Object.entries(ratios).map(([name, ratio]) => [name, Number(ratio.toFixed(4))]);
+    console.log(JSON.stringify({ ratios: Object.fromEntries(rounded) }));
+  }
+}
+
+function middle(results: readonly Measurement[]): Measurement {
+  const sorted = [...results].sort((a, b) => a.requestsPerSecond - b.requestsPerSecond);
+  return sorted[Math.floor(sorted.length / 2)] as Measurement;
+}

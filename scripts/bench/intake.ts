@@ -1,0 +1,51 @@
+// Durable intake against no intake: POST /v1/logs with one entry, committed before it is answered, and the same
+// route on the same code with a log store that keeps nothing.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
+import { type Contestant, describe, interleave, printRatios, startSubject } from "./harness.ts";
+import { load } from "./load.ts";
+
+const rounds = 3;
+const durationMs = 5_000;
+
+const dataDir = await mkdtemp(join(tmpdir(), "sazabi-bench-"));
+const postgres = await openEmbeddedPostgres({ dataDir });
+try {
+  const env = { DATABASE_URL: postgres.url, DATA_DIR: dataDir };
+  const program = new URL("intake-service.mjs", import.meta.url);
+  const durable = await startSubject(program, env);
+  const nothing = await startSubject(program, { ...env, STORE: "nothing" });
+  const { publicKey } = durable.started["firstKeys"] as { publicKey: string };
+
+  const contestant = (name: string, subject: typeof durable): Contestant => ({
+    name,
+    subject,
+    run: () =>
+      load({
+        url: `${subject.url}/v1/logs`,
+        method: "POST",
+        headers: { "content-type": "application/json", "x-sazabi-key": publicKey },
+        body: JSON.stringify({
+          level: "error",
+          message: "payment 4711 failed: card declined",
+          service: "checkout",
+          attributes: { "http.status_code": 402, "user.id": "u_12345", region: "eu-west-1" },
+        }),
+        connections: 64,
+        durationMs,
+        expectedStatus: 202,
+      }),
+  });
+  const results = await interleave([contestant("durable", durable), contestant("storing nothing", nothing)], rounds);
+  await durable.close();
+  await nothing.close();
+
+  for (const [name, measurement] of results) console.log(`median   ${describe(name, measurement)}`);
+  const [durableRate = Number.NaN, nothingRate = Number.NaN] = [...results.values()].map((r) => r.requestsPerSecond);
+  printRatios({ durableSingle: durableRate / nothingRate });
+} finally {
+  await postgres.close();
+  await rm(dataDir, { recursive: true, force: true });
+}

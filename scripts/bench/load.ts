@@ -1,0 +1,90 @@
+import { connect, type Socket } from "node:net";
+
+export interface LoadOptions {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly connections: number;
+  readonly durationMs: number;
+  /** Any other answer fails the run: a fast refusal is not a result. */
+  readonly expectedStatus: number;
+}
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/**
+ * Sends one request after the other on each connection. On bare sockets, because on a small machine an HTTP client
+ * would take the time that the server should have.
+ */
+export async function load(options: LoadOptions): Promise<LoadResult> {
+  const { hostname, port, pathname } = new URL(options.url);
+  const headers = {
+    host: `${hostname}:${port}`,
+    "content-length": Buffer.byteLength(options.body),
+    ...options.headers,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const request = Buffer.from(`${options.method} ${pathname} HTTP/1.1\r\n${lines.join("")}\r\n${options.body}`);
+
+  const startedAt = performance.now();
+  const until = startedAt + options.durationMs;
+  const latencies = await Promise.all(
+    Array.from({ length: options.connections }, () =>
+      keepAsking(
+        connect({ host: hostname, port: Number(port), noDelay: true }),
+        request,
+        until,
+        options.expectedStatus,
+      ),
+    ),
+  );
+  const seconds = (performance.now() - startedAt) / 1000;
+  const all = latencies.flat().sort((a, b) => a - b);
+  const quantile = (part: number) => all[Math.floor(part * (all.length - 1))] ?? Number.NaN;
+  return {
+    requests: all.length,
+    requestsPerSecond: all.length / seconds,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+  };
+}
+
+/** Resolves to the milliseconds that each request took. */
+function keepAsking(socket: Socket, request: Buffer, until: number, expectedStatus: number): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const latencies: number[] = [];
+    let sentAt = 0;
+    let received = "";
+    const ask = () => {
+      sentAt = performance.now();
+      socket.write(request);
+    };
+    socket.once("connect", ask);
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("The server closed a connection.")));
+    socket.on("data", (chunk) => {
+      received += chunk.toString("latin1");
+      if (!isComplete(received)) return;
+      if (!received.startsWith(`HTTP/1.1 ${expectedStatus} `))
+        return socket.destroy(new Error(received.slice(0, 2000)));
+      received = "";
+      latencies.push(performance.now() - sentAt);
+      if (performance.now() < until) return ask();
+      socket.removeAllListeners("close").destroy();
+      resolve(latencies);
+    });
+  });
+}
+
+function isComplete(response: string): boolean {
+  const headerEnd = response.indexOf("\r\n\r\n");
+  if (headerEnd < 0) return false;
+  const length = /\r\ncontent-length: (\d+)/i.exec(response.slice(0, headerEnd))?.[1];
+  return length === undefined ? response.endsWith("\r\n0\r\n\r\n") : response.length >= headerEnd + 4 + Number(length);
+}
