@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { groups, type Opening } from "./commands/groups.ts";
 import type { Context } from "./context.ts";
 import { exitCodes } from "./errors.ts";
+import { maskKeys } from "./output/mask.ts";
 import { safeJson, visible } from "./output/visible.ts";
 import { type GlobalFlags, Session } from "./session.ts";
 import { version } from "./version.ts";
@@ -123,8 +124,8 @@ interface Report {
 /** To stderr: one line, or one line of JSON. */
 async function report(session: Session, { hint, ...failure }: Report): Promise<void> {
   const { stderr } = session.context;
-  if (session.flags.json) return stderr.write(`${safeJson({ ...failure, hint })}\n`);
+  if (session.flags.json) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
   const { err } = await session.palettes();
   const sentence = /[.!?]$/.test(failure.message) ? failure.message : `${failure.message}.`;
-  stderr.write(`${err.error("error:")} ${visible(hint ? `${sentence} ${hint}` : sentence)}\n`);
+  stderr.write(`${err.error("error:")} ${maskKeys(visible(hint ? `${sentence} ${hint}` : sentence))}\n`);
 }

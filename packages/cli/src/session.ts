@@ -6,7 +6,14 @@ import { readAll } from "./input.ts";
 import { openPalette, type Palette, resolveColour } from "./output/colour.ts";
 import { type Column, renderTable } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
-import { defaultProfile, findProfile, type Profile, readSettings, type Settings } from "./settings.ts";
+import {
+  checkProfileName,
+  defaultProfile,
+  findProfile,
+  type Profile,
+  readSettings,
+  type Settings,
+} from "./settings.ts";
 
 /** Options that every command takes. */
 export interface GlobalFlags {
@@ -112,9 +119,9 @@ export class Session {
   }
 
   get profileName(): Sourced<string> {
-    if (this.flags.profile) return { value: this.flags.profile, source: "--profile" };
+    if (this.flags.profile) return { value: checkProfileName(this.flags.profile), source: "--profile" };
     const fromEnv = this.#env("SAZABI_PROFILE");
-    if (fromEnv) return { value: fromEnv, source: "SAZABI_PROFILE" };
+    if (fromEnv) return { value: checkProfileName(fromEnv), source: "SAZABI_PROFILE" };
     return { value: this.settings.activeProfile ?? defaultProfile, source: "settings" };
   }
 

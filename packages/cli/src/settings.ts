@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseKey } from "@sazabi/sdk/protocol";
 import type { StoreName } from "./credentials/store.ts";
-import { CliError } from "./errors.ts";
+import { CliError, usageError } from "./errors.ts";
 import { ensurePrivateDirectory, withLock } from "./private-files.ts";
 
 /** What the CLI remembers between runs. Never a secret. */
@@ -80,4 +81,9 @@ export async function updateProfile(
 
 export function findProfile(settings: Settings, name: string): Profile | undefined {
   return settings.profiles && Object.hasOwn(settings.profiles, name) ? settings.profiles[name] : undefined;
+}
+
+export function checkProfileName(name: string): string {
+  if (/^[A-Za-z0-9][\w.-]{0,63}$/.test(name) && parseKey(name) === undefined) return name;
+  throw usageError(`${JSON.stringify(name)} will not do as the name of a profile.`, "Use letters, digits, - and _.");
 }

@@ -1,22 +1,37 @@
 /** The service's own log: one JSON object a line on stdout. Never given a credential or a request's contents. */
-type Level = "info" | "warn" | "error";
+type Fields = Readonly<Record<string, unknown>>;
 
-function write(level: Level, message: string, fields: Readonly<Record<string, unknown>>): void {
+const quietMs = 10_000;
+/** When each warning was last written, and how often it came since. */
+const warnings = new Map<string, { writtenAt: number; unwritten: number }>();
+
+export const log = {
+  info: (message: string, fields: Fields = {}) => write("info", message, fields),
+  /** Something that passes by itself. The same message is written once in ten seconds, with how often it came. */
+  warn(message: string, fields: Fields = {}): void {
+    const now = performance.now();
+    const before = warnings.get(message);
+    if (before && now - before.writtenAt < quietMs) {
+      before.unwritten += 1;
+      return;
+    }
+    warnings.set(message, { writtenAt: now, unwritten: 0 });
+    write("warn", message, { ...fields, ...(before?.unwritten && { repeated: before.unwritten }) });
+  },
+  /** Something that somebody has to look at. */
+  error: (message: string, fields: Fields = {}) => write("error", message, fields),
+};
+
+function write(level: "info" | "warn" | "error", message: string, fields: Fields): void {
   const { error, ...rest } = fields;
-  const line = { time: new Date().toISOString(), level, message, ...rest, ...describe(error) };
+  const line = { time: new Date().toISOString(), level, message, ...rest, ...describe(error, level === "error") };
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
 /** PostgreSQL puts row values into `detail` and `where`, so only the message and the stack are taken. */
-function describe(error: unknown): object {
+function describe(error: unknown, withStack: boolean): object {
   if (error === undefined) return {};
   if (!(error instanceof Error)) return { error: "an error that is not an Error" };
-  const code = (error as { code?: unknown }).code;
-  return { error: error.message, ...(typeof code === "string" && { code }), stack: error.stack };
+  const { code, message, stack } = error as Error & { code?: unknown };
+  return { error: message, ...(typeof code === "string" && { code }), ...(withStack && { stack }) };
 }
-
-export const log = {
-  info: (message: string, fields = {}) => write("info", message, fields),
-  warn: (message: string, fields = {}) => write("warn", message, fields),
-  error: (message: string, fields = {}) => write("error", message, fields),
-};

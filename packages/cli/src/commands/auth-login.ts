@@ -56,7 +56,7 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   const { id, name } = me.organization;
   const store = await session.context.openStore(storeName, { patient: session.interactive });
   const previous = session.profile.login;
-  const waiting = setTimeout(() => session.say("Waiting for your keyring to be unlocked…"), 1000);
+  const waiting = setTimeout(() => session.remark("Waiting for your keyring to be unlocked…"), 1000);
   try {
     await askStore(() => store.set(accountOf(profile, apiUrl), credential.value));
   } finally {

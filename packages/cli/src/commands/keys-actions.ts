@@ -5,6 +5,8 @@ import {
   type GrantedScope,
   type KeyKind,
   type KeyStyle,
+  maskKey,
+  parseKey,
   SazabiApiError,
   scopes,
 } from "@sazabi/sdk";
@@ -289,10 +291,13 @@ async function explainConflict<T>(revocation: Promise<T>): Promise<T> {
   }
 }
 
+/** By id, by name, or by the whole key: who finds a key where it should not be can revoke it without looking it up. */
 async function findId(ref: string, kind: KeyKind, list: Keys["list"]): Promise<string> {
   if (isId(ref)) return ref;
+  const whole = parseKey(ref);
   const { items } = await collect({ all: true, limit: 0 }, list);
-  const named = items.filter((key) => key.name === ref && !endedAt(key));
+  const isMeant = (key: AnyKey) => (whole ? key.masked === maskKey(ref) : key.name === ref);
+  const named = items.filter((key) => isMeant(key) && !endedAt(key));
   const [only] = named;
   if (only && named.length === 1) return only.id;
   if (!only) {

@@ -87,7 +87,7 @@ function addCreateOptions(command: Command, kind: KeyKind): Command {
 
 function addRevokeOptions(command: Command): Command {
   return command
-    .argument("<key>", "its id or name")
+    .argument("<key>", "its id or name, or the key itself")
     .option("-y, --yes", "do not ask")
     .option("--force", "even if it is the key in use, or the last one");
 }

@@ -1,7 +1,7 @@
 import { accountOf } from "../credentials/store.ts";
-import { CliError, usageError } from "../errors.ts";
+import { CliError } from "../errors.ts";
 import { askStore, type Session } from "../session.ts";
-import { defaultProfile, findProfile, updateSettings } from "../settings.ts";
+import { checkProfileName, defaultProfile, findProfile, updateSettings } from "../settings.ts";
 import type { AddCommands } from "./groups.ts";
 
 export const addProfiles: AddCommands = (profiles, { open }) => {
@@ -27,7 +27,7 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
     .argument("<name>", "letters, digits, - and _")
     .action(async (name: string) => {
       const session = open();
-      checkName(name);
+      checkProfileName(name);
       if (findProfile(session.settings, name)) {
         throw new CliError(`There is a profile ${name} already.`, { code: "CONFLICT" });
       }
@@ -101,9 +101,4 @@ function requireProfile(session: Session, name: string) {
     exit: "notFound",
     hint: `There are: ${known}.`,
   });
-}
-
-function checkName(name: string): void {
-  if (!/^[\w-]{1,64}$/.test(name))
-    throw usageError("A profile's name is made of letters, digits, - and _, at most 64.");
 }

@@ -87,7 +87,8 @@ class RegexReader {
     const node = this.#atom();
     const times = this.#times();
     if (!times) return node;
-    if (node.kind === "edge") throw new RefusedRegex("repeats a position, which has no length");
+    if (hasEdge(node)) throw new RefusedRegex("repeats a position");
+    if (minimumLength(node) === 0) throw new RefusedRegex("repeats what may be empty");
     // Whether there is a match does not depend on how eagerly it is looked for.
     this.#take("?");
     if (this.#times()) throw new RefusedRegex("has two repetitions in a row");
@@ -232,6 +233,28 @@ function merged(ranges: readonly CodePointRange[]): readonly CodePointRange[] {
     else result.push([from, to]);
   }
   return result;
+}
+
+/** Engines that write out repetitions may grow beyond measure where one is of nothing, or of a position. */
+function minimumLength(node: RegexNode): number {
+  switch (node.kind) {
+    case "class":
+      return 1;
+    case "edge":
+      return 0;
+    case "repeat":
+      return node.min * minimumLength(node.node);
+    case "sequence":
+      return node.nodes.reduce((sum, part) => sum + minimumLength(part), 0);
+    case "choice":
+      return Math.min(...node.nodes.map(minimumLength));
+  }
+}
+
+function hasEdge(node: RegexNode): boolean {
+  if (node.kind === "repeat") return hasEdge(node.node);
+  if (node.kind === "sequence" || node.kind === "choice") return node.nodes.some(hasEdge);
+  return node.kind === "edge";
 }
 
 function stateCount(node: RegexNode): number {
