@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
-import type { WriteStream } from "node:tty";
+import { isatty, type WriteStream } from "node:tty";
 import { configDirectory } from "./config-directory.ts";
-import type { Context, Output } from "./context.ts";
+import type { Context, Input, Output } from "./context.ts";
 import { version } from "./version.ts";
 
 /** The process: the real world goes in, the exit code comes out. */
@@ -13,15 +13,30 @@ export async function main(): Promise<void> {
   }
   endQuietlyWithoutReader();
   const { run } = await import("./run.ts");
-  process.exitCode = await run(argv, realContext(interruptSignal()));
+  const input = openInput();
+  process.exitCode = await run(argv, realContext(input, interruptSignal()));
+  // Who pipes something in may never end; the command has.
+  input.close();
 }
 
-function realContext(signal: AbortSignal): Context {
-  const { env, platform, stdin, stdout, stderr } = process;
+function openInput(): Input & { close(): void } {
+  let used = false;
+  return {
+    isTTY: isatty(0),
+    [Symbol.asyncIterator]() {
+      used = true;
+      return process.stdin[Symbol.asyncIterator]();
+    },
+    close: () => void (used && process.stdin.destroy()),
+  };
+}
+
+function realContext(stdin: Input, signal: AbortSignal): Context {
+  const { env, platform, stdout, stderr } = process;
   const directory = configDirectory(env, platform, homedir());
   return {
     env,
-    stdin: { isTTY: stdin.isTTY ?? false, [Symbol.asyncIterator]: () => stdin[Symbol.asyncIterator]() },
+    stdin,
     stdout: output(stdout),
     stderr: output(stderr),
     configDirectory: directory,
@@ -33,7 +48,7 @@ function realContext(signal: AbortSignal): Context {
       const { keychainStore } = await import("./credentials/keychain.ts");
       return keychainStore({ env, platform, timeoutMs: keychainTimeoutMs(env, patient) });
     },
-    openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(stdin, stderr),
+    openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(process.stdin, stderr),
   };
 }
 

@@ -1,14 +1,79 @@
-import type { FetchLike } from "@sazabi/sdk";
+import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
+import type { FetchAnswer, FetchInit, FetchLike } from "@sazabi/sdk";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const proxyVariables = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"];
 
-/** `fetch` over undici, by way of the proxy that the environment names, if any. Connects over loopback within 10 s. */
+/**
+ * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for
+ * longer than a whole query takes, comes in when the environment names a proxy.
+ */
 export async function openFetch(env: Env): Promise<FetchLike> {
-  const { Agent, EnvHttpProxyAgent } = await import("undici");
-  const usesProxy = proxyVariables.some((name) => env[name]);
-  const dispatcher = usesProxy ? new EnvHttpProxyAgent(proxiesOf(env)) : new Agent();
+  return proxyVariables.some((name) => env[name]) ? openProxiedFetch(env) : openDirectFetch();
+}
+
+function openDirectFetch(): FetchLike {
+  const agent = new HttpAgent({ keepAlive: true });
+  return async (url, init) => {
+    if (url.startsWith("http:")) return send(requestHttp, url, { agent }, init);
+    const { request } = await import("node:https");
+    return send(request, url, {}, init);
+  };
+}
+
+async function send(
+  request: typeof requestHttp,
+  url: string,
+  options: RequestOptions,
+  init: FetchInit,
+): Promise<FetchAnswer> {
+  try {
+    return await sendOnce(request, url, options, init);
+  } catch (error) {
+    if (!(error instanceof IdleSocketClosed) || !isSafeTwice(init)) throw error;
+    return sendOnce(request, url, options, init);
+  }
+}
+
+function sendOnce(
+  request: typeof requestHttp,
+  url: string,
+  options: RequestOptions,
+  { method, headers, body, signal }: FetchInit,
+): Promise<FetchAnswer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { ...options, method, headers, signal }, (incoming) => {
+      resolve({
+        status: incoming.statusCode ?? 0,
+        headers: { get: (name) => firstOf(incoming.headers[name.toLowerCase()]) },
+        text: () => readText(incoming),
+      });
+    });
+    outgoing.on("error", (error: NodeJS.ErrnoException) => {
+      const wasClosed = outgoing.reusedSocket && error.code === "ECONNRESET";
+      reject(wasClosed ? new IdleSocketClosed("The connection was closed.", { cause: error }) : error);
+    });
+    outgoing.end(body);
+  });
+}
+
+/** The server closed a connection that was kept for the next request, at the moment this one was sent. */
+class IdleSocketClosed extends Error {}
+
+function isSafeTwice({ method, headers }: FetchInit): boolean {
+  return method === "GET" || headers["idempotency-key"] !== undefined;
+}
+
+async function readText(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function openProxiedFetch(env: Env): Promise<FetchLike> {
+  const { EnvHttpProxyAgent } = await import("undici");
+  const dispatcher = new EnvHttpProxyAgent(proxiesOf(env));
   return async (url, { method, headers, body, signal }) => {
     const { origin, pathname, search } = new URL(url);
     const answer = await dispatcher.request({
@@ -47,6 +112,7 @@ export function describeNetworkFailure(error: unknown): string {
   const cause = innermost(error);
   if (cause instanceof Error && cause.name === "HTTPParserError") return notHttp;
   const code = (cause as { code?: unknown } | undefined)?.code;
+  if (typeof code === "string" && code.startsWith("HPE_")) return notHttp;
   if (typeof code !== "string") return cause instanceof Error && cause.message ? cause.message : "no connection";
   return networkFailures[code] ?? (/CERT|SSL|TLS|SELF_SIGNED|ISSUER/.test(code) ? `TLS: ${code}` : code);
 }

@@ -49,8 +49,9 @@ function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { ec
       if (echo && text !== "") stderr.write("\b \b");
       return [...text].slice(0, -1).join("");
     };
-    stderr.write(question);
+    // Before the question shows: whatever is typed in answer to it is not echoed.
     stdin.setRawMode(true).setEncoding("utf8").on("data", onData).resume();
+    stderr.write(question);
   });
 }
 

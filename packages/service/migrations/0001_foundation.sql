@@ -113,6 +113,8 @@ create table log_batches (
   primary key (project_number, idempotency_key)
 );
 
+create index log_batches_by_age on log_batches (created_at);
+
 -- Which server secrets this database was written under, so that a wrong one stops the start and not the keys.
 create table keyring_fingerprints (
   keyring text not null check (keyring in ('pepper', 'master')),

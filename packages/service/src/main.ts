@@ -4,6 +4,9 @@ import type { FirstKeys } from "./first-start.ts";
 import { log } from "./log.ts";
 import { openService, type Service } from "./service.ts";
 
+/** Where the command line looks when it is not told otherwise. */
+const defaultUrl = "http://127.0.0.1:4600";
+
 /** Longer than this, and whoever asked us to stop would kill us. */
 const stopDeadlineMs = 10_000;
 
@@ -105,7 +108,7 @@ public key  ${publicKey}
 Try these next, in another terminal:
 
   curl -X POST ${url}/v1/logs -H "Content-Type: application/json" -H "x-sazabi-key: ${publicKey}" -d '{"message": "Hello from Sazabi", "level": "error"}'
-  export SAZABI_SECRET_KEY=${secretKey}
+  export SAZABI_SECRET_KEY=${secretKey}${url === defaultUrl ? "" : ` SAZABI_API_URL=${url}`}
   npx sazabi logs query "level:error"
 
 `;

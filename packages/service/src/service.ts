@@ -15,6 +15,8 @@ import { log } from "./log.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import type { LogStore } from "./logs/store.ts";
 import { type Database, openDatabase } from "./store/database.ts";
+import { deleteOldAnswers } from "./store/idempotent-answers.ts";
+import { deleteOldKeyChanges } from "./store/key-changes.ts";
 import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
@@ -37,7 +39,7 @@ export interface Service {
 }
 
 const connections = 10;
-const partitionsEveryMs = 3_600_000;
+const housekeepingEveryMs = 3_600_000;
 const sweepEveryMs = 60_000;
 
 /** Migrates the database, makes the first keys on an empty one, and listens. */
@@ -52,8 +54,8 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   await checkKeyring(db, "master", master, "SAZABI_MASTER_KEY");
   const firstKeys = await makeFirstKeys(db, pepper);
 
-  const logs = options.openLogStore?.(databaseUrl) ?? openPostgresLogStore({ url: databaseUrl, onIdleError });
-  await logs.prepare();
+  const logs = options.openLogStore?.(databaseUrl) ?? openPostgresLogStore({ url: databaseUrl, onIdleError, retentionDays: options.logRetentionDays });
+  await logs.keepHouse();
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper });
   await keys.open();
   const uses = new KeyUses(db);
@@ -71,7 +73,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const server = createAdaptorServer({ fetch: app.fetch });
   const url = await listen(server, options);
   const timers = [
-    setInterval(() => void prepareLogs(logs), partitionsEveryMs),
+    setInterval(() => void keepHouse(db, logs), housekeepingEveryMs),
     setInterval(() => limiter.sweep(), sweepEveryMs),
   ];
   return {
@@ -100,11 +102,14 @@ async function checkKeyring(db: Database, name: KeyringName, keyring: Keyring, v
   }
 }
 
-async function prepareLogs(logs: LogStore): Promise<void> {
+/** What is kept for a time only. Put off, not lost, when the database is away. */
+async function keepHouse(db: Database, logs: LogStore): Promise<void> {
   try {
-    await logs.prepare();
+    await logs.keepHouse();
+    await deleteOldKeyChanges(db);
+    await deleteOldAnswers(db);
   } catch (error) {
-    log.warn("log partitions not made ahead; they are made when a row needs them", { error });
+    log.warn("housekeeping put off", { error });
   }
 }
 

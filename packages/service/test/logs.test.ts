@@ -323,3 +323,20 @@ describe("query", () => {
     expect(named.status).toBe(404);
   });
 });
+
+test("days past their retention are dropped with everything in them, and the rest stays", async () => {
+  const old = await startTestService();
+  try {
+    const at = (daysAgo: number) => ({ message: `${daysAgo} days`, timestamp: Date.now() - daysAgo * 86_400_000 });
+    await send(old, "POST /v1/logs", { headers: { "x-sazabi-key": old.publicKey }, body: [at(0), at(3), at(9), at(20)] });
+    await old.close({ keepDatabase: true });
+    const shorter = await startTestService({ databaseUrl: old.databaseUrl, ...old.keyrings, logRetentionDays: 7 });
+    const { rows } = await queryDatabase(old.databaseUrl, "select message from logs order by ts");
+    const volume = await queryDatabase(old.databaseUrl, "select sum(entries)::int as entries from log_volume");
+    await shorter.close();
+    expect(rows.map(({ message }) => message)).toEqual(["3 days", "0 days"]);
+    expect(volume.rows[0].entries).toBe(2);
+  } finally {
+    await old.drop();
+  }
+});

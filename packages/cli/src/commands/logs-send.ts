@@ -38,7 +38,8 @@ export async function send(session: Session, file: string | undefined, options: 
   };
   const tally = new Tally(session);
   try {
-    for await (const batch of makeBatches(readLines(bytes), defaults)) await sendBatch(session, client, batch, tally);
+    const batches = makeBatches(readLines(bytes), defaults, session.context.signal);
+    for await (const batch of batches) await sendBatch(session, client, batch, tally);
   } catch (error) {
     tally.end();
     if (tally.sent > 0)

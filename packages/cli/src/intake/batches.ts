@@ -11,32 +11,103 @@ export interface Batch {
 
 export const maxBatchEntries = 1000;
 export const maxBatchBytes = 1024 * 1024;
+/** Lines that came in wait no longer than this for more: the input may be a program that goes on for days. */
+const lingerMs = 300;
 
-/** Groups lines into batches of at most so many entries and bytes; an entry larger than that travels alone. */
+/**
+ * Groups lines into batches of at most so many entries and bytes; an entry larger than that travels alone. Stops
+ * reading, with the signal's reason, when it fires.
+ */
 export async function* makeBatches(
   groups: AsyncIterable<readonly Line[]>,
   defaults: EntryDefaults,
+  signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  let entries: string[] = [];
-  let lineNumbers: number[] = [];
-  let bytes = 0;
-  const take = (): Batch => {
-    const batch = { body: entries.join("\n"), lineNumbers };
-    entries = [];
-    lineNumbers = [];
-    bytes = 0;
-    return batch;
-  };
-  for await (const lines of groups) {
+  const forming = new FormingBatch();
+  for await (const lines of withPauses(groups, signal)) {
+    if (lines === pause) {
+      if (forming.size > 0) yield forming.take();
+      continue;
+    }
     for (const line of lines) {
       const entry = entryOf(line.text, defaults);
-      const entryBytes = Buffer.byteLength(entry) + 1;
-      const full = entries.length === maxBatchEntries || bytes + entryBytes > maxBatchBytes;
-      if (full && entries.length > 0) yield take();
-      entries.push(entry);
-      lineNumbers.push(line.number);
-      bytes += entryBytes;
+      if (!forming.hasRoomFor(entry)) yield forming.take();
+      forming.add(entry, line.number);
     }
   }
-  if (entries.length > 0) yield take();
+  if (forming.size > 0) yield forming.take();
+}
+
+class FormingBatch {
+  #entries: string[] = [];
+  #lineNumbers: number[] = [];
+  #bytes = 0;
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  hasRoomFor(entry: string): boolean {
+    if (this.size === 0) return true;
+    return this.size < maxBatchEntries && this.#bytes + bytesOf(entry) <= maxBatchBytes;
+  }
+
+  add(entry: string, lineNumber: number): void {
+    this.#entries.push(entry);
+    this.#lineNumbers.push(lineNumber);
+    this.#bytes += bytesOf(entry);
+  }
+
+  take(): Batch {
+    const batch = { body: this.#entries.join("\n"), lineNumbers: this.#lineNumbers };
+    this.#entries = [];
+    this.#lineNumbers = [];
+    this.#bytes = 0;
+    return batch;
+  }
+}
+
+/** With its line end. */
+const bytesOf = (entry: string) => Buffer.byteLength(entry) + 1;
+
+const pause = Symbol("pause");
+
+/** The same items, and `pause` whenever none has come for a while. */
+async function* withPauses<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T | typeof pause> {
+  const iterator = items[Symbol.asyncIterator]();
+  const interrupted = rejectionOf(signal);
+  for (;;) {
+    const next = iterator.next();
+    // When the reader leaves before it arrives, nobody is there to hear that it failed.
+    next.catch(() => {});
+    if (await isSlow(Promise.race([next, interrupted.promise]))) yield pause;
+    const { value, done } = await Promise.race([next, interrupted.promise]);
+    if (done) return interrupted.stop();
+    yield value;
+  }
+}
+
+/** True when the promise has not settled within `lingerMs`. */
+async function isSlow(promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<true>((resolve) => {
+    timer = setTimeout(resolve, lingerMs, true);
+  });
+  try {
+    return await Promise.race([timeUp, promise.then(() => false)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function rejectionOf(signal: AbortSignal) {
+  let stop = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    const fire = () => reject(signal.reason);
+    if (signal.aborted) return fire();
+    signal.addEventListener("abort", fire, { once: true });
+    stop = () => signal.removeEventListener("abort", fire);
+  });
+  promise.catch(() => {});
+  return { promise, stop };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { version } from "../../src/version.ts";
 import { bin, finished, isolated, sazabi, start } from "../support/process.ts";
-import { someKey, startService } from "../support/service.ts";
+import { refusal, someKey, startService } from "../support/service.ts";
 import { scratchDirectory } from "../support/terminal.ts";
 
 describe("the process", () => {
@@ -55,6 +55,25 @@ describe("the process", () => {
     while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill("SIGINT");
     expect(await end).toMatchObject({ code: 130, out: "" });
+  });
+
+  test("sends what a program that goes on writes, as it comes, and stops on Ctrl-C with a count", async () => {
+    const { env, asked, publicKey } = await startService({
+      "POST /v1/logs": () => ({ status: 202, body: { data: { accepted: 1 }, error: null } }),
+    });
+    const child = start(scratchDirectory(), ["logs", "send"], { env: { ...env, SAZABI_PUBLIC_KEY: publicKey } });
+    const end = finished(child);
+    child.stdin?.write("first\n");
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill("SIGINT");
+    expect(await end).toMatchObject({ code: 130, err: expect.stringContaining("Stopped after 1 accepted") });
+  });
+
+  test("that fails does not wait for a program that still writes to it", async () => {
+    const { env, publicKey } = await startService({ "POST /v1/logs": () => refusal(403, "FORBIDDEN", "No.") });
+    const child = start(scratchDirectory(), ["logs", "send"], { env: { ...env, SAZABI_PUBLIC_KEY: publicKey } });
+    child.stdin?.write("first\n");
+    expect(await finished(child)).toMatchObject({ code: 4 });
   });
 
   test.runIf(process.platform === "linux")("does not leave a key in the process list", async () => {

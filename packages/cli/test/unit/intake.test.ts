@@ -134,7 +134,40 @@ describe("an entry", () => {
   });
 });
 
+const never = new AbortController().signal;
+
 describe("batches", () => {
+  const defaults = { service: undefined, level: undefined, lineTimes: false };
+
+  test("go out while the input pauses, and do not wait for its end", async () => {
+    let resume = () => {};
+    async function* slow() {
+      yield [{ text: "a", number: 1 }];
+      await new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+      yield [{ text: "b", number: 2 }];
+    }
+    const bodies: string[] = [];
+    for await (const { body } of makeBatches(slow(), defaults, never)) {
+      bodies.push(body);
+      resume();
+    }
+    expect(bodies).toEqual(['{"message":"a"}', '{"message":"b"}']);
+  });
+
+  test("end at once when they are told to, also while the input pauses", async () => {
+    const controller = new AbortController();
+    async function* silent() {
+      yield [{ text: "a", number: 1 }];
+      await new Promise(() => {});
+    }
+    const reading = (async () => {
+      for await (const _ of makeBatches(silent(), defaults, controller.signal)) controller.abort(new Error("enough"));
+    })();
+    await expect(reading).rejects.toThrow("enough");
+  });
+
   test("hold every line once, in order, within their limits", async () => {
     const sizes = fc.array(fc.oneof(fc.nat(200), fc.constantFrom(200_000, 700_000)), { maxLength: 60 });
     await fc.assert(
@@ -145,7 +178,11 @@ describe("batches", () => {
         }
         const messages: string[] = [];
         const numbers: number[] = [];
-        for await (const batch of makeBatches(groups(), { service: undefined, level: undefined, lineTimes: false })) {
+        for await (const batch of makeBatches(
+          groups(),
+          { service: undefined, level: undefined, lineTimes: false },
+          never,
+        )) {
           const entries = batch.body.split("\n");
           expect(entries.length).toBeLessThanOrEqual(maxBatchEntries);
           if (entries.length > 1) expect(Buffer.byteLength(batch.body)).toBeLessThanOrEqual(maxBatchBytes);

@@ -59,8 +59,8 @@ export interface LogStore {
   append(batch: LogBatch): Promise<IntakeResult>;
   /** In the order asked for; one more than `limit` when there is more. */
   search(search: LogSearch): Promise<readonly StoredLog[]>;
-  /** Makes room for today and the days around it, ahead of the rows. */
-  prepare(): Promise<void>;
+  /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
+  keepHouse(): Promise<void>;
   /** Commits what is queued and stops. */
   close(): Promise<void>;
 }

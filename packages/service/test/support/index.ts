@@ -13,19 +13,25 @@ export interface TestService {
   readonly organizationId: string;
   readonly projectId: string;
   readonly databaseUrl: string;
-  close(): Promise<void>;
+  /** For another service on the same database. */
+  readonly keyrings: Pick<ServiceOptions, "keyPepper" | "masterKey">;
+  /** Stops the service, and drops its database if it was made for it. */
+  close(options?: { readonly keepDatabase: boolean }): Promise<void>;
+  /** Drops a database that was kept. */
+  drop(): Promise<void>;
 }
 
 /** The real service on a database of its own, listening on a free loopback port, as after its first start. */
 export async function startTestService(options: Partial<ServiceOptions> = {}): Promise<TestService> {
   const database = options.databaseUrl ? undefined : await freshDatabase();
   const databaseUrl = options.databaseUrl ?? (database?.url as string);
+  const keyrings = { keyPepper: newKeyring(), masterKey: newKeyring() };
+  const drop = async () => database?.drop();
   const service = await openService({
     host: "127.0.0.1",
     port: 0,
     dataDir: tmpdir(),
-    keyPepper: newKeyring(),
-    masterKey: newKeyring(),
+    ...keyrings,
     logRetentionDays: 30,
     ...options,
     databaseUrl,
@@ -39,10 +45,12 @@ export async function startTestService(options: Partial<ServiceOptions> = {}): P
     organizationId: rows[0].organization_id,
     projectId: rows[0].id,
     databaseUrl,
-    async close() {
+    keyrings,
+    async close({ keepDatabase } = { keepDatabase: false }) {
       await service.close();
-      await database?.drop();
+      if (!keepDatabase) await drop();
     },
+    drop,
   };
 }
 

@@ -1,6 +1,8 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
 import type { PoolClient } from "pg";
 import { ApiError } from "../../errors.ts";
+import type { Queryable } from "../../store/database.ts";
+import { sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 
 type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
@@ -63,6 +65,11 @@ export async function answersOfLedger(
     const first = known.get(nameOf(batch.projectNumber, batch.idempotency.key));
     return first?.body_hash.equals(batch.idempotency.bodyHash) ? first.answer : otherBody();
   });
+}
+
+/** A retry comes within minutes; the ledger remembers two days. */
+export async function deleteOldBatches(db: Queryable): Promise<void> {
+  await db.query(sql`delete from log_batches where created_at < now() - interval '2 days'`);
 }
 
 function otherBody(): ApiError {

@@ -33,6 +33,20 @@ export class Partitions {
     await this.ensure([-1, 0, 1, 2].map((days) => nowMs * 1000 + days * dayMicros));
   }
 
+  /** Drops the partitions whose last row is older than `retentionDays`. Rows are gone with their partition. */
+  async dropExpired(nowMs: number, retentionDays: number): Promise<void> {
+    const firstKept = Math.floor((nowMs * 1000) / dayMicros) - retentionDays;
+    const { rows } = await this.#db.query<{ name: string }>(sql`
+      select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = 'logs'::regclass and c.relname < ${nameOf(firstKept)} order by c.relname`);
+    for (const { name } of rows) {
+      if (!/^logs_\d{8}$/.test(name)) continue;
+      await this.#db.query(sql`drop table if exists ${raw(name)}`);
+      this.forget();
+    }
+    await this.#db.query(sql`delete from log_volume where minute < ${isoDay(firstKept)}::timestamptz`);
+  }
+
   /** Call when a row found no partition: somebody dropped one that was known. */
   forget(): void {
     this.#known.clear();
@@ -40,7 +54,7 @@ export class Partitions {
 
   async #make(day: number): Promise<void> {
     const from = isoDay(day);
-    const name = raw(`logs_${from.replaceAll("-", "")}`);
+    const name = raw(nameOf(day));
     await this.#db.transaction(async (tx) => {
       await tx.query(sql`select pg_advisory_xact_lock(${partitionLock})`);
       const { rows } = await tx.query<{ exists: boolean }>(
@@ -54,6 +68,10 @@ export class Partitions {
       );
     });
   }
+}
+
+function nameOf(day: number): string {
+  return `logs_${isoDay(day).replaceAll("-", "")}`;
 }
 
 /** `2026-11-22`; `day` is counted from 1970-01-01. */
