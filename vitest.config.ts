@@ -22,6 +22,7 @@ export default defineConfig({
           name: "postgres",
           include: [
             "packages/service/test/*.test.ts",
+            "packages/service/test/proofs/*.test.ts",
             "packages/cli/test/acceptance/**/*.test.ts",
             "packages/sdk/test/acceptance/**/*.test.ts",
           ],

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { availableParallelism, loadavg } from "node:os";
 import type { LoadResult } from "./load.ts";
 
 /** A server under test, in a process of its own that answers `cpu` with the time it has used. */

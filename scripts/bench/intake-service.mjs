@@ -1,12 +1,10 @@
 // The built service, in a process of its own. With STORE=nothing its log store accepts every batch and keeps none.
 import { openService } from "../../packages/service/dist/service.js";
 
-const storesNothing = {
-  append: async (batch) => batch.result,
-  search: async () => [],
-  prepare: async () => {},
-  close: async () => {},
-};
+const storesNothing = new Proxy(
+  { append: async (batch) => batch.result },
+  { get: (store, name) => store[name] ?? (async () => []) },
+);
 
 const service = await openService({
   host: "127.0.0.1",

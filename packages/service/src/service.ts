@@ -1,7 +1,8 @@
 import { once } from "node:events";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import { createAdaptorServer } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
 import { KeyDirectory } from "./auth/key-directory.ts";
@@ -41,25 +42,51 @@ export interface Service {
 const connections = 10;
 const housekeepingEveryMs = 3_600_000;
 const sweepEveryMs = 60_000;
+/** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
+const finishWithinMs = 5_000;
 
-/** Migrates the database, makes the first keys on an empty one, and listens. */
+/**
+ * Migrates the database, listens, and makes the first keys on an empty one: last, so that keys nobody was shown are
+ * never made. Whatever was opened is closed again when a later step fails.
+ */
 export async function openService(options: ServiceOptions): Promise<Service> {
-  const { databaseUrl, dataDir, onProgress = () => {} } = options;
+  const opened: (() => unknown)[] = [];
+  const close = async () => {
+    for (const closeOne of opened.splice(0).reverse()) await closeOne();
+  };
+  try {
+    return { ...(await open(options, opened)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise<Omit<Service, "close">> {
+  const { databaseUrl, dataDir, logRetentionDays, onProgress = () => {} } = options;
   await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
   const onIdleError = (error: Error) => log.warn("database connection dropped", { error });
   const db = openDatabase({ url: databaseUrl, connections, onIdleError });
+  opened.push(() => db.close());
   const pepper = options.keyPepper ?? (await openKeyringFile(join(dataDir, "key-pepper")));
   const master = options.masterKey ?? (await openKeyringFile(join(dataDir, "master-key")));
   await checkKeyring(db, "pepper", pepper, "SAZABI_KEY_PEPPER");
   await checkKeyring(db, "master", master, "SAZABI_MASTER_KEY");
-  const firstKeys = await makeFirstKeys(db, pepper);
 
-  const logs = options.openLogStore?.(databaseUrl) ?? openPostgresLogStore({ url: databaseUrl, onIdleError, retentionDays: options.logRetentionDays });
-  await logs.keepHouse();
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper });
   await keys.open();
+  opened.push(() => keys.close());
   const uses = new KeyUses(db);
+  opened.push(() => uses.close());
+  const logs =
+    options.openLogStore?.(databaseUrl) ??
+    openPostgresLogStore({ url: databaseUrl, onIdleError, retentionDays: logRetentionDays });
+  opened.push(() => logs.close());
+  await logs.keepHouse();
+  every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
+
   const limiter = new RateLimiter();
+  every(sweepEveryMs, () => limiter.sweep(), opened);
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
   const app = createApp({
     db,
@@ -67,27 +94,18 @@ export async function openService(options: ServiceOptions): Promise<Service> {
     logs,
     pepper,
     master,
-    logRetentionDays: options.logRetentionDays,
+    logRetentionDays,
     guards: guards({ keys, uses, limiter, requestsPerMinute }),
   });
-  const server = createAdaptorServer({ fetch: app.fetch });
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   const url = await listen(server, options);
-  const timers = [
-    setInterval(() => void keepHouse(db, logs), housekeepingEveryMs),
-    setInterval(() => limiter.sweep(), sweepEveryMs),
-  ];
-  return {
-    url,
-    firstKeys,
-    async close() {
-      for (const timer of timers) clearInterval(timer);
-      await stopListening(server);
-      await logs.close();
-      await uses.close();
-      await keys.close();
-      await db.close();
-    },
-  };
+  opened.push(() => stopListening(server));
+  return { url, firstKeys: await makeFirstKeys(db, pepper) };
+}
+
+function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void {
+  const timer = setInterval(work, ms);
+  opened.push(() => clearInterval(timer));
 }
 
 /** A pepper other than the one the keys were made under would turn every key of every customer into a 401. */
@@ -113,7 +131,7 @@ async function keepHouse(db: Database, logs: LogStore): Promise<void> {
   }
 }
 
-async function listen(server: ServerType, { host, port }: { host: string; port: number }): Promise<string> {
+async function listen(server: Server, { host, port }: { host: string; port: number }): Promise<string> {
   server.listen(port, host);
   await once(server, "listening");
   const address = server.address() as AddressInfo;
@@ -121,10 +139,12 @@ async function listen(server: ServerType, { host, port }: { host: string; port: 
   return `http://${shown}:${address.port}`;
 }
 
-/** Requests that are under way are answered; connections that only wait are closed. */
-async function stopListening(server: ServerType): Promise<void> {
+/** Requests that are under way are answered, for a time; connections that only wait are closed at once. */
+async function stopListening(server: Server): Promise<void> {
   const closed = once(server, "close");
   server.close();
-  if ("closeIdleConnections" in server) server.closeIdleConnections();
+  server.closeIdleConnections();
+  const patience = setTimeout(() => server.closeAllConnections(), finishWithinMs);
   await closed;
+  clearTimeout(patience);
 }

@@ -75,39 +75,38 @@ const pause = Symbol("pause");
 /** The same items, and `pause` whenever none has come for a while. */
 async function* withPauses<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T | typeof pause> {
   const iterator = items[Symbol.asyncIterator]();
-  const interrupted = rejectionOf(signal);
   for (;;) {
     const next = iterator.next();
     // When the reader leaves before it arrives, nobody is there to hear that it failed.
     next.catch(() => {});
-    if (await isSlow(Promise.race([next, interrupted.promise]))) yield pause;
-    const { value, done } = await Promise.race([next, interrupted.promise]);
-    if (done) return interrupted.stop();
-    yield value;
+    let arrived = await arrival(next, signal, lingerMs);
+    if (arrived === pause) {
+      yield pause;
+      arrived = await arrival(next, signal);
+    }
+    if (arrived === pause || arrived.done) return;
+    yield arrived.value;
   }
 }
 
-/** True when the promise has not settled within `lingerMs`. */
-async function isSlow(promise: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeUp = new Promise<true>((resolve) => {
-    timer = setTimeout(resolve, lingerMs, true);
+/**
+ * What the promise gives, or `pause` when it takes longer than `patienceMs`; throws when the signal fires. Lets go of
+ * the signal afterwards: a race against one promise that lasts would keep every item that went by.
+ */
+function arrival<T>(next: Promise<T>, signal: AbortSignal, patienceMs?: number): Promise<T | typeof pause> {
+  return new Promise((resolve, reject) => {
+    const timer = patienceMs === undefined ? undefined : setTimeout(() => settle(() => resolve(pause)), patienceMs);
+    const onAbort = () => settle(() => reject(signal.reason));
+    const settle = (end: () => void) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      end();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    next.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
   });
-  try {
-    return await Promise.race([timeUp, promise.then(() => false)]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function rejectionOf(signal: AbortSignal) {
-  let stop = () => {};
-  const promise = new Promise<never>((_, reject) => {
-    const fire = () => reject(signal.reason);
-    if (signal.aborted) return fire();
-    signal.addEventListener("abort", fire, { once: true });
-    stop = () => signal.removeEventListener("abort", fire);
-  });
-  promise.catch(() => {});
-  return { promise, stop };
 }

@@ -69,6 +69,20 @@ describe("the process", () => {
     expect(await end).toMatchObject({ code: 130, err: expect.stringContaining("Stopped after 1 accepted") });
   });
 
+  test("needs no more memory for a long input than for a short one", async () => {
+    const { env, publicKey } = await startService({
+      "POST /v1/logs": ({ text }) => ({
+        status: 202,
+        body: { data: { accepted: text.split("\n").length }, error: null },
+      }),
+    });
+    const { code, out } = await sazabi(scratchDirectory(), ["logs", "send"], {
+      env: { ...env, SAZABI_PUBLIC_KEY: publicKey, NODE_OPTIONS: "--max-old-space-size=24" },
+      stdin: `INFO ${"x".repeat(90)}\n`.repeat(400_000),
+    });
+    expect({ code, out }).toEqual({ code: 0, out: "400,000 accepted, 0 rejected\n" });
+  }, 60_000);
+
   test("that fails does not wait for a program that still writes to it", async () => {
     const { env, publicKey } = await startService({ "POST /v1/logs": () => refusal(403, "FORBIDDEN", "No.") });
     const child = start(scratchDirectory(), ["logs", "send"], { env: { ...env, SAZABI_PUBLIC_KEY: publicKey } });
