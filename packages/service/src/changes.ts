@@ -1,7 +1,7 @@
 import type { KeyDirectory } from "./auth/key-directory.ts";
 import { type AuditSource, insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
 import type { Database, Queryable } from "./store/database.ts";
-import { ownKeyChange } from "./store/key-changes.ts";
+import { keyChangeToAwait } from "./store/key-changes.ts";
 
 /** A transaction that also collects what shall be on record about it. */
 export interface Change extends Queryable {
@@ -20,9 +20,9 @@ export function changesOf(db: Database, keys: KeyDirectory): Changes {
       const events: NewAuditEvent[] = [];
       const result = await work({ query: (statement) => tx.query(statement), record: (event) => events.push(event) });
       if (events.length > 0) await insertAuditEvents(tx, source, events);
-      return { result, seq: await ownKeyChange(tx) };
+      return { result, seq: await keyChangeToAwait(tx) };
     });
-    if (seq !== undefined) await keys.awaitForgotten(seq);
+    await keys.awaitForgotten(seq);
     return result;
   };
 }

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { type AddressList, addressList, parseAddressRange } from "./addresses.ts";
 import { type Keyring, parseKeyring } from "./auth/keyring.ts";
 
 /** Everything the process is told from outside. Read once, here and nowhere else. */
@@ -14,6 +15,10 @@ export interface Config {
   readonly keyPepper: Keyring | undefined;
   readonly masterKey: Keyring | undefined;
   readonly logRetentionDays: number;
+  /** Proxies of ours, whose `X-Forwarded-For` is believed. Undefined: the connection's other end is the client. */
+  readonly trustedProxies: AddressList | undefined;
+  /** Where several processes share their rate limits. Undefined: each process counts for itself. */
+  readonly redisUrl: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -26,6 +31,7 @@ const known = new Set([
   "SAZABI_KEY_PEPPER",
   "SAZABI_LOG_RETENTION",
   "SAZABI_MASTER_KEY",
+  "SAZABI_TRUSTED_PROXIES",
   // Read by the command line and the SDK's users, harmless here.
   "SAZABI_API_URL",
   "SAZABI_ORGANIZATION_ID",
@@ -51,6 +57,8 @@ export function readConfig(env: Environment): Config {
     keyPepper: keyring(env, "SAZABI_KEY_PEPPER"),
     masterKey: keyring(env, "SAZABI_MASTER_KEY"),
     logRetentionDays: days(env, "SAZABI_LOG_RETENTION") ?? 30,
+    trustedProxies: proxies(env, "SAZABI_TRUSTED_PROXIES"),
+    redisUrl: redisUrl(env),
   };
 }
 
@@ -92,6 +100,35 @@ function databaseUrl(env: Environment): string | undefined {
     throw new ConfigError("DATABASE_URL must look like postgres://user:password@host:5432/database.");
   }
   return value;
+}
+
+function redisUrl(env: Environment): string | undefined {
+  const value = text(env, "REDIS_URL");
+  if (value === undefined) return undefined;
+  // The value may hold a password: it is never repeated.
+  if (!/^rediss?:\/\//.test(value) || !URL.canParse(value)) {
+    throw new ConfigError("REDIS_URL must look like redis://user:password@host:6379/0, or rediss://… for TLS.");
+  }
+  return value;
+}
+
+const loopback = ["127.0.0.0/8", "::1"];
+
+function proxies(env: Environment, name: string): AddressList | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const ranges = value.split(",").flatMap((part) => {
+    if (part.trim() === "loopback") return loopback;
+    const range = parseAddressRange(part);
+    if (!range) {
+      throw new ConfigError(
+        `${name} must be addresses or networks separated by commas, such as 10.0.0.0/8,2001:db8::1, or the word ` +
+          `loopback; "${part.trim()}" is none.`,
+      );
+    }
+    return range;
+  });
+  return addressList(ranges);
 }
 
 function keyring(env: Environment, name: string): Keyring | undefined {

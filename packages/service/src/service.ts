@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
+import { FailedAttempts } from "./auth/failed-attempts.ts";
 import { KeyDirectory } from "./auth/key-directory.ts";
 import { KeyUses } from "./auth/key-uses.ts";
 import { fingerprint, type Keyring, openKeyringFile } from "./auth/keyring.ts";
-import { RateLimiter } from "./auth/rate-limit.ts";
+import { LocalRateLimiter } from "./auth/rate-limit.ts";
+import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
 import type { Config } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
@@ -25,7 +27,7 @@ export interface ServiceOptions extends Config {
   /** Of the PostgreSQL to use; by now there is one. */
   readonly databaseUrl: string;
   readonly onProgress?: (message: string) => void;
-  /** Requests a minute for a key without a limit of its own. */
+  /** Requests a minute for a secret key without a limit of its own. */
   readonly requestsPerMinute?: number;
   /** Another place for logs than PostgreSQL. */
   readonly openLogStore?: (url: string) => LogStore;
@@ -41,7 +43,6 @@ export interface Service {
 
 const connections = 10;
 const housekeepingEveryMs = 3_600_000;
-const sweepEveryMs = 60_000;
 /** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
 const finishWithinMs = 5_000;
 
@@ -73,7 +74,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   await checkKeyring(db, "pepper", pepper, "SAZABI_KEY_PEPPER");
   await checkKeyring(db, "master", master, "SAZABI_MASTER_KEY");
 
-  const keys = new KeyDirectory({ url: databaseUrl, db, pepper });
+  const failures = new FailedAttempts();
+  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
   await keys.open();
   opened.push(() => keys.close());
   const uses = new KeyUses(db);
@@ -85,7 +87,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
 
-  const limiter = new RateLimiter();
+  const limiter = redisUrl ? await openSharedRateLimiter(redisUrl) : new LocalRateLimiter();
   every(sweepEveryMs, () => limiter.sweep(), opened);
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
   const app = createApp({
@@ -95,7 +97,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     pepper,
     master,
     logRetentionDays,
-    guards: guards({ keys, uses, limiter, requestsPerMinute }),
+    guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   const url = await listen(server, options);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { queryOfFilters } from "../src/logs/filters.ts";
 import { compileQuery } from "../src/logs/postgres/compile.ts";
 import { sql } from "../src/store/sql.ts";
-import { freshDatabase, type FreshDatabase } from "./support/database.ts";
+import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { entries, filters, queries } from "./support/queries.ts";
 
 /** Each case is one query over all rows. Raise with SAZABI_TEST_CASES for a long run. */
@@ -64,7 +64,7 @@ test("PostgreSQL finds exactly what the reference finds, for any query", { timeo
     { numRuns: cases, seed },
   );
   // Queries that find nothing or everything would prove little.
-  expect(hits / cases).toBeGreaterThan(0.4);
+  expect(hits / cases).toBeGreaterThan(0.3);
 });
 
 test("and for any filters", { timeout: 600_000 }, async () => {

@@ -13,7 +13,7 @@ export function entryLines(entry: LogEntry, palette: Palette): readonly string[]
   const head = [
     palette.dim(formatMoment(new Date(entry.timestamp))),
     palette.level(entry.level, visible(entry.level).toUpperCase().padEnd(5)),
-    palette.bold(visible(entry.service)),
+    ...(entry.service ? [palette.bold(visible(entry.service))] : []),
     first,
     ...(attributes.length > 0 ? [palette.dim(attributes.join(" "))] : []),
   ];

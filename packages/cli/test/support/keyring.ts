@@ -24,9 +24,13 @@ export function keyringOf(home: string) {
     XDG_CACHE_HOME: join(home, "cache"),
   };
   const session = (script: string, argv: readonly string[], options: KeyringOptions = {}): Promise<Run> => {
-    const child = spawn("dbus-run-session", ["--", "sh", "-c", script, "sh", process.execPath, bin, ...argv], {
-      env: isolated(home, { ...env, ...options.env }),
-    });
+    const child = spawn(
+      "sh",
+      ["-c", 'exec dbus-run-session -- sh -c "$@"', "sh", script, "sh", process.execPath, bin, ...argv],
+      {
+        env: isolated(home, { ...env, ...options.env }),
+      },
+    );
     child.stdin.on("error", () => {}).end(options.stdin ?? "");
     return finished(child);
   };

@@ -7,7 +7,7 @@ export { type Answer, type Asked, refusal, someKey };
 export const keyId = "0b0e7a3e-58f2-4b43-9a57-1f6f6a7f2f10";
 export const projectId = "7d0b4e0e-8a3c-4d9e-9f43-0f3a4a1b2c3d";
 
-export const organization = { id: "org-1", name: "Acme", slug: "acme" };
+const organization = { id: "org-1", name: "Acme", slug: "acme" };
 
 export function secretKeyOf(value: string, more: object = {}) {
   return {

@@ -28,6 +28,8 @@ export type ErrorReason =
   | "wrong_key_type"
   | "missing_scope"
   | "project_mismatch"
+  | "address_not_allowed"
+  | "origin_not_allowed"
   | "conflicting_credentials";
 
 /** One thing that is wrong with a request: where (`limit`, `logs[3].message`, `query`), and what. */

@@ -59,8 +59,10 @@ interface Key {
   readonly lastUsedAt: Timestamp | null;
   /** The address of the client that used it last. */
   readonly lastUsedAddress: string | null;
-  /** Requests a minute; null for the service's default of 1000. */
+  /** Requests a minute; null for the service's default: 1000 for a secret key, none for a public one. */
   readonly requestsPerMinute: number | null;
+  /** Addresses and networks it may be used from; empty for anywhere. */
+  readonly allowedAddresses: readonly string[];
   /** While two secrets of the key work: how far the move from the previous one to the current one has come. */
   readonly rotation: Rotation | null;
 }
@@ -96,6 +98,8 @@ export interface SecretKey extends Key {
 export interface PublicKey extends Key {
   readonly projectId: Id;
   readonly dataSourceConnectionId: null;
+  /** Web pages it may be used on; empty for anywhere, also outside of browsers. */
+  readonly allowedOrigins: readonly string[];
   readonly deactivatedAt: Timestamp | null;
 }
 
@@ -104,6 +108,9 @@ export type Created<K> = K & { readonly value: string };
 
 /** A key name: 1 to 100 characters, no control characters, not only spaces. */
 export const maxNameLength = 100;
+
+/** How many entries `allowedAddresses` and `allowedOrigins` may have each. */
+export const maxFenceEntries = 100;
 
 export interface CreateSecretKeyRequest {
   readonly name: string;
@@ -116,6 +123,10 @@ export interface CreateSecretKeyRequest {
   readonly projectId?: Id;
   /** Default `["*"]`. */
   readonly scopes?: readonly GrantedScope[];
+  /** 1 to 1,000,000; null for the service's default. */
+  readonly requestsPerMinute?: number | null;
+  /** Where it may be used: up to 100 addresses or networks, `203.0.113.9`, `10.0.0.0/8`, `2001:db8::/32`. Default: anywhere. */
+  readonly allowedAddresses?: readonly string[];
 }
 
 export interface CreatePublicKeyRequest {
@@ -125,15 +136,23 @@ export interface CreatePublicKeyRequest {
   readonly style?: KeyStyle;
   readonly expiresAt?: Timestamp | null;
   readonly expiresIn?: ExpiryPreset;
+  /** 1 to 1,000,000; null for the service's default. */
+  readonly requestsPerMinute?: number | null;
+  /** Where it may be used: up to 100 addresses or networks, `203.0.113.9`, `10.0.0.0/8`, `2001:db8::/32`. Default: anywhere. */
+  readonly allowedAddresses?: readonly string[];
+  /** Web pages it may be used on: up to 100 of `https://app.example.com`, `https://*.example.com`. Default: anywhere. */
+  readonly allowedOrigins?: readonly string[];
 }
 
-/** `null` clears the expiry or the limit. Scopes are of secret keys only. */
+/** `null` clears the expiry or the limit, `[]` an allow-list. Scopes are of secret keys only, origins of public ones. */
 export interface UpdateKeyRequest {
   readonly name?: string;
   readonly expiresAt?: Timestamp | null;
   readonly scopes?: readonly GrantedScope[];
   /** 1 to 1,000,000. */
   readonly requestsPerMinute?: number | null;
+  readonly allowedAddresses?: readonly string[];
+  readonly allowedOrigins?: readonly string[];
 }
 
 /** Seconds, by preset (spec/3). */

@@ -3,7 +3,15 @@ import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { inspectKey, type KeyKind, type KeyStyle, makeKey, maskKey, maskOf, parseKey } from "../../src/protocol/index.ts";
+import {
+  inspectKey,
+  type KeyKind,
+  type KeyStyle,
+  makeKey,
+  maskKey,
+  maskOf,
+  parseKey,
+} from "../../src/protocol/index.ts";
 
 const kinds: readonly (readonly [KeyKind, KeyStyle, string])[] = [
   ["secret", "live", "sk_live_"],
@@ -62,10 +70,16 @@ test("two neighbours swapped, a character lost or added: none is a key", () => {
 
 test("no text makes parsing throw, and none but a key is one", () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.string().map((text) => `sk_live_${text}`)), (text) => {
-      expect(parseKey(text)).toBeUndefined();
-      expect(inspectKey(text).valid).toBe(false);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: "binary" }),
+        fc.string().map((text) => `sk_live_${text}`),
+      ),
+      (text) => {
+        expect(parseKey(text)).toBeUndefined();
+        expect(inspectKey(text).valid).toBe(false);
+      },
+    ),
     { numRuns: 2000 },
   );
 });

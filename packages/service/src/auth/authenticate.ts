@@ -1,9 +1,10 @@
-import { hasScope, type KeyKind, type Scope } from "@sazabi/sdk/protocol";
+import { hasScope, type KeyKind, type ParsedKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
 import { readCredential } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { KeyRecord } from "../store/keys.ts";
+import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { KeyUses } from "./key-uses.ts";
 import type { RateLimiter, RateLimitState } from "./rate-limit.ts";
@@ -16,6 +17,8 @@ export interface SecretCaller {
   /** The one project the key is narrowed to. */
   readonly projectId: string | undefined;
   readonly scopes: readonly string[];
+  /** Where the key may be used from; empty for anywhere. */
+  readonly allowedAddresses: readonly string[];
 }
 
 /** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
@@ -28,8 +31,9 @@ export interface PublicCaller {
 export interface Authentication {
   readonly keys: KeyDirectory;
   readonly uses: KeyUses;
+  readonly failures: FailedAttempts;
   readonly limiter: RateLimiter;
-  /** Requests a minute for a key without a limit of its own. */
+  /** Requests a minute for a secret key without a limit of its own. */
   readonly requestsPerMinute: number;
 }
 
@@ -44,16 +48,12 @@ export function guards(auth: Authentication) {
   return {
     /** A handler for secret keys that have `scope`; of any scope when that is undefined. */
     secretKey: (operationId: string, scope: Scope | undefined, handle: SecretHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "secret", (record) => {
-        admit(auth, c, record, scope);
-        return handle(c, secretCaller(record));
-      }),
+      guarded(auth, c, operationId, "secret", scope, (record) => handle(c, secretCaller(record))),
 
-    /** A handler for public keys. Intake is bounded by bytes, not by requests. */
+    /** A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own. */
     publicKey: (operationId: string, handle: PublicHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "public", (record) => {
+      guarded(auth, c, operationId, "public", undefined, (record) => {
         const caller = { keyId: record.id, projectId: record.projectId, projectNumber: record.projectNumber };
-        auth.uses.record(record, true, clientAddress(c), header(c, "user-agent"));
         return handle(c, caller as PublicCaller);
       }),
   };
@@ -76,34 +76,75 @@ async function guarded(
   c: HttpContext,
   operationId: string,
   takes: KeyKind,
+  scope: Scope | undefined,
   handle: (record: KeyRecord) => Response | Promise<Response>,
 ): Promise<Response> {
   c.set("operationId", operationId);
-  const credential = readCredential(c, takes);
-  const found = auth.keys.find(credential.key);
+  const address = clientAddress(c);
+  const found = auth.keys.find(credentialOf(auth, c, takes, address).key, address);
   const record = found instanceof Promise ? await found : found;
   refuseDead(record, takes, auth.keys.now());
+  const checked = check(auth, c, record, address, scope);
+  const refusal = checked instanceof Promise ? await checked : checked;
+  auth.uses.record(record, !refusal, address, header(c, "user-agent"));
+  if (refusal) throw refusal;
   return handle(record);
 }
 
-/** What a live key is asked beyond being one. A request that is refused for its scope does not use up the limit. */
-function admit(auth: Authentication, c: HttpContext, record: KeyRecord, scope: Scope | undefined): void {
-  const recordUse = (accepted: boolean) =>
-    auth.uses.record(record, accepted, clientAddress(c), header(c, "user-agent"));
+/** A text that is no key costs no I/O, but whoever sends it counts as failing. */
+function credentialOf(auth: Authentication, c: HttpContext, takes: KeyKind, address: string): ParsedKey {
   try {
-    if (scope && !hasScope(record.scopes, scope)) {
-      throw new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
-    }
-    limit(c, auth.limiter.take(record.id, record.requestsPerMinute ?? auth.requestsPerMinute));
-    recordUse(true);
+    return readCredential(c, takes);
   } catch (error) {
-    recordUse(false);
+    if (error instanceof ApiError && error.options.reason === "malformed_api_key") auth.failures.countMalformed(address);
     throw error;
   }
 }
 
-function secretCaller({ id, name, organizationId, projectId, scopes }: KeyRecord): SecretCaller {
-  return { keyId: id, keyName: name, organizationId, projectId, scopes };
+/**
+ * What a live key is asked beyond being one; undefined when nothing stands against the request. The limit comes last: a
+ * request that is refused for another reason does not use it up, but its answer tells how it stands.
+ */
+function check(
+  auth: Authentication,
+  c: HttpContext,
+  record: KeyRecord,
+  address: string,
+  scope: Scope | undefined,
+): ApiError | undefined | Promise<ApiError | undefined> {
+  const refusal = addressRefusal(record, address) ?? originRefusal(c, record) ?? scopeRefusal(record, scope);
+  const limit = record.requestsPerMinute ?? (record.kind === "secret" ? auth.requestsPerMinute : undefined);
+  if (limit === undefined) return refusal;
+  const state = refusal ? auth.limiter.peek(record.id, limit) : auth.limiter.take(record.id, limit);
+  return state instanceof Promise ? state.then((known) => tell(c, known, refusal)) : tell(c, state, refusal);
+}
+
+function secretCaller({ id, name, organizationId, projectId, scopes, allowedAddresses }: KeyRecord): SecretCaller {
+  return { keyId: id, keyName: name, organizationId, projectId, scopes, allowedAddresses };
+}
+
+function addressRefusal({ addresses }: KeyRecord, address: string): ApiError | undefined {
+  if (!addresses || addresses.has(address)) return undefined;
+  return new ApiError("FORBIDDEN", `This key may not be used from ${address}, the address this request came from.`, {
+    reason: "address_not_allowed",
+  });
+}
+
+/** A fence, not a lock: a browser says truly where a page is from, another program says what it likes. */
+function originRefusal(c: HttpContext, { origins }: KeyRecord): ApiError | undefined {
+  if (!origins) return undefined;
+  const origin = header(c, "origin");
+  if (origin !== undefined && origins.has(origin)) return undefined;
+  const message =
+    origin === undefined
+      ? "This key is for web pages: it takes only requests that a browser sends, with their Origin header."
+      : `This key may not be used on pages of ${origin.slice(0, 200)}.`;
+  return new ApiError("FORBIDDEN", message, { reason: "origin_not_allowed" });
+}
+
+function scopeRefusal({ scopes }: KeyRecord, scope: Scope | undefined): ApiError | undefined {
+  if (!scope || hasScope(scopes, scope)) return undefined;
+  return new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
 }
 
 function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number): asserts record is KeyRecord {
@@ -129,15 +170,15 @@ function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number)
   }
 }
 
-function limit(c: HttpContext, state: RateLimitState): void {
+/** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */
+function tell(c: HttpContext, state: RateLimitState, refusal: ApiError | undefined): ApiError | undefined {
   c.header("x-ratelimit-limit", String(state.limit));
   c.header("x-ratelimit-remaining", String(state.remaining));
   c.header("x-ratelimit-reset", String(state.resetAt));
-  if (!state.allowed) {
-    throw new ApiError(
-      "RATE_LIMIT_EXCEEDED",
-      `Too many requests. Please retry after ${state.retryAfterSeconds} seconds.`,
-      { retryAfterSeconds: state.retryAfterSeconds },
-    );
-  }
+  if (refusal || state.allowed) return refusal;
+  return new ApiError(
+    "RATE_LIMIT_EXCEEDED",
+    `Too many requests. Please retry after ${state.retryAfterSeconds} seconds.`,
+    { retryAfterSeconds: state.retryAfterSeconds },
+  );
 }

@@ -10,10 +10,14 @@ export interface FillTicket {
 
 const maxKeys = 100_000;
 const maxRemembered = 10_000;
+const maxUnknown = 10_000;
+/** A new key is not announced, so a digest that was nobody's is believed to be nobody's for no longer than this. */
+const unknownForMs = 1_000;
 
 /**
  * Keys by the SHA-256 of what is sent; nothing in here says what a key is. There is no time to live: an entry is
- * right until it is forgotten, and may be used only while the lease is held.
+ * right until it is forgotten, and may be used only while the lease is held. The exception are digests that are nobody's:
+ * a key can be made at any time, so they are kept for a second, and until anything at all changes.
  *
  * A fill reads the database, and the key may change meanwhile. A fill that began before a change may not land after
  * it, or it would bring a revoked key back.
@@ -26,6 +30,8 @@ export class KeyCache implements Forgetful {
   readonly #changes = new Map<string, number>();
   #allBefore = -1;
   #generation = 0;
+  /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
+  readonly #unknownUntil = new Map<string, number>();
 
   get(digest: string): KeyRecord | undefined {
     return this.#records.get(digest);
@@ -52,7 +58,22 @@ export class KeyCache implements Forgetful {
     return true;
   }
 
+  /** Whether the database said a moment ago that nobody has this key. */
+  isUnknown(digest: string, nowMs: number): boolean {
+    return (this.#unknownUntil.get(digest) ?? Number.NEGATIVE_INFINITY) > nowMs;
+  }
+
+  /** Keeps for a moment that the database knows no such key, unless anything changed since the ticket was taken. */
+  fillUnknown(ticket: FillTicket, processed: number, digest: string, nowMs: number): void {
+    if (!this.isCurrent(ticket, processed)) return;
+    // Deleted first, so that the oldest comes first.
+    this.#unknownUntil.delete(digest);
+    this.#unknownUntil.set(digest, nowMs + unknownForMs);
+    if (this.#unknownUntil.size > maxUnknown) this.#unknownUntil.delete(this.#unknownUntil.keys().next().value as string);
+  }
+
   forget(change: KeyChange): void {
+    this.#unknownUntil.clear();
     const name = "keyId" in change ? change.keyId : change.organizationId;
     this.#changes.delete(name);
     this.#changes.set(name, change.seq);
@@ -67,6 +88,7 @@ export class KeyCache implements Forgetful {
   forgetAll(): void {
     this.#generation += 1;
     this.#records.clear();
+    this.#unknownUntil.clear();
     this.#digestsByKey.clear();
     this.#keysByOrganization.clear();
     this.#changes.clear();

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
 import { findKeyByDigest, type KeyRecord, rehashSecret } from "../store/keys.ts";
+import type { FailedAttempts } from "./failed-attempts.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
 import { digestsOf } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
@@ -12,7 +13,12 @@ export interface KeyDirectoryOptions {
   readonly db: Queryable;
   readonly pepper: Keyring;
   readonly clock?: LeaseClock;
+  /** Bounds what one address can ask of the database; without it nothing is bounded. */
+  readonly failures?: FailedAttempts;
 }
+
+/** Keys that named somebody once. They are looked up whatever else comes from their address. */
+const maxMet = 100_000;
 
 interface Flight {
   readonly ticket: FillTicket;
@@ -26,10 +32,13 @@ export class KeyDirectory {
   readonly #cache = new KeyCache();
   readonly #lease: Lease;
   readonly #flights = new Map<string, Flight>();
+  readonly #failures: FailedAttempts | undefined;
+  readonly #met = new Set<string>();
 
-  constructor({ url, db, pepper, clock }: KeyDirectoryOptions) {
+  constructor({ url, db, pepper, clock, failures }: KeyDirectoryOptions) {
     this.#db = db;
     this.#pepper = pepper;
+    this.#failures = failures;
     this.#lease = new Lease({ url, db, cache: this.#cache, ...(clock && { clock }) });
   }
 
@@ -52,18 +61,36 @@ export class KeyDirectory {
   }
 
   /**
-   * The key that was sent, live or dead; undefined when nobody has it. A promise only where the database has to be
-   * asked; it rejects when the database cannot answer.
+   * The key that was sent, live or dead; undefined when nobody has it. A promise only where it is not in memory;
+   * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
    */
-  find(key: string): KeyRecord | undefined | Promise<KeyRecord | undefined> {
+  find(key: string, address = "unknown"): KeyRecord | Promise<KeyRecord | undefined> {
     const digest = hash("sha256", key, "base64");
-    if (!this.#lease.held) return this.#read(key);
-    return this.#cache.get(digest) ?? this.#load(digest, key);
+    const known = this.#lease.held ? this.#cache.get(digest) : undefined;
+    return known ?? this.#ask(digest, key, address);
   }
 
   /** Call when key change `seq` is committed: resolves when no process can act on the state before it. */
   awaitForgotten(seq: number): Promise<void> {
     return this.#lease.awaitForgotten(seq);
+  }
+
+  async #ask(digest: string, key: string, address: string): Promise<KeyRecord | undefined> {
+    if (!this.#met.has(digest)) this.#failures?.refuseTooMany(address);
+    const record = await this.#lookUp(digest, key);
+    if (record) this.#meet(digest);
+    else this.#failures?.countUnknown(address);
+    return record;
+  }
+
+  #lookUp(digest: string, key: string): Promise<KeyRecord | undefined> | undefined {
+    if (!this.#lease.held) return this.#read(key);
+    return this.#cache.isUnknown(digest, performance.now()) ? undefined : this.#load(digest, key);
+  }
+
+  #meet(digest: string): void {
+    this.#met.add(digest);
+    if (this.#met.size > maxMet) this.#met.delete(this.#met.keys().next().value as string);
   }
 
   /** One question to the database for all who ask at the same time, as long as nothing was forgotten meanwhile. */
@@ -75,6 +102,7 @@ export class KeyDirectory {
     this.#flights.set(digest, flight);
     const landed = flight.record.then((record) => {
       if (record) this.#cache.fill(ticket, digest, record);
+      else this.#cache.fillUnknown(ticket, this.#lease.processed, digest, performance.now());
       return record;
     });
     const leave = () => {

@@ -8,9 +8,9 @@ import type { NewAuditEvent } from "../store/audit.ts";
 type AnyKey = SecretKey | PublicKey;
 
 export function keyCreated(key: AnyKey): NewAuditEvent {
-  const { masked, expiresAt, projectId } = key;
-  const scopes = "scopes" in key ? { scopes: key.scopes } : {};
-  return event(key, "created", { masked, expiresAt, projectId, ...scopes });
+  const { masked, expiresAt, projectId, allowedAddresses } = key;
+  const reach = "scopes" in key ? { scopes: key.scopes } : { allowedOrigins: key.allowedOrigins };
+  return event(key, "created", { masked, expiresAt, projectId, allowedAddresses, ...reach });
 }
 
 /** `changes`: the members that were asked to change, as they are now. */

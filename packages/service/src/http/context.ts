@@ -1,10 +1,19 @@
 import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
+import { type AddressList, peerAddress } from "../addresses.ts";
+import { forwardedAddress } from "./client-address.ts";
 
-/** What a Hono context carries here: node's request and answer, and the two names an error is reported under. */
+/** What comes with each request: node's request and answer, and the proxies whose word on its origin counts. */
+export interface RequestBindings extends HttpBindings {
+  readonly trustedProxies?: AddressList;
+  /** Found once for each request that came through a proxy. */
+  clientAddress?: string;
+}
+
+/** What a Hono context carries here: the bindings, and the two names an error is reported under. */
 export interface HttpEnv {
-  Bindings: HttpBindings;
+  Bindings: RequestBindings;
   Variables: { operationId: string; requestId: string };
 }
 
@@ -26,7 +35,14 @@ export function requestId(c: HttpContext): string {
   return id;
 }
 
-/** The address of the other end of the connection. */
+/**
+ * The client's address: the other end of the connection, or, behind our own proxies, whom they say they act for.
+ * IPv4 is always written as IPv4. `unknown` when the connection is gone.
+ */
 export function clientAddress(c: HttpContext): string {
-  return c.env.incoming.socket.remoteAddress ?? "unknown";
+  const peer = peerAddress(c.env.incoming.socket.remoteAddress);
+  const { trustedProxies } = c.env;
+  if (!trustedProxies) return peer;
+  c.env.clientAddress ??= forwardedAddress(peer, header(c, "x-forwarded-for"), trustedProxies);
+  return c.env.clientAddress;
 }

@@ -16,7 +16,7 @@ const browsers = cors({
   origin: "*",
   allowMethods: ["POST"],
   allowHeaders: ["authorization", "content-type", "content-encoding", "idempotency-key", "x-api-key", "x-sazabi-key"],
-  exposeHeaders: ["retry-after", "x-request-id"],
+  exposeHeaders: ["retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id"],
   maxAge: 86_400,
 });
 

@@ -1,10 +1,12 @@
-import { expiryPresets, hasScope, maxNameLength, scopes } from "@sazabi/sdk/protocol";
+import { expiryPresets, hasScope, maxFenceEntries, maxNameLength, scopes } from "@sazabi/sdk/protocol";
 import { z } from "zod";
+import { addressList, isWithin, parseAddressRange } from "../addresses.ts";
 import type { SecretCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
+import { parseOriginPattern } from "../origins.ts";
 
 /*
- * What the routes of keys share: the rules for names, expiries, scopes and limits.
+ * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
  */
 
 const keyName = z
@@ -22,12 +24,21 @@ const expiresIn = z.enum(Object.keys(expiryPresets) as [keyof typeof expiryPrese
 
 const requestsPerMinute = z.number().int().min(1).max(1_000_000);
 
+const allowedAddresses = fence(parseAddressRange, "an address or a network such as 203.0.113.9, 10.0.0.0/8 or 2001:db8::/32");
+
+/** Of public keys only. */
+export const allowedOrigins = fence(parseOriginPattern, "an origin such as https://app.example.com or https://*.example.com");
+
+/** Said aloud, so that nobody takes a secret key for fenced that is not. */
+export const noOrigins = z.undefined({ error: "is for public keys; a secret key must never be in a web page" }).optional();
+
 export const newKeyFields = {
   name: keyName,
   style: z.enum(["live", "sazabi"]).default("live"),
   expiresAt: expiresAt.nullish(),
   expiresIn: expiresIn.optional(),
   requestsPerMinute: requestsPerMinute.nullish(),
+  allowedAddresses: allowedAddresses.optional(),
   projectId: z.uuid().optional(),
 };
 
@@ -35,6 +46,7 @@ export const keyChangeFields = {
   name: keyName.optional(),
   expiresAt: expiresAt.nullish(),
   requestsPerMinute: requestsPerMinute.nullish(),
+  allowedAddresses: allowedAddresses.optional(),
 };
 
 /** Filter of a list: keys that nobody used for so many days. */
@@ -85,8 +97,45 @@ export function refuseWidening(caller: SecretCaller, granted: readonly string[],
   }
 }
 
+/** A secret key that is fenced in cannot make, change or rotate one that may be used from elsewhere. */
+export function refuseWiderFence(caller: SecretCaller, ranges: readonly string[]): void {
+  const own = caller.allowedAddresses;
+  if (own.length === 0) return;
+  const beyond = ranges.length === 0 ? ["anywhere"] : ranges.filter((range) => !isWithin(range, own));
+  if (beyond.length > 0) {
+    throw new ApiError(
+      "FORBIDDEN",
+      `This key may be used from ${own.join(", ")} only, and cannot hand out one that may be used from ${beyond.join(", ")}.`,
+      { reason: "address_not_allowed" },
+    );
+  }
+}
+
+/** Refuses a list for the caller's own key that would shut it out with the next request. */
+export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
+  if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
+  throw invalid("allowedAddresses", `does not hold ${address}, from where this key is used now: it would shut itself out`);
+}
+
 function hasGranted(caller: SecretCaller, scope: string): boolean {
   return hasScope(caller.scopes, scope as (typeof scopes)[number]);
+}
+
+/** A list of texts that `parse` takes, kept in their canonical form, without repetitions. */
+function fence(parse: (text: string) => string | undefined, what: string) {
+  const entry = z
+    .string()
+    .max(300)
+    .transform((text, context) => {
+      const parsed = parse(text);
+      if (parsed !== undefined) return parsed;
+      context.addIssue({ code: "custom", message: `must be ${what}` });
+      return z.NEVER;
+    });
+  return z
+    .array(entry)
+    .max(maxFenceEntries)
+    .transform((entries) => [...new Set(entries)]);
 }
 
 function invalid(path: string, message: string): ApiError {

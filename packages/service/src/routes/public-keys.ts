@@ -27,6 +27,7 @@ import {
   withValue,
 } from "../store/keys.ts";
 import {
+  allowedOrigins,
   expiryOf,
   inTheFuture,
   keyChangeFields,
@@ -39,8 +40,12 @@ import { rotationRoutes } from "./rotation.ts";
 
 const projectQuery = z.object({ projectId: z.uuid().optional() });
 const listQuery = pageQuery.extend({ ...projectQuery.shape, ...unusedQuery });
-const newPublicKey = z.object(newKeyFields);
-const publicKeyChange = z.object({ ...keyChangeFields, ...projectQuery.shape });
+const newPublicKey = z.object({ ...newKeyFields, allowedOrigins: allowedOrigins.optional() });
+const publicKeyChange = z.object({
+  ...keyChangeFields,
+  allowedOrigins: allowedOrigins.optional(),
+  ...projectQuery.shape,
+});
 
 const forwardingKeyName = "sazabi-cli-forward";
 
@@ -71,13 +76,10 @@ export const publicKeyRoutes = (services: Services) => {
           const answer = await change(auditSource(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "public", wanted.style);
-              const { style, name, requestsPerMinute } = wanted;
+              const { style, name, requestsPerMinute, allowedAddresses, allowedOrigins } = wanted;
+              const limits = { expiresAt, requestsPerMinute, allowedAddresses, allowedOrigins };
               const owner = { organizationId: caller.organizationId, projectId: project.id, createdBy: caller.keyId };
-              const key = await insertKey(
-                tx,
-                { ...owner, kind: "public", style, name, scopes: [], expiresAt, requestsPerMinute },
-                secret,
-              );
+              const key = await insertKey(tx, { ...owner, kind: "public", style, name, scopes: [], ...limits }, secret);
               tx.record(keyCreated(key));
               return { publicKey: withValue(key, secret.value) };
             }),

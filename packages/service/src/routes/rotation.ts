@@ -13,7 +13,7 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { endOf, findKey, withValue } from "../store/keys.ts";
 import { beginRotation, cancelRotation, finishRotation } from "../store/rotation.ts";
-import { refuseWidening } from "./key-fields.ts";
+import { refuseWiderFence, refuseWidening } from "./key-fields.ts";
 
 const rotation = z.object({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
 
@@ -30,7 +30,10 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     const key = await findKey(tx, caller, kind, id);
     if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
     // Its new secret would do what the caller cannot.
-    if ("scopes" in key) refuseWidening(caller, key.scopes, key.projectId ?? undefined);
+    if ("scopes" in key) {
+      refuseWidening(caller, key.scopes, key.projectId ?? undefined);
+      refuseWiderFence(caller, key.allowedAddresses);
+    }
     return key;
   }
 

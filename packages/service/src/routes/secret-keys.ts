@@ -4,7 +4,7 @@ import { auditSource } from "../auth/authenticate.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { ApiError } from "../errors.ts";
-import type { HttpEnv } from "../http/context.ts";
+import { clientAddress, type HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readProject } from "../http/project.ts";
@@ -18,15 +18,22 @@ import {
   inTheFuture,
   keyChangeFields,
   newKeyFields,
+  noOrigins,
   refuseEmptyChange,
+  refuseShuttingOut,
+  refuseWiderFence,
   refuseWidening,
   unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
 const listQuery = pageQuery.extend(unusedQuery);
-const newSecretKey = z.object({ ...newKeyFields, scopes: grantedScopes.default(["*"]) });
-const secretKeyChange = z.object({ ...keyChangeFields, scopes: grantedScopes.optional() });
+const newSecretKey = z.object({
+  ...newKeyFields,
+  scopes: grantedScopes.default(["*"]),
+  allowedOrigins: noOrigins,
+});
+const secretKeyChange = z.object({ ...keyChangeFields, scopes: grantedScopes.optional(), allowedOrigins: noOrigins });
 const revocation = z.object({
   force: z.enum(["true", "false"]).default("false"),
   reason: z.string().max(200).optional(),
@@ -63,14 +70,18 @@ export const secretKeyRoutes = (services: Services) => {
           const projectId = wanted.projectId ?? caller.projectId;
           if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
           refuseWidening(caller, wanted.scopes, projectId);
+          // A key of a fenced one is fenced as it is, unless narrower.
+          const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
+          refuseWiderFence(caller, allowedAddresses);
           const answer = await change(auditSource(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "secret", wanted.style);
               const { style, name, scopes, requestsPerMinute } = wanted;
               const { organizationId, keyId: createdBy } = caller;
+              const limits = { scopes, expiresAt, requestsPerMinute, allowedAddresses };
               const key = await insertKey(
                 tx,
-                { organizationId, projectId, kind: "secret", style, name, scopes, expiresAt, requestsPerMinute, createdBy },
+                { organizationId, projectId, kind: "secret", style, name, ...limits, createdBy },
                 secret,
               );
               tx.record(keyCreated(key));
@@ -88,9 +99,12 @@ export const secretKeyRoutes = (services: Services) => {
           const wanted = await readBody(c, secretKeyChange);
           refuseEmptyChange(wanted);
           if (wanted.expiresAt) inTheFuture(wanted.expiresAt);
+          const { allowedAddresses } = wanted;
+          if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(auditSource(c, caller), async (tx) => {
             const before = found(await findKey(tx, caller, "secret", id));
             if (wanted.scopes) refuseWidening(caller, wanted.scopes, before.projectId ?? undefined);
+            if (allowedAddresses) refuseWiderFence(caller, allowedAddresses);
             const key = found(await updateKey(tx, caller, "secret", id, wanted));
             tx.record(keyUpdated(key, wanted));
             return key;

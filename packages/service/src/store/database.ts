@@ -49,6 +49,8 @@ export function openDatabase({ url, connections, statementTimeoutMs = 0, onIdleE
   });
   // Without a listener, an idle connection that drops would end the process.
   pool.on("error", (error) => onIdleError?.(error));
+  // And so would one that drops between two statements of a transaction; the next statement fails, and says why.
+  pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
     query: (statement) => run(pool, statement),

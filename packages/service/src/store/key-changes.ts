@@ -11,14 +11,18 @@ export const keyChangeChannel = "sazabi_key_changes";
 export const acknowledgementChannel = "sazabi_key_acknowledgements";
 
 /**
- * The latest change that this transaction made, as the triggers of `keys`, `key_secrets` and `organizations` recorded it;
- * undefined when it made none.
+ * The change that has to be forgotten everywhere before this transaction may be answered: the latest it made, as the
+ * triggers of `keys`, `key_secrets` and `organizations` recorded it. When it made none, the latest of all: what it found to be so
+ * already may be the work of another call that still waits.
  */
-export async function ownKeyChange(tx: Queryable): Promise<number | undefined> {
-  const { rows } = await tx.query<{ seq: string | null }>(sql`
-    select max(seq) as seq from key_changes
-    where seq > (select seq - 1000 from key_change_head) and transaction_id = pg_current_xact_id_if_assigned()`);
-  return rows[0]?.seq ? Number(rows[0].seq) : undefined;
+export async function keyChangeToAwait(tx: Queryable): Promise<number> {
+  const { rows } = await tx.query<{ seq: string }>(sql`
+    select coalesce(
+      (select max(c.seq) from key_changes c
+       where c.seq > head.seq - 1000 and c.transaction_id = pg_current_xact_id_if_assigned()),
+      head.seq) as seq
+    from key_change_head head`);
+  return Number((rows[0] as { seq: string }).seq);
 }
 
 /** A change as its notification carries it. Undefined for a text that is none. */

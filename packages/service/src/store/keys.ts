@@ -7,6 +7,8 @@ import {
   type PublicKey,
   type SecretKey,
 } from "@sazabi/sdk/protocol";
+import { type AddressList, addressList } from "../addresses.ts";
+import { type OriginList, originList } from "../origins.ts";
 import type { Queryable } from "./database.ts";
 import { join, type Sql, sql } from "./sql.ts";
 
@@ -21,6 +23,11 @@ export interface KeyRecord {
   readonly projectNumber: number | undefined;
   readonly scopes: readonly string[];
   readonly requestsPerMinute: number | undefined;
+  readonly allowedAddresses: readonly string[];
+  /** The same, to be asked; undefined when it may be used from anywhere. */
+  readonly addresses: AddressList | undefined;
+  /** Undefined when it may be used on any page, and outside of browsers. */
+  readonly origins: OriginList | undefined;
   readonly expiresAtMs: number | undefined;
   readonly revoked: boolean;
   /** Which of the key's secrets was sent: 1 for its first, one more with each rotation. */
@@ -52,6 +59,8 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     project_number: number | null;
     scopes: string[];
     requests_per_minute: number | null;
+    allowed_addresses: string[];
+    allowed_origins: string[];
     expires_at: Date | null;
     revoked: boolean;
     generation: number;
@@ -59,7 +68,8 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     pepper_version: number;
   }>(sql`
     select k.id, k.kind, k.name, k.organization_id, k.project_id, p.number as project_number, k.scopes,
-           k.requests_per_minute, k.expires_at, k.revoked_at is not null or o.disabled_at is not null as revoked,
+           k.requests_per_minute, k.allowed_addresses, k.allowed_origins, k.expires_at,
+           k.revoked_at is not null or o.disabled_at is not null as revoked,
            s.generation, s.retires_at, s.pepper_version
     from key_secrets s
     join keys k on k.id = s.key_id
@@ -77,6 +87,9 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     projectNumber: row.project_number ?? undefined,
     scopes: row.scopes,
     requestsPerMinute: row.requests_per_minute ?? undefined,
+    allowedAddresses: row.allowed_addresses,
+    addresses: row.allowed_addresses.length > 0 ? addressList(row.allowed_addresses) : undefined,
+    origins: row.allowed_origins.length > 0 ? originList(row.allowed_origins) : undefined,
     expiresAtMs: row.expires_at?.getTime(),
     revoked: row.revoked,
     generation: row.generation,
@@ -111,6 +124,9 @@ export interface NewKey {
   readonly scopes: readonly string[];
   readonly expiresAt: Date | undefined;
   readonly requestsPerMinute?: number | null | undefined;
+  readonly allowedAddresses?: readonly string[] | undefined;
+  /** Of a public key only. */
+  readonly allowedOrigins?: readonly string[] | undefined;
   /** The key that makes this one; undefined at the first start. */
   readonly createdBy: string | undefined;
   /** Only for the key whose value can be read again. */
@@ -124,10 +140,10 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
   const { rows } = await tx.query<{ id: string }>(sql`
     with made as (
       insert into keys (id, organization_id, project_id, kind, style, name, scopes, expires_at, requests_per_minute,
-                        created_by, sealed_value)
+                        allowed_addresses, allowed_origins, created_by, sealed_value)
       values (coalesce(${key.id ?? null}::uuid, gen_random_uuid()), ${key.organizationId}, ${key.projectId}, ${key.kind},
-              ${key.style}, ${key.name}, ${key.scopes}, ${key.expiresAt}, ${key.requestsPerMinute}, ${key.createdBy},
-              ${key.sealedValue})
+              ${key.style}, ${key.name}, ${key.scopes}, ${key.expiresAt}, ${key.requestsPerMinute},
+              ${key.allowedAddresses ?? []}, ${key.allowedOrigins ?? []}, ${key.createdBy}, ${key.sealedValue})
       returning id
     ), secret as (
       insert into key_secrets (digest, key_id, pepper_version, last_four)
@@ -181,6 +197,8 @@ export interface KeyUpdate {
   readonly expiresAt?: Date | null | undefined;
   readonly scopes?: readonly string[] | undefined;
   readonly requestsPerMinute?: number | null | undefined;
+  readonly allowedAddresses?: readonly string[] | undefined;
+  readonly allowedOrigins?: readonly string[] | undefined;
 }
 
 /** Undefined when the owner has no such live key. */
@@ -189,12 +207,14 @@ export async function updateKey(
   owner: KeyOwner,
   kind: KeyKind,
   id: string,
-  { name, expiresAt, scopes, requestsPerMinute }: KeyUpdate,
+  { name, expiresAt, scopes, requestsPerMinute, allowedAddresses, allowedOrigins }: KeyUpdate,
 ): Promise<SecretKey | PublicKey | undefined> {
   const changes = [sql`name = coalesce(${name}, k.name)`];
   if (expiresAt !== undefined) changes.push(sql`expires_at = ${expiresAt}`);
   if (scopes !== undefined) changes.push(sql`scopes = ${scopes}`);
   if (requestsPerMinute !== undefined) changes.push(sql`requests_per_minute = ${requestsPerMinute}`);
+  if (allowedAddresses) changes.push(sql`allowed_addresses = ${allowedAddresses}`);
+  if (allowedOrigins) changes.push(sql`allowed_origins = ${allowedOrigins}`);
   const { rowCount } = await tx.query(sql`
     update keys k set ${join(changes, ", ")}
     where k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`);
@@ -320,6 +340,8 @@ interface KeyRow {
   expires_at: Date | null;
   revoked_at: Date | null;
   requests_per_minute: number | null;
+  allowed_addresses: string[];
+  allowed_origins: string[];
   last_four: string;
   last_used_at: Date | null;
   last_used_address: string | null;
@@ -334,7 +356,8 @@ interface KeyRow {
 async function selectKeys(db: Queryable, which: Sql): Promise<readonly (SecretKey | PublicKey)[]> {
   const { rows } = await db.query<KeyRow>(sql`
     select k.id, k.project_id, k.kind, k.style, k.name, k.scopes, k.created_at, k.expires_at, k.revoked_at,
-           k.requests_per_minute, current.last_four, latest.last_used_at, latest.last_used_address,
+           k.requests_per_minute, k.allowed_addresses, k.allowed_origins, current.last_four, latest.last_used_at,
+           latest.last_used_address,
            current_use.uses as current_uses, previous.last_four as previous_last_four,
            previous.retires_at as previous_retires_at, previous_use.uses as previous_uses,
            previous_use.last_used_at as previous_last_used_at,
@@ -363,12 +386,18 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
     lastUsedAddress: row.last_used_address,
     requestsPerMinute: row.requests_per_minute,
+    allowedAddresses: row.allowed_addresses,
     rotation: toRotation(row),
   };
   const ended = row.revoked_at?.toISOString() ?? null;
-  return row.kind === "secret"
-    ? { ...common, projectId: row.project_id, scopes: row.scopes, revokedAt: ended }
-    : { ...common, projectId: row.project_id as string, dataSourceConnectionId: null, deactivatedAt: ended };
+  if (row.kind === "secret") return { ...common, projectId: row.project_id, scopes: row.scopes, revokedAt: ended };
+  return {
+    ...common,
+    projectId: row.project_id as string,
+    dataSourceConnectionId: null,
+    allowedOrigins: row.allowed_origins,
+    deactivatedAt: ended,
+  };
 }
 
 function toRotation(row: KeyRow): SecretKey["rotation"] {

@@ -61,7 +61,7 @@ test("while a process loses its database connections again and again, no revoked
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
         [cut.name],
       );
-      await sleep(150 + Math.random() * 500);
+      await sleep(400 + Math.random() * 800);
     }
   })();
   for (const _ of storm.keys) {

@@ -33,6 +33,8 @@ export async function startTestService(options: Partial<ServiceOptions> = {}): P
     dataDir: tmpdir(),
     ...keyrings,
     logRetentionDays: 30,
+    trustedProxies: undefined,
+    redisUrl: undefined,
     ...options,
     databaseUrl,
   });

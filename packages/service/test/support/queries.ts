@@ -17,9 +17,34 @@ const pieces = [
   "foo",
   "Foo::bar",
 ];
-const numbers = ["0", "-0", "1", "500", "500.0", "5e2", "+5", ".5", "-0.5", "1e21", "1e-7", "9007199254740993", "1e99", "1e400"];
+const numbers = [
+  "0",
+  "-0",
+  "1",
+  "500",
+  "500.0",
+  "5e2",
+  "+5",
+  ".5",
+  "-0.5",
+  "1e21",
+  "1e-7",
+  "9007199254740993",
+  "1e99",
+  "1e400",
+];
 const words = ["true", "false", "null", "", "prod", "PROD", "api", "API", "Überlauf", "überlauf", "NaN", "Infinity"];
-export const keys = ["a", "http.status", "user-id", "weird key", "__proto__", "constructor", "größe", "level.original", "q\"\\"];
+export const keys = [
+  "a",
+  "http.status",
+  "user-id",
+  "weird key",
+  "__proto__",
+  "constructor",
+  "größe",
+  "level.original",
+  'q"\\',
+];
 
 const text = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) => parts.join(""));
 const value = fc.oneof(text, fc.constantFrom(...numbers, ...words));
@@ -38,7 +63,10 @@ export const entries: fc.Arbitrary<QueriedEntry> = fc.record({
   environment: fc.option(short),
   traceId: fc.option(fc.oneof(fc.constantFrom("abcdef01", "ABC-xyz"), short)),
   spanId: fc.option(short),
-  message: fc.oneof(text, fc.array(value, { maxLength: 4 }).map((parts) => parts.join(" "))),
+  message: fc.oneof(
+    text,
+    fc.array(value, { maxLength: 4 }).map((parts) => parts.join(" ")),
+  ),
   attributes: fc
     .array(fc.tuple(fc.constantFrom(...keys), attributeValue), { maxLength: 5 })
     .map((members) => Object.assign(Object.create(null), Object.fromEntries(members))),
@@ -56,12 +84,47 @@ const operand = fc.oneof(plain, quoted);
 /** Expressions of the subset, and beside it. */
 export const expressions: fc.Arbitrary<string> = fc.letrec<{ all: string; atom: string }>((tie) => ({
   all: fc
-    .array(fc.tuple(tie("atom"), fc.constantFrom("", "", "", "*", "+", "?", "{2}", "{1,3}", "{0,}", "*?")), { maxLength: 4 })
+    .array(fc.tuple(tie("atom"), fc.constantFrom("", "", "", "*", "+", "?", "{2}", "{1,3}", "{0,}", "*?")), {
+      maxLength: 4,
+    })
     .map((parts) => parts.map(([atom, times]) => `${atom}${times}`).join("")),
   atom: fc.oneof(
     { depthSize: "small" },
-    fc.constantFrom("a", "B", "k", "é", "ß", "Σ", "\\.", ".", "\\d", "\\w", "\\S", "\\b", "^", "$", " ", "0", "_", "😀", "𐐀", "%"),
-    fc.constantFrom("[a-c]", "[^a-k]", "[é-ü]", "[\\d_]", "[\\]^-]", "[^\\s]", "[-a]", "[À-Ý]", "[𐐀-𐐃]", "[^\\u0041]", "[Σa]"),
+    fc.constantFrom(
+      "a",
+      "B",
+      "k",
+      "é",
+      "ß",
+      "Σ",
+      "\\.",
+      ".",
+      "\\d",
+      "\\w",
+      "\\S",
+      "\\b",
+      "^",
+      "$",
+      " ",
+      "0",
+      "_",
+      "😀",
+      "𐐀",
+      "%",
+    ),
+    fc.constantFrom(
+      "[a-c]",
+      "[^a-k]",
+      "[é-ü]",
+      "[\\d_]",
+      "[\\]^-]",
+      "[^\\s]",
+      "[-a]",
+      "[À-Ý]",
+      "[𐐀-𐐃]",
+      "[^\\u0041]",
+      "[Σa]",
+    ),
     tie("all").map((inside) => `(${inside})`),
     fc.tuple(tie("all"), tie("all")).map(([left, right]) => `(?:${left}|${right})`),
   ),
@@ -69,7 +132,9 @@ export const expressions: fc.Arbitrary<string> = fc.letrec<{ all: string; atom: 
 
 const condition = fc.oneof(
   fc.tuple(name, operand).map(([field, wanted]) => `${field}:${wanted}`),
-  fc.tuple(name, fc.constantFrom(">", ">=", "<", "<="), operand).map(([field, sign, bound]) => `${field}:${sign}${bound}`),
+  fc
+    .tuple(name, fc.constantFrom(">", ">=", "<", "<="), operand)
+    .map(([field, sign, bound]) => `${field}:${sign}${bound}`),
   fc
     .tuple(name, fc.constantFrom("[", "{"), operand, operand, fc.constantFrom("]", "}"))
     .map(([field, open, from, to, close]) => `${field}:${open}${from} TO ${to}${close}`),
@@ -78,7 +143,13 @@ const condition = fc.oneof(
   fc.tuple(name, value).map(([field, start]) => `${field}:${start}*`),
   fc.tuple(name, expressions).map(([field, expression]) => `${field}:/${expression}/`),
 );
-const term = fc.oneof(value, quoted, condition, condition, expressions.map((expression) => `/${expression}/`));
+const term = fc.oneof(
+  value,
+  quoted,
+  condition,
+  condition,
+  expressions.map((expression) => `/${expression}/`),
+);
 
 /** Queries as people write them, and some that nobody would. */
 export const queries: fc.Arbitrary<string> = fc.letrec<{ query: string; part: string }>((tie) => ({

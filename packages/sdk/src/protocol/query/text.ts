@@ -52,7 +52,7 @@ export function caseVariants(character: string): readonly string[] {
   return [folded, ...(unfoldings().get(folded) ?? [])];
 }
 
-/** Folded character → the others that fold to it. Made when the first query needs it, in a few milliseconds. */
+/** Folded character → the others that fold to it. Made when the first query needs it, in about 20 ms. */
 let unfoldingTable: Map<string, string[]> | undefined;
 
 export function unfoldings(): ReadonlyMap<string, readonly string[]> {

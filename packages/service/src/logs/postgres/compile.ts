@@ -116,27 +116,35 @@ function compareText(value: Sql, { operator, value: bound }: FieldTest & { reado
 
 /**
  * Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and
- * is quick; other letters that have a case are looked for in each of their forms.
+ * is quick. Other letters that have a case are any character to it, and what it finds is looked at again for those
+ * letters in each of their forms.
  */
 function likePattern(text: Sql, pattern: TextPattern): Sql {
-  const needsForms = pattern.some(
-    (part) => typeof part === "string" && Array.from(part).some((one) => one > "\x7f" && caseVariants(one).length > 1),
-  );
-  if (needsForms) return sql`${text} collate "C" ~ ${`^${pattern.map(regexPart).join("")}$`}`;
-  return sql`${text} collate "C" ilike ${pattern.map(likePart).join("")}`;
+  const like = sql`${text} collate "C" ilike ${pattern.map(likePart).join("")}`;
+  if (!pattern.some((part) => typeof part === "string" && Array.from(part).some(hasOtherForms))) return like;
+  const expression = pattern.map(regexPart).join("");
+  // Runs at the ends are what a regular expression means anyway.
+  const shortest = `^${expression}$`.replace(/^\^\.\*/, "").replace(/\.\*\$$/, "");
+  return sql`(${like} and ${text} collate "C" ~ ${shortest})`;
+}
+
+function hasOtherForms(character: string): boolean {
+  return character > "\x7f" && caseVariants(character).length > 1;
 }
 
 function likePart(part: TextPattern[number]): string {
-  if (typeof part === "string") return part.replace(/[%_\\]/g, "\\$&");
-  return part.any === "one" ? "_" : "%";
+  if (typeof part !== "string") return part.any === "one" ? "_" : "%";
+  return Array.from(part, (character) => (hasOtherForms(character) ? "_" : character.replace(/[%_\\]/, "\\$&"))).join(
+    "",
+  );
 }
 
 function regexPart(part: TextPattern[number]): string {
-  if (typeof part === "string") return Array.from(part, anyCase).join("");
-  return part.any === "one" ? "." : ".*";
+  if (typeof part !== "string") return part.any === "one" ? "." : ".*";
+  return Array.from(part, anyForm).join("");
 }
 
-function anyCase(character: string): string {
+function anyForm(character: string): string {
   const variants = caseVariants(character);
   if (variants.length > 1) return `[${variants.join("")}]`;
   return character <= "\x7f" && !/[0-9]/.test(character) ? `\\${character}` : character;

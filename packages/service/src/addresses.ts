@@ -1,0 +1,90 @@
+import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
+
+/*
+ * IP addresses and networks as people and headers write them. An IPv4 address that arrives in IPv6 clothing
+ * (`::ffff:192.0.2.1`) is that IPv4 address, everywhere.
+ */
+
+export interface AddressList {
+  /** `address` as `parseAddress` or `peerAddress` gives it; anything else is in no list. */
+  has(address: string): boolean;
+}
+
+/** The canonical text of an address; undefined when the text is none. Zone ids (`fe80::1%eth0`) are refused. */
+export function parseAddress(text: string): string | undefined {
+  if (isIPv4(text)) return text;
+  if (!isIPv6(text) || text.includes("%")) return undefined;
+  // A URL's host is an IPv6 address in its one canonical form (RFC 5952, but without dots).
+  const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonical);
+  return mapped ? dotted(mapped[1] as string, mapped[2] as string) : canonical;
+}
+
+/** The canonical text of an address or of a network such as `10.0.0.0/8`; undefined when the text is neither. */
+export function parseAddressRange(text: string): string | undefined {
+  const [address = "", bits, ...rest] = text.trim().split("/");
+  const canonical = parseAddress(address);
+  if (!canonical || rest.length > 0) return undefined;
+  if (bits === undefined) return canonical;
+  const given = /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
+  // The prefix of a mapped IPv4 network is counted in IPv6's bits.
+  const prefix = isIPv4(canonical) && isIPv6(address) ? given - 96 : given;
+  return prefix >= 0 && prefix <= bitsOf(canonical) ? `${canonical}/${prefix}` : undefined;
+}
+
+/** A list to be asked often: build it once. `ranges` as `parseAddressRange` gives them. */
+export function addressList(ranges: readonly string[]): AddressList {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const { address, prefix } = partsOf(range);
+    list.addSubnet(address, prefix, familyOf(address));
+  }
+  return { has: (address) => isIP(address) !== 0 && list.check(address, familyOf(address)) };
+}
+
+/** Whether every address of `range` is in one of `ranges`. */
+export function isWithin(range: string, ranges: readonly string[]): boolean {
+  const { address, prefix } = partsOf(range);
+  const wideEnough = ranges.filter((outer) => {
+    const parts = partsOf(outer);
+    return bitsOf(parts.address) === bitsOf(address) && parts.prefix <= prefix;
+  });
+  return addressList(wideEnough).has(address);
+}
+
+/** A socket's `remoteAddress`, which the kernel has made canonical but for its IPv6 clothing and its zone. */
+export function peerAddress(remoteAddress: string | undefined): string {
+  if (remoteAddress === undefined) return "unknown";
+  if (remoteAddress.startsWith("::ffff:") && remoteAddress.includes(".")) return remoteAddress.slice(7);
+  const zone = remoteAddress.indexOf("%");
+  return zone === -1 ? remoteAddress : remoteAddress.slice(0, zone);
+}
+
+/** What one subscriber has: an IPv4 address, or the /64 of an IPv6 one. The same text for all addresses of the block. */
+export function subscriberBlock(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = "", tail] = address.split("::");
+  const before = head === "" ? [] : head.split(":");
+  const after = tail ? tail.split(":") : [];
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
+  return [...before, ...Array(zeros).fill("0"), ...after].slice(0, 4).join(":");
+}
+
+function partsOf(range: string): { address: string; prefix: number } {
+  const [address = "", prefix] = range.split("/");
+  return { address, prefix: prefix === undefined ? bitsOf(address) : Number(prefix) };
+}
+
+function bitsOf(address: string): 32 | 128 {
+  return isIPv4(address) ? 32 : 128;
+}
+
+function familyOf(address: string): "ipv4" | "ipv6" {
+  return isIPv4(address) ? "ipv4" : "ipv6";
+}
+
+/** `c0a8`, `1` → `192.168.0.1` */
+function dotted(high: string, low: string): string {
+  const groups = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return groups.flatMap((group) => [group >> 8, group & 255]).join(".");
+}
