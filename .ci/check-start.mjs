@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const home = await mkdtemp(join(tmpdir(), "sazabi-start-"));
+const started = [];
 const [dataDir, otherDataDir] = [join(home, "data"), join(home, "other-data")];
 
 try {
@@ -30,6 +31,8 @@ try {
   await interrupt(second);
   console.log(`ci: first start ${first.seconds} s, second ${second.seconds} s`);
 } finally {
+  // Of a run that failed half-way.
+  for (const { child } of started) if (child.exitCode === null && child.signalCode === null) await endGroup(child);
   await rm(home, { recursive: true, force: true });
 }
 
@@ -56,6 +59,7 @@ async function start(clone, dataDir) {
     detached: true, // A process group, as a terminal gives it one.
   });
   const run = { child, dataDir, output: "" };
+  started.push(run);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => {
       run.output += chunk;
@@ -84,10 +88,14 @@ async function expectHealthy({ url }) {
 /** Ctrl-C: a signal to everything in the terminal. Then nothing of it may be left. */
 async function interrupt({ child, dataDir }) {
   const postgres = Number.parseInt(await readFile(join(dataDir, "postgres", "postmaster.pid"), "utf8"), 10);
-  process.kill(-child.pid, "SIGINT");
-  await Promise.race([once(child, "close"), sleep(15_000)]);
+  await endGroup(child);
   for (const pid of [child.pid, postgres]) {
     const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     if (command !== "") throw new Error(`Still running after SIGINT: ${command.replaceAll("\0", " ")}`);
   }
+}
+
+async function endGroup(child) {
+  process.kill(-child.pid, "SIGINT");
+  await Promise.race([once(child, "close"), sleep(15_000, undefined, { ref: false })]);
 }

@@ -63,6 +63,8 @@ export async function interleave(
   contestants: readonly Contestant[],
   rounds: number,
 ): Promise<Map<string, Measurement>> {
+  const [busy = 0] = loadavg();
+  if (busy > availableParallelism() / 2) console.log(`This machine is busy (load ${busy.toFixed(1)}): expect noise.`);
   for (const { run } of contestants) await run(); // Warm: compiled code, open connections, filled caches.
   const measured = new Map<string, Measurement[]>(contestants.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {

@@ -11,6 +11,20 @@ export interface LoadOptions {
   readonly expectedStatus: number;
 }
 
+export interface RotationOptions {
+  /** Of the server; the requests name the path. */
+  readonly url: string;
+  /** Whole requests, sent in turn. */
+  readonly requests: readonly Buffer[];
+  /** Ends when each request was sent once, instead of after a time. */
+  readonly once?: boolean;
+  readonly connections: number;
+  readonly durationMs: number;
+  /** How long each connection rests after an answer. */
+  readonly restMs?: number;
+  readonly expectedStatus: number;
+}
+
 export interface LoadResult {
   readonly requests: number;
   readonly requestsPerSecond: number;
@@ -32,16 +46,24 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const request = Buffer.from(`${options.method} ${pathname} HTTP/1.1\r\n${lines.join("")}\r\n${options.body}`);
 
+  return rotate({ ...options, requests: [request] });
+}
+
+/** The same with requests that differ. */
+export async function rotate(options: RotationOptions): Promise<LoadResult> {
+  const { url, requests, once, connections, durationMs, restMs = 0, expectedStatus } = options;
+  const { hostname, port } = new URL(url);
   const startedAt = performance.now();
-  const until = startedAt + options.durationMs;
+  const until = startedAt + (once ? Number.POSITIVE_INFINITY : durationMs);
+  let sent = 0;
+  /** Undefined when it is over. */
+  const next = (): Buffer | undefined => {
+    if (performance.now() >= until || (once && sent >= requests.length)) return undefined;
+    return requests[sent++ % requests.length];
+  };
   const latencies = await Promise.all(
-    Array.from({ length: options.connections }, () =>
-      keepAsking(
-        connect({ host: hostname, port: Number(port), noDelay: true }),
-        request,
-        until,
-        options.expectedStatus,
-      ),
+    Array.from({ length: connections }, () =>
+      keepAsking(connect({ host: hostname, port: Number(port), noDelay: true }), next, restMs, expectedStatus),
     ),
   );
   const seconds = (performance.now() - startedAt) / 1000;
@@ -56,12 +78,22 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
 }
 
 /** Resolves to the milliseconds that each request took. */
-function keepAsking(socket: Socket, request: Buffer, until: number, expectedStatus: number): Promise<number[]> {
+function keepAsking(
+  socket: Socket,
+  next: () => Buffer | undefined,
+  restMs: number,
+  expectedStatus: number,
+): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const latencies: number[] = [];
     let sentAt = 0;
     let received = "";
     const ask = () => {
+      const request = next();
+      if (!request) {
+        socket.removeAllListeners("close").destroy();
+        return resolve(latencies);
+      }
       sentAt = performance.now();
       socket.write(request);
     };
@@ -75,9 +107,8 @@ function keepAsking(socket: Socket, request: Buffer, until: number, expectedStat
         return socket.destroy(new Error(received.slice(0, 2000)));
       received = "";
       latencies.push(performance.now() - sentAt);
-      if (performance.now() < until) return ask();
-      socket.removeAllListeners("close").destroy();
-      resolve(latencies);
+      if (restMs > 0) setTimeout(ask, restMs);
+      else ask();
     });
   });
 }

@@ -2,26 +2,29 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { groups, type Opening } from "./commands/groups.ts";
 import type { Context } from "./context.ts";
 import { exitCodes } from "./errors.ts";
-import { maskKeys } from "./output/mask.ts";
-import { safeJson, visible } from "./output/visible.ts";
-import { type GlobalFlags, Session } from "./session.ts";
+import type { GlobalFlags, Session } from "./session.ts";
 import { version } from "./version.ts";
 
 /** Runs one command line and gives its exit code. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
   let session: Session | undefined;
-  const open = () => {
+  // The session brings the SDK with it: printing help needs neither.
+  const load = async () => {
+    const { Session } = await import("./session.ts");
     session ??= new Session(context, readGlobalFlags(program));
     return session;
   };
-  const program = createProgram({ context, open });
+  const program = createProgram({ context, open: () => session as Session });
+  program.hook("preAction", async () => void (await load()));
   try {
     // Without a command the person needs to see which there are.
     await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
     return exitCodes.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return failOnUsage(error, open(), commandOf(program, argv));
-    return fail(error, open());
+    if (!(error instanceof CommanderError)) return fail(error, await load());
+    // Help, or the version, was asked for and printed.
+    if (error.exitCode === 0) return exitCodes.ok;
+    return failOnUsage(error, await load(), commandOf(program, argv));
   }
 }
 
@@ -89,7 +92,6 @@ async function fail(error: unknown, session: Session): Promise<number> {
 }
 
 async function failOnUsage(error: CommanderError, session: Session, command: Command): Promise<number> {
-  if (error.exitCode === 0) return exitCodes.ok;
   // A group without a command: its help is the answer, and has been printed.
   if (error.code === "commander.help") return exitCodes.usage;
   const [message = "", ...hints] = error.message.replace(/^error: /, "").split("\n");
@@ -124,6 +126,8 @@ interface Report {
 /** To stderr: one line, or one line of JSON. */
 async function report(session: Session, { hint, ...failure }: Report): Promise<void> {
   const { stderr } = session.context;
+  const { maskKeys } = await import("./output/mask.ts");
+  const { safeJson, visible } = await import("./output/visible.ts");
   if (session.flags.json) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
   const { err } = await session.palettes();
   const sentence = /[.!?]$/.test(failure.message) ? failure.message : `${failure.message}.`;

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseKey } from "@sazabi/sdk/protocol";
+import { parseKey } from "@sazabi/sdk";
 import type { StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { ensurePrivateDirectory, withLock } from "./private-files.ts";

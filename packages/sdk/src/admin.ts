@@ -1,9 +1,12 @@
+import { type Audit, audit } from "./audit.ts";
 import { requireKey } from "./credential.ts";
 import { SazabiApiError } from "./errors.ts";
 import type {
   Created,
   CreatePublicKeyRequest,
   CreateSecretKeyRequest,
+  KeyUsage,
+  KeyUsageRequest,
   LogEntry,
   LogFilter,
   LogQueryRequest,
@@ -14,10 +17,14 @@ import type {
   Project,
   PublicKey,
   Region,
+  RevokeAllRequest,
+  RevokeAllResult,
+  RotateKeyRequest,
   SecretKey,
   Thread,
+  UnusedFilter,
   UpdateKeyRequest,
-} from "./protocol/index.ts";
+} from "./protocol/resources.ts";
 import {
   type ConnectionOptions,
   type CreateOptions,
@@ -45,14 +52,22 @@ export interface InProject {
   readonly projectId?: string | undefined;
 }
 
+/** How a secret key is ended. */
+export interface Revocation {
+  readonly force?: boolean | undefined;
+  readonly reason?: string | undefined;
+}
+
 /** Everything a secret key can do. Keep it on servers: the key has full access to its organization. */
 export class SazabiAdmin {
   readonly organizations: Organizations;
   readonly projects: Projects;
   readonly secretKeys: SecretKeys;
   readonly publicKeys: PublicKeys;
+  readonly keys: Keys;
   readonly logs: Logs;
   readonly threads: Threads;
+  readonly audit: Audit;
   readonly #transport: Transport;
 
   constructor(options: SazabiAdminOptions) {
@@ -66,8 +81,10 @@ export class SazabiAdmin {
     this.projects = projects(transport);
     this.secretKeys = secretKeys(transport);
     this.publicKeys = publicKeys(transport);
+    this.keys = keys(transport);
     this.logs = logs(transport);
     this.threads = threads(transport);
+    this.audit = audit(transport);
   }
 
   /** Whose key this is, and what it may do. */
@@ -82,6 +99,7 @@ export type Organizations = ReturnType<typeof organizations>;
 export type Projects = ReturnType<typeof projects>;
 export type SecretKeys = ReturnType<typeof secretKeys>;
 export type PublicKeys = ReturnType<typeof publicKeys>;
+export type Keys = ReturnType<typeof keys>;
 export type Logs = ReturnType<typeof logs>;
 export type Threads = ReturnType<typeof threads>;
 
@@ -118,7 +136,7 @@ const projects = (transport: Transport) => ({
 });
 
 const secretKeys = (transport: Transport) => ({
-  async list(page: PageRequest = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
+  async list(page: PageRequest & UnusedFilter = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
     return readPage(
       await transport.send({ method: "GET", path: "/secret-keys", query: { ...page }, ...options }),
       "secretKeys",
@@ -143,17 +161,19 @@ const secretKeys = (transport: Transport) => ({
 
   /**
    * Ends the key, at once and for good. The service refuses (409) to end the key that asks, or the organization's
-   * last one, unless `force` is set.
+   * last one, unless `force` is set. `reason`, up to 200 characters, goes on the record.
    */
-  async revoke(id: string, options: RequestOptions & { readonly force?: boolean | undefined } = {}): Promise<void> {
-    const { force, ...rest } = options;
-    const query = { force: force ? "true" : undefined };
+  async revoke(id: string, options: RequestOptions & Revocation = {}): Promise<void> {
+    const { force, reason, ...rest } = options;
+    const query = { force: force ? "true" : undefined, reason };
     await transport.send({ method: "DELETE", path: path`/secret-keys/${id}`, query, ...rest });
   },
+
+  ...rotation<SecretKey>(transport, "secretKey", (id) => path`/secret-keys/${id}`),
 });
 
 const publicKeys = (transport: Transport) => ({
-  async list(page: PageRequest & InProject = {}, options?: RequestOptions): Promise<Page<PublicKey>> {
+  async list(page: PageRequest & UnusedFilter & InProject = {}, options?: RequestOptions): Promise<Page<PublicKey>> {
     return readPage(
       await transport.send({ method: "GET", path: "/public-keys", query: { ...page }, ...options }),
       "publicKeys",
@@ -198,6 +218,46 @@ const publicKeys = (transport: Transport) => ({
       }),
       "publicKey",
     );
+  },
+
+  ...rotation<PublicKey>(transport, "publicKey", (id) => path`/public-keys/${id}`),
+});
+
+/** What both kinds of key have: a new secret for the same key, while the one before works for a time of grace. */
+const rotation = <K>(transport: Transport, name: string, pathOf: (id: string) => string) => ({
+  /**
+   * `value` is the new secret, shown this once; the previous one works for `graceSeconds` more (default 3600). With an
+   * `idempotencyKey` the same request gets the same secret again, for a day.
+   */
+  async rotate(id: string, body: RotateKeyRequest = {}, options?: CreateOptions): Promise<Created<K>> {
+    return member(await transport.send({ method: "POST", path: `${pathOf(id)}/rotate`, body, ...options }), name);
+  },
+
+  /** Ends the grace now: only the new secret works. */
+  async finishRotation(id: string, options?: RequestOptions): Promise<K> {
+    return member(await transport.send({ method: "POST", path: `${pathOf(id)}/rotate/finish`, ...options }), name);
+  },
+
+  /** Takes the rotation back: only the previous secret works. */
+  async cancelRotation(id: string, options?: RequestOptions): Promise<K> {
+    return member(await transport.send({ method: "POST", path: `${pathOf(id)}/rotate/cancel`, ...options }), name);
+  },
+});
+
+const keys = (transport: Transport) => ({
+  /** How often a key of either kind was used, by interval and by secret. */
+  async usage(id: string, window: KeyUsageRequest = {}, options?: RequestOptions): Promise<KeyUsage> {
+    const request = { method: "GET", path: path`/keys/${id}/usage`, query: { ...window }, ...options } as const;
+    const answer = await transport.send(request);
+    member(answer, "points");
+    return answer as KeyUsage;
+  },
+
+  /** Ends every key, or those that the filters name; when it returns, none of them is accepted anywhere. */
+  async revokeAll(body: RevokeAllRequest, options?: RequestOptions): Promise<RevokeAllResult> {
+    const answer = await transport.send({ method: "POST", path: "/keys/revoke-all", body, ...options });
+    member(answer, "revoked");
+    return answer as RevokeAllResult;
   },
 });
 

@@ -1,4 +1,4 @@
-import { inspectKey, type KeyFault, type KeyKind } from "./protocol/index.ts";
+import { inspectKey, type KeyFault, type KeyKind } from "./protocol/keys.ts";
 
 /** Refuses, before any request, what cannot be a key of this kind. The message never holds more than the masked key. */
 export function requireKey(option: string, kind: KeyKind, key: string): string {

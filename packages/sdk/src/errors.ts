@@ -1,4 +1,4 @@
-import type { ErrorCode, ErrorDetail, ErrorReason, Issue } from "./protocol/index.ts";
+import type { ErrorCode, ErrorDetail, ErrorReason, Issue } from "./protocol/errors.ts";
 
 /** `UNEXPECTED_ANSWER`: what answered does not speak this API (a proxy's page, another service at that address). */
 export type SazabiErrorCode = ErrorCode | "UNEXPECTED_ANSWER";

@@ -1,19 +1,28 @@
 export {
   type InProject,
+  type Keys,
   type Logs,
   type Organizations,
   type Page,
   type Projects,
   type PublicKeys,
+  type Revocation,
   SazabiAdmin,
   type SazabiAdminOptions,
   type SecretKeys,
   type Threads,
 } from "./admin.ts";
+export type { Audit, AuditFault, AuditPage, AuditVerification, VerifyOptions } from "./audit.ts";
 export { keyFaults } from "./credential.ts";
 export { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTimeoutError } from "./errors.ts";
 export { type Intake, Sazabi, type SazabiOptions } from "./ingest.ts";
-export * from "./protocol/index.ts";
+// The contract without the query language, whose parser only who asks for it should have to load.
+export * from "./protocol/audit.ts";
+export * from "./protocol/errors.ts";
+export * from "./protocol/keys.ts";
+export * from "./protocol/levels.ts";
+export * from "./protocol/resources.ts";
+export * from "./protocol/scopes.ts";
 export {
   type ConnectionOptions,
   type CreateOptions,

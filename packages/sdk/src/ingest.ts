@@ -1,5 +1,5 @@
 import { requireKey } from "./credential.ts";
-import type { IntakeResult, LogInput } from "./protocol/index.ts";
+import type { IntakeResult, LogInput } from "./protocol/resources.ts";
 import { type ConnectionOptions, type CreateOptions, member, Transport } from "./transport.ts";
 
 export interface SazabiOptions extends ConnectionOptions {

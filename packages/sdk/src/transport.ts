@@ -1,5 +1,5 @@
 import { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTimeoutError } from "./errors.ts";
-import { type ErrorCode, type ErrorDetail, errorStatus } from "./protocol/index.ts";
+import { type ErrorCode, type ErrorDetail, errorStatus } from "./protocol/errors.ts";
 
 /** The part of `fetch` that is used; the platform's own and undici's both fit. */
 export type FetchLike = (url: string, init: FetchInit) => Promise<FetchAnswer>;

@@ -4,6 +4,7 @@ import { notFound, onError } from "./http/respond.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { intakeRoutes } from "./routes/intake.ts";
+import { keyImportRoutes } from "./routes/key-import.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { meRoutes } from "./routes/me.ts";
@@ -22,6 +23,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/projects", projectRoutes(services))
     .route("/secret-keys", secretKeyRoutes(services))
     .route("/public-keys", publicKeyRoutes(services))
+    .route("/keys/import", keyImportRoutes(services))
     .route("/keys", keyRoutes(services))
     .route("/audit", auditRoutes(services))
     .route("/logs", intakeRoutes(services))

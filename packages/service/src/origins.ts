@@ -22,7 +22,7 @@ export function parseOriginPattern(text: string): string | undefined {
 
 /** A list to be asked often: build it once. `patterns` as `parseOriginPattern` gives them. */
 export function originList(patterns: readonly string[]): OriginList {
-  const exact = new Set(patterns);
+  const exact = new Set(patterns.filter((pattern) => !wildcard.test(pattern)));
   const families = patterns
     .map((pattern) => wildcard.exec(pattern))
     .filter((match) => match !== null)

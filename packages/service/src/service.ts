@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
 import { FailedAttempts } from "./auth/failed-attempts.ts";
@@ -64,7 +64,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
 }
 
 async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise<Omit<Service, "close">> {
-  const { databaseUrl, dataDir, logRetentionDays, onProgress = () => {} } = options;
+  const { databaseUrl, dataDir, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
   await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
   const onIdleError = (error: Error) => log.warn("database connection dropped", { error });
   const db = openDatabase({ url: databaseUrl, connections, onIdleError });
@@ -88,7 +88,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
 
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl) : new LocalRateLimiter();
-  every(sweepEveryMs, () => limiter.sweep(), opened);
+  opened.push(() => limiter.close());
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
   const app = createApp({
     db,
@@ -99,7 +99,10 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     logRetentionDays,
     guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const fetch: typeof app.fetch = trustedProxies
+    ? (request, bindings) => app.fetch(request, { ...(bindings as HttpBindings), trustedProxies })
+    : app.fetch;
+  const server = createAdaptorServer({ fetch }) as Server;
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
   return { url, firstKeys: await makeFirstKeys(db, pepper) };

@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Me } from "@sazabi/sdk";
-import { inspectKey } from "@sazabi/sdk/protocol";
+import { inspectKey, type Me } from "@sazabi/sdk";
 import { accountOf, type StoreName } from "../credentials/store.ts";
 import { type CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";

@@ -1,4 +1,4 @@
-import type { KeyKind } from "@sazabi/sdk/protocol";
+import type { KeyKind } from "@sazabi/sdk";
 import { type Command, Option } from "commander";
 import type { AddCommands, Opening } from "./groups.ts";
 import { addListOptions } from "./paging.ts";

@@ -1,5 +1,4 @@
-import type { Level } from "@sazabi/sdk/protocol";
-import { levels } from "@sazabi/sdk/protocol";
+import { type Level, levels } from "@sazabi/sdk";
 import { Option } from "commander";
 import type { AddCommands } from "./groups.ts";
 import { parseLimit } from "./paging.ts";

@@ -1,4 +1,4 @@
-import { type Region, regions } from "@sazabi/sdk/protocol";
+import { type Region, regions } from "@sazabi/sdk";
 import { Option } from "commander";
 import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";

@@ -1,4 +1,4 @@
-import type { Thread } from "@sazabi/sdk/protocol";
+import type { Thread } from "@sazabi/sdk";
 import { Option } from "commander";
 import { formatTime } from "../times.ts";
 import type { AddCommands } from "./groups.ts";

@@ -1,4 +1,4 @@
-import type { Level } from "@sazabi/sdk/protocol";
+import type { Level } from "@sazabi/sdk";
 
 /** Colours and weights by what they mean. Off, each gives its text back. */
 export interface Palette {

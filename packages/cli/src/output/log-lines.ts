@@ -1,4 +1,4 @@
-import type { LogEntry } from "@sazabi/sdk/protocol";
+import type { LogEntry } from "@sazabi/sdk";
 import { formatMoment } from "../times.ts";
 import type { Palette } from "./colour.ts";
 import { visible, visibleLines } from "./visible.ts";

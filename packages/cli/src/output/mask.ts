@@ -1,4 +1,4 @@
-import { maskKey } from "@sazabi/sdk/protocol";
+import { maskKey } from "@sazabi/sdk";
 
 const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)[0-9A-Za-z]+/g;
 

@@ -31,6 +31,20 @@ export interface AuditEvent {
   readonly hash: string;
 }
 
+/** Which events; all filters must hold. */
+export interface AuditListRequest {
+  readonly action?: string;
+  readonly actorId?: Id;
+  readonly targetId?: Id;
+  /** Included. */
+  readonly from?: Timestamp;
+  /** Excluded. */
+  readonly to?: Timestamp;
+  /** 1 to 1000, default 50. */
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
 /** The latest event of an organization. */
 export interface AuditHead {
   readonly seq: number;
@@ -45,7 +59,19 @@ export const firstPreviousHash = "0".repeat(64);
  */
 export function auditText(event: Omit<AuditEvent, "hash">): string {
   const { id, seq, organizationId, at, actor, action, target, details, address, requestId, previousHash } = event;
-  return canonicalJson({ id, seq, organizationId, at, actor, action, target, details, address, requestId, previousHash });
+  return canonicalJson({
+    id,
+    seq,
+    organizationId,
+    at,
+    actor,
+    action,
+    target,
+    details,
+    address,
+    requestId,
+    previousHash,
+  });
 }
 
 function canonicalJson(value: unknown): string {

@@ -54,8 +54,8 @@ const forms: readonly KeyForm[] = [
   { prefix: "sazabi_public_", kind: "public", ...sazabi },
 ];
 
-/** No key is longer; a longer text is refused before it is looked at. */
-export const maxKeyLength = 64;
+/** How our own keys begin; no imported key may. */
+export const reservedKeyPrefixes: readonly string[] = forms.map(({ prefix }) => prefix);
 
 /** The key in `text`, or undefined when it is not one: wrong prefix, length, alphabet or checksum. */
 export function parseKey(text: string): ParsedKey | undefined {

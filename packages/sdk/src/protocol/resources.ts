@@ -1,6 +1,6 @@
-import type { GrantedScope } from "./scopes.ts";
-import type { KeyStyle } from "./keys.ts";
+import type { KeyKind, KeyStyle } from "./keys.ts";
 import type { Level } from "./levels.ts";
+import type { GrantedScope } from "./scopes.ts";
 
 /** UUID. */
 export type Id = string;
@@ -12,6 +12,12 @@ export interface PageRequest {
   /** 1 to 100, default 50. */
   readonly limit?: number;
   readonly cursor?: string;
+}
+
+/** A filter of lists of keys. */
+export interface UnusedFilter {
+  /** Only keys that nobody used for so many days, 1 to 3650. */
+  readonly unusedForDays?: number;
 }
 
 export interface Organization {
@@ -153,6 +159,51 @@ export interface UpdateKeyRequest {
   readonly requestsPerMinute?: number | null;
   readonly allowedAddresses?: readonly string[];
   readonly allowedOrigins?: readonly string[];
+}
+
+/** Which keys to revoke; without a filter every one of the organization. */
+export interface RevokeAllRequest extends UnusedFilter {
+  readonly kind?: KeyKind;
+  readonly projectId?: Id;
+  /** Up to 1000 ids of keys that stay; `caller` is the key that asks. */
+  readonly except?: readonly (Id | "caller")[];
+  /** For the record: up to 200 characters. */
+  readonly reason?: string;
+}
+
+export interface RevokeAllResult {
+  readonly revokedCount: number;
+  readonly revoked: readonly { readonly id: Id; readonly name: string; readonly masked: string }[];
+}
+
+export const usageIntervals = ["1m", "5m", "1h", "1d"] as const;
+
+export type UsageInterval = (typeof usageIntervals)[number];
+
+/** Left out: the last day, by the hour. At most 2000 intervals. */
+export interface KeyUsageRequest {
+  readonly from?: Timestamp;
+  readonly to?: Timestamp;
+  readonly interval?: UsageInterval;
+}
+
+/** Requests with one secret of a key within one interval. */
+export interface KeyUsagePoint {
+  readonly start: Timestamp;
+  /** Counts the secrets of the key, from 1; each rotation adds one. */
+  readonly generation: number;
+  readonly accepted: number;
+  /** Turned away though the key is live: over its limit, without the scope, from the wrong place. */
+  readonly refused: number;
+}
+
+export interface KeyUsage {
+  readonly keyId: Id;
+  readonly from: Timestamp;
+  readonly to: Timestamp;
+  readonly interval: UsageInterval;
+  /** Oldest first; intervals without requests are left out. */
+  readonly points: readonly KeyUsagePoint[];
 }
 
 /** Seconds, by preset (spec/3). */

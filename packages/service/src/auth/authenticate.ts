@@ -1,7 +1,7 @@
-import { hasScope, type KeyKind, type ParsedKey, type Scope } from "@sazabi/sdk/protocol";
+import { hasScope, type KeyKind, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
-import { readCredential } from "../http/credential.ts";
+import { malformedKey, readCredential, wrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { KeyRecord } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
@@ -81,7 +81,13 @@ async function guarded(
 ): Promise<Response> {
   c.set("operationId", operationId);
   const address = clientAddress(c);
-  const found = auth.keys.find(credentialOf(auth, c, takes, address).key, address);
+  const { text, parsed } = readCredential(c, takes);
+  if (!parsed && !(await auth.keys.mayBeImported(text))) {
+    // It cost no I/O, but whoever sends such texts counts as failing.
+    auth.failures.countMalformed(address);
+    throw malformedKey();
+  }
+  const found = auth.keys.find(text, address);
   const record = found instanceof Promise ? await found : found;
   refuseDead(record, takes, auth.keys.now());
   const checked = check(auth, c, record, address, scope);
@@ -89,16 +95,6 @@ async function guarded(
   auth.uses.record(record, !refusal, address, header(c, "user-agent"));
   if (refusal) throw refusal;
   return handle(record);
-}
-
-/** A text that is no key costs no I/O, but whoever sends it counts as failing. */
-function credentialOf(auth: Authentication, c: HttpContext, takes: KeyKind, address: string): ParsedKey {
-  try {
-    return readCredential(c, takes);
-  } catch (error) {
-    if (error instanceof ApiError && error.options.reason === "malformed_api_key") auth.failures.countMalformed(address);
-    throw error;
-  }
 }
 
 /**
@@ -148,7 +144,7 @@ function scopeRefusal({ scopes }: KeyRecord, scope: Scope | undefined): ApiError
 }
 
 function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number): asserts record is KeyRecord {
-  if (!record || record.kind !== kind) {
+  if (!record) {
     throw new ApiError("UNAUTHORIZED", "No such API key. It may belong to another server.", {
       reason: "invalid_api_key",
     });
@@ -168,6 +164,8 @@ function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number)
       { reason: "revoked_api_key" },
     );
   }
+  // Only an imported key does not show its kind.
+  if (record.kind !== kind) throw wrongKind(kind, record.kind);
 }
 
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */

@@ -69,7 +69,8 @@ export class KeyCache implements Forgetful {
     // Deleted first, so that the oldest comes first.
     this.#unknownUntil.delete(digest);
     this.#unknownUntil.set(digest, nowMs + unknownForMs);
-    if (this.#unknownUntil.size > maxUnknown) this.#unknownUntil.delete(this.#unknownUntil.keys().next().value as string);
+    if (this.#unknownUntil.size > maxUnknown)
+      this.#unknownUntil.delete(this.#unknownUntil.keys().next().value as string);
   }
 
   forget(change: KeyChange): void {
@@ -127,7 +128,9 @@ export class KeyCache implements Forgetful {
 }
 
 function memberOf(index: Map<string, Set<string>>, name: string): Set<string> {
-  let members = index.get(name);
-  if (!members) index.set(name, (members = new Set()));
+  const known = index.get(name);
+  if (known) return known;
+  const members = new Set<string>();
+  index.set(name, members);
   return members;
 }

@@ -1,12 +1,15 @@
 import { hash } from "node:crypto";
+import { parseKey } from "@sazabi/sdk/protocol";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
+import type { KeyChange } from "../store/key-changes.ts";
 import { findKeyByDigest, type KeyRecord, rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
+import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
-import { digestsOf } from "./key-material.ts";
+import { digestsOf, digestsOfImported } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
-import { Lease, type LeaseClock } from "./lease.ts";
+import { type Forgetful, Lease, type LeaseClock } from "./lease.ts";
 
 export interface KeyDirectoryOptions {
   readonly url: string;
@@ -26,7 +29,7 @@ interface Flight {
 }
 
 /** Says whose a key is: from memory under the lease, else from the database; never a guess. */
-export class KeyDirectory {
+export class KeyDirectory implements Forgetful {
   readonly #db: Queryable;
   readonly #pepper: Keyring;
   readonly #cache = new KeyCache();
@@ -34,12 +37,14 @@ export class KeyDirectory {
   readonly #flights = new Map<string, Flight>();
   readonly #failures: FailedAttempts | undefined;
   readonly #met = new Set<string>();
+  readonly #importedPrefixes: ImportedPrefixes;
 
   constructor({ url, db, pepper, clock, failures }: KeyDirectoryOptions) {
     this.#db = db;
     this.#pepper = pepper;
     this.#failures = failures;
-    this.#lease = new Lease({ url, db, cache: this.#cache, ...(clock && { clock }) });
+    this.#importedPrefixes = new ImportedPrefixes(db);
+    this.#lease = new Lease({ url, db, cache: this, ...(clock && { clock }) });
   }
 
   open(): Promise<void> {
@@ -68,6 +73,21 @@ export class KeyDirectory {
     const digest = hash("sha256", key, "base64");
     const known = this.#lease.held ? this.#cache.get(digest) : undefined;
     return known ?? this.#ask(digest, key, address);
+  }
+
+  /** Whether a text that is none of our own keys may be one that was imported. */
+  mayBeImported(text: string): boolean | Promise<boolean> {
+    return this.#importedPrefixes.match(text);
+  }
+
+  forget(change: KeyChange): void {
+    this.#cache.forget(change);
+    if ("organizationId" in change) this.#importedPrefixes.forget();
+  }
+
+  forgetAll(): void {
+    this.#cache.forgetAll();
+    this.#importedPrefixes.forget();
   }
 
   /** Call when key change `seq` is committed: resolves when no process can act on the state before it. */
@@ -113,7 +133,7 @@ export class KeyDirectory {
   }
 
   async #read(key: string): Promise<KeyRecord | undefined> {
-    const digests = digestsOf(this.#pepper, key);
+    const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
     const found = await findKeyByDigest(
       this.#db,
       digests.map(({ digest }) => digest),
@@ -122,7 +142,7 @@ export class KeyDirectory {
     return found?.record;
   }
 
-  /** A key that was stored under a retired pepper moves to the current one the first time it is used. */
+  /** A key that was stored under a retired pepper, or none, moves to the current one the first time it is used. */
   #rehash(digests: ReturnType<typeof digestsOf>, storedVersion: number): void {
     const stored = digests.find(({ pepperVersion }) => pepperVersion === storedVersion);
     const current = digests[0];

@@ -13,6 +13,10 @@ export function keyCreated(key: AnyKey): NewAuditEvent {
   return event(key, "created", { masked, expiresAt, projectId, allowedAddresses, ...reach });
 }
 
+export function keyImported(key: AnyKey): NewAuditEvent {
+  return { ...keyCreated(key), action: `${kindOf(key)}.imported` };
+}
+
 /** `changes`: the members that were asked to change, as they are now. */
 export function keyUpdated(key: AnyKey, changes: Readonly<Record<string, unknown>>): NewAuditEvent {
   return event(key, "updated", changes);
@@ -35,6 +39,10 @@ export function keyRevealed(key: AnyKey): NewAuditEvent {
 }
 
 function event(key: AnyKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
-  const kind: AuditTarget["kind"] = "scopes" in key ? "secret_key" : "public_key";
+  const kind = kindOf(key);
   return { action: `${kind}.${what}`, target: { kind, id: key.id, name: key.name }, details };
+}
+
+function kindOf(key: AnyKey): AuditTarget["kind"] {
+  return "scopes" in key ? "secret_key" : "public_key";
 }

@@ -1,4 +1,4 @@
-import { createHmac, randomInt } from "node:crypto";
+import { createHash, createHmac, randomInt } from "node:crypto";
 import { type KeyKind, type KeyStyle, makeKey } from "@sazabi/sdk/protocol";
 import type { Keyring, KeyringEntry } from "./keyring.ts";
 
@@ -24,6 +24,15 @@ export function newSecret(pepper: Keyring, kind: KeyKind, style: KeyStyle): NewS
 /** The digests a key may be stored under, the current pepper's first. */
 export function digestsOf(pepper: Keyring, key: string): readonly KeyDigest[] {
   return pepper.entries.map((entry) => digestUnder(entry, key));
+}
+
+/** What stands for a pepper version where a key is stored as its plain SHA-256: imported, and not used yet. */
+export const noPepper = 0;
+
+/** The digests an imported key may be stored under. */
+export function digestsOfImported(pepper: Keyring, key: string): readonly KeyDigest[] {
+  const plain = { digest: createHash("sha256").update(key).digest(), pepperVersion: noPepper };
+  return [...digestsOf(pepper, key), plain];
 }
 
 function digestUnder(entry: KeyringEntry, key: string): KeyDigest {

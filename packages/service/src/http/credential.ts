@@ -10,30 +10,40 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
   public: "Send a public key as `x-sazabi-key: pk_live_…`.",
 };
 
+export interface Credential {
+  /** As it was sent. */
+  readonly text: string;
+  /** Undefined when it is not of the form of our own keys; then it may be an imported one, or no key at all. */
+  readonly parsed: ParsedKey | undefined;
+}
+
 /**
- * The key a request carries. 401 when it carries none or one that is mistyped, 400 when it carries two different
- * ones or has one in its URL, 403 when it is not of the kind the route takes. Costs no I/O.
+ * What a request carries as its key. 401 when it carries nothing, 400 when it carries two different keys or has one
+ * in its URL, 403 when its key is not of the kind the route takes. Costs no I/O.
  */
-export function readCredential(c: HttpContext, takes: KeyKind): ParsedKey {
+export function readCredential(c: HttpContext, takes: KeyKind): Credential {
   refuseKeyInUrl(c);
   const text = presented(c);
   if (text === undefined) {
     throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes]}`, { reason: "missing_api_key" });
   }
   const parsed = parseKey(text);
-  if (!parsed) {
-    throw new ApiError(
-      "UNAUTHORIZED",
-      "That is not a Sazabi key: a character is missing or wrong. `sazabi keys inspect` tells what is off.",
-      { reason: "malformed_api_key" },
-    );
-  }
-  if (parsed.kind !== takes) {
-    throw new ApiError("FORBIDDEN", `This route takes a ${takes} key, not a ${parsed.kind} key. ${howToSend[takes]}`, {
-      reason: "wrong_key_type",
-    });
-  }
-  return parsed;
+  if (parsed && parsed.kind !== takes) throw wrongKind(takes, parsed.kind);
+  return { text, parsed };
+}
+
+export function wrongKind(takes: KeyKind, given: KeyKind): ApiError {
+  return new ApiError("FORBIDDEN", `This route takes a ${takes} key, not a ${given} key. ${howToSend[takes]}`, {
+    reason: "wrong_key_type",
+  });
+}
+
+export function malformedKey(): ApiError {
+  return new ApiError(
+    "UNAUTHORIZED",
+    "That is not a Sazabi key: a character is missing or wrong. `sazabi keys inspect` tells what is off.",
+    { reason: "malformed_api_key" },
+  );
 }
 
 function presented(c: HttpContext): string | undefined {

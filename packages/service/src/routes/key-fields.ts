@@ -24,13 +24,21 @@ const expiresIn = z.enum(Object.keys(expiryPresets) as [keyof typeof expiryPrese
 
 const requestsPerMinute = z.number().int().min(1).max(1_000_000);
 
-const allowedAddresses = fence(parseAddressRange, "an address or a network such as 203.0.113.9, 10.0.0.0/8 or 2001:db8::/32");
+const allowedAddresses = fence(
+  parseAddressRange,
+  "an address or a network such as 203.0.113.9, 10.0.0.0/8 or 2001:db8::/32",
+);
 
 /** Of public keys only. */
-export const allowedOrigins = fence(parseOriginPattern, "an origin such as https://app.example.com or https://*.example.com");
+export const allowedOrigins = fence(
+  parseOriginPattern,
+  "an origin such as https://app.example.com or https://*.example.com",
+);
 
 /** Said aloud, so that nobody takes a secret key for fenced that is not. */
-export const noOrigins = z.undefined({ error: "is for public keys; a secret key must never be in a web page" }).optional();
+export const noOrigins = z
+  .undefined({ error: "is for public keys; a secret key must never be in a web page" })
+  .optional();
 
 export const newKeyFields = {
   name: keyName,
@@ -114,7 +122,10 @@ export function refuseWiderFence(caller: SecretCaller, ranges: readonly string[]
 /** Refuses a list for the caller's own key that would shut it out with the next request. */
 export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
   if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
-  throw invalid("allowedAddresses", `does not hold ${address}, from where this key is used now: it would shut itself out`);
+  throw invalid(
+    "allowedAddresses",
+    `does not hold ${address}, from where this key is used now: it would shut itself out`,
+  );
 }
 
 function hasGranted(caller: SecretCaller, scope: string): boolean {

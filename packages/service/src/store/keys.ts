@@ -75,7 +75,10 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     join keys k on k.id = s.key_id
     join organizations o on o.id = k.organization_id
     left join projects p on p.id = k.project_id
-    where s.digest = any(${digests})`);
+    where s.digest = any(${digests})
+    -- Who imports the digest of a key that works here already does not get it.
+    order by s.pepper_version = 0
+    limit 1`);
   const row = rows[0];
   if (!row) return undefined;
   const record: KeyRecord = {
@@ -129,6 +132,8 @@ export interface NewKey {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** The key that makes this one; undefined at the first start. */
   readonly createdBy: string | undefined;
+  /** How an imported key begins. */
+  readonly importedPrefix?: string | undefined;
   /** Only for the key whose value can be read again. */
   readonly sealedValue?: Buffer;
   /** Where the sealed value is bound to the id, the caller chooses it. */
@@ -140,10 +145,11 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
   const { rows } = await tx.query<{ id: string }>(sql`
     with made as (
       insert into keys (id, organization_id, project_id, kind, style, name, scopes, expires_at, requests_per_minute,
-                        allowed_addresses, allowed_origins, created_by, sealed_value)
+                        allowed_addresses, allowed_origins, created_by, sealed_value, imported_prefix)
       values (coalesce(${key.id ?? null}::uuid, gen_random_uuid()), ${key.organizationId}, ${key.projectId}, ${key.kind},
               ${key.style}, ${key.name}, ${key.scopes}, ${key.expiresAt}, ${key.requestsPerMinute},
-              ${key.allowedAddresses ?? []}, ${key.allowedOrigins ?? []}, ${key.createdBy}, ${key.sealedValue})
+              ${key.allowedAddresses ?? []}, ${key.allowedOrigins ?? []}, ${key.createdBy}, ${key.sealedValue},
+              ${key.importedPrefix})
       returning id
     ), secret as (
       insert into key_secrets (digest, key_id, pepper_version, last_four)
@@ -151,6 +157,14 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
     )
     select id from made`);
   return (await findKey(tx, key, key.kind, rows[0]?.id as string)) as SecretKey | PublicKey;
+}
+
+/** How the imported keys of all organizations begin. */
+export async function listImportedPrefixes(db: Queryable): Promise<readonly string[]> {
+  const { rows } = await db.query<{ imported_prefix: string }>(
+    sql`select distinct imported_prefix from keys where imported_prefix is not null and revoked_at is null`,
+  );
+  return rows.map((row) => row.imported_prefix);
 }
 
 export interface KeyPage {
@@ -342,10 +356,13 @@ interface KeyRow {
   requests_per_minute: number | null;
   allowed_addresses: string[];
   allowed_origins: string[];
+  imported_prefix: string | null;
+  generation: number;
   last_four: string;
   last_used_at: Date | null;
   last_used_address: string | null;
   current_uses: string | null;
+  previous_generation: number | null;
   previous_last_four: string | null;
   previous_retires_at: Date | null;
   previous_uses: string | null;
@@ -356,9 +373,11 @@ interface KeyRow {
 async function selectKeys(db: Queryable, which: Sql): Promise<readonly (SecretKey | PublicKey)[]> {
   const { rows } = await db.query<KeyRow>(sql`
     select k.id, k.project_id, k.kind, k.style, k.name, k.scopes, k.created_at, k.expires_at, k.revoked_at,
-           k.requests_per_minute, k.allowed_addresses, k.allowed_origins, current.last_four, latest.last_used_at,
+           k.requests_per_minute, k.allowed_addresses, k.allowed_origins, k.imported_prefix, current.generation,
+           current.last_four, latest.last_used_at,
            latest.last_used_address,
-           current_use.uses as current_uses, previous.last_four as previous_last_four,
+           current_use.uses as current_uses, previous.generation as previous_generation,
+           previous.last_four as previous_last_four,
            previous.retires_at as previous_retires_at, previous_use.uses as previous_uses,
            previous_use.last_used_at as previous_last_used_at,
            previous_use.last_used_address as previous_last_used_address
@@ -379,7 +398,7 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
   const common = {
     id: row.id,
     name: row.name,
-    masked: maskOf(row.kind, row.style, row.last_four),
+    masked: maskedSecret(row, row.generation, row.last_four),
     style: row.style,
     createdAt: row.created_at.toISOString(),
     expiresAt: row.expires_at?.toISOString() ?? null,
@@ -400,10 +419,15 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
   };
 }
 
+/** An imported key looks as it was made, until a rotation gives it a secret of ours. */
+function maskedSecret({ kind, style, imported_prefix }: KeyRow, generation: number, lastFour: string): string {
+  return imported_prefix !== null && generation === 1 ? `${imported_prefix}…${lastFour}` : maskOf(kind, style, lastFour);
+}
+
 function toRotation(row: KeyRow): SecretKey["rotation"] {
-  if (!row.previous_retires_at || row.previous_last_four === null) return null;
+  if (!row.previous_retires_at || row.previous_last_four === null || row.previous_generation === null) return null;
   return {
-    previousMasked: maskOf(row.kind, row.style, row.previous_last_four),
+    previousMasked: maskedSecret(row, row.previous_generation, row.previous_last_four),
     previousExpiresAt: row.previous_retires_at.toISOString(),
     currentUses: Number(row.current_uses ?? 0),
     previousUses: Number(row.previous_uses ?? 0),

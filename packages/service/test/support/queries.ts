@@ -90,6 +90,7 @@ export const expressions: fc.Arbitrary<string> = fc.letrec<{ all: string; atom: 
     .map((parts) => parts.map(([atom, times]) => `${atom}${times}`).join("")),
   atom: fc.oneof(
     { depthSize: "small" },
+    fc.constantFrom("\\bfoo", "error\\b", "\\Bo", "^[A-Z]", "\\bA", "time.?out"),
     fc.constantFrom(
       "a",
       "B",

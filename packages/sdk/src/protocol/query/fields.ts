@@ -54,5 +54,6 @@ export function resolveField(name: string): FieldReference | "level" {
 
 /** A trace or span id as it is stored and searched: hexadecimal ones in lower case, others as they are. */
 export function canonicalId(id: string): string {
-  return /^[0-9a-fA-F-]+$/.test(id) ? id.toLowerCase() : id;
+  const lower = id.toLowerCase();
+  return lower !== id && /^[0-9a-f-]+$/.test(lower) ? lower : id;
 }

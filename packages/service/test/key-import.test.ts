@@ -1,0 +1,124 @@
+import { createHash, randomBytes } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
+
+let service: TestService;
+let other: TestService;
+let headers: Record<string, string>;
+beforeAll(async () => {
+  service = await startTestService();
+  other = await startTestService({ databaseUrl: service.databaseUrl, ...service.keyrings });
+  headers = bearer(service.secretKey);
+});
+afterAll(async () => {
+  await other.close();
+  await service.close();
+});
+
+const newKey = (prefix: string) => `${prefix}${randomBytes(16).toString("hex")}`;
+const sha256 = (key: string, encoding: "hex" | "base64" | "base64url" = "hex") =>
+  createHash("sha256").update(key).digest(encoding);
+
+function importKeys(...keys: object[]) {
+  return send(service, "POST /v1/keys/import", {
+    headers,
+    body: { keys: keys.map((key) => ({ kind: "secret", name: "theirs", ...key })) },
+  });
+}
+
+const storedAs = async (id: string) => {
+  const { rows } = await queryDatabase(service.databaseUrl, "select * from key_secrets where key_id = $1", [id]);
+  return rows;
+};
+
+test.each(["hex", "base64", "base64url"] as const)(
+  "a key known by its SHA-256 in %s works on every replica at once, and moves under the pepper with its first use",
+  async (encoding) => {
+    const key = newKey("acme_");
+    expect((await send(other, "GET /v1/me", { headers: bearer(key) })).status).toBe(401);
+    const answer = await importKeys({ prefix: "acme_", sha256: sha256(key, encoding), lastFour: key.slice(-4) });
+    expect(answer.status).toBe(201);
+    const { id, masked } = answer.body.imported[0];
+    expect(masked).toBe(`acme_…${key.slice(-4)}`);
+    expect((await storedAs(id))[0].pepper_version).toBe(0);
+    for (const replica of [other, service]) {
+      expect(await send(replica, "GET /v1/me", { headers: bearer(key) })).toMatchObject({ status: 200, body: { key: { id } } });
+    }
+    await expect.poll(async () => (await storedAs(id))[0].pepper_version).toBe(1);
+    expect((await storedAs(id))[0].digest.equals(createHash("sha256").update(key).digest())).toBe(false);
+    expect((await send(other, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
+  },
+);
+
+test("an imported public key can send logs and nothing else; its kind is told when it is used for the wrong thing", async () => {
+  const key = newKey("widget-");
+  await importKeys({ kind: "public", prefix: "widget-", sha256: sha256(key) });
+  const sent = await send(service, "POST /v1/logs", { headers: { "x-sazabi-key": key }, body: { message: "x" } });
+  expect(sent.status).toBe(202);
+  expect(await send(service, "GET /v1/projects", { headers: bearer(key) })).toMatchObject({
+    status: 403,
+    body: { reason: "wrong_key_type" },
+  });
+});
+
+test("an imported key is revoked and rotated like any other; its new secret is one of ours", async () => {
+  const [revoked, rotated] = [newKey("acme_"), newKey("acme_")];
+  const { imported } = (
+    await importKeys({ prefix: "acme_", sha256: sha256(revoked) }, { prefix: "acme_", sha256: sha256(rotated) })
+  ).body;
+  await send(service, `DELETE /v1/secret-keys/${imported[0].id}`, { headers });
+  expect(await send(other, "GET /v1/me", { headers: bearer(revoked) })).toMatchObject({
+    status: 401,
+    body: { reason: "revoked_api_key" },
+  });
+  const answer = await send(service, `POST /v1/secret-keys/${imported[1].id}/rotate`, { headers, body: { graceSeconds: 60 } });
+  const { value, masked, rotation } = answer.body.secretKey;
+  expect(masked).toBe(`sk_live_…${value.slice(-4)}`);
+  expect(rotation.previousMasked).toBe("acme_…????");
+  for (const key of [rotated, value]) expect((await send(other, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
+});
+
+test("texts that begin like an imported key and are none are 401, and those that do not are not looked up", async () => {
+  await importKeys({ prefix: "acme_", sha256: sha256(newKey("acme_")) });
+  expect(await send(service, "GET /v1/me", { headers: bearer(newKey("acme_")) })).toMatchObject({
+    status: 401,
+    body: { reason: "invalid_api_key" },
+  });
+  expect(await send(service, "GET /v1/me", { headers: bearer(newKey("other_")) })).toMatchObject({
+    status: 401,
+    body: { reason: "malformed_api_key" },
+  });
+});
+
+test.each([
+  ["a prefix of our own", { prefix: "sk_live_", sha256: "0".repeat(64) }, "keys.0.prefix"],
+  ["the beginning of one", { prefix: "sk_", sha256: "0".repeat(64) }, "keys.0.prefix"],
+  ["a prefix that is too short", { prefix: "a", sha256: "0".repeat(64) }, "keys.0.prefix"],
+  ["a digest that is none", { prefix: "acme_", sha256: "abc" }, "keys.0.sha256"],
+  ["the key itself in place of its digest", { prefix: "acme_", sha256: `acme_${"x".repeat(32)}` }, "keys.0.sha256"],
+])("%s is refused", async (_, key, path) => {
+  const answer = await importKeys(key);
+  expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+  expect(answer.body.issues[0].path).toBe(path);
+  expect(answer.text).not.toContain("xxxxxxxx");
+});
+
+test("a key that is known already spoils the request, and nothing of it is imported", async () => {
+  const [first, second] = [newKey("acme_"), newKey("acme_")];
+  await importKeys({ prefix: "acme_", sha256: sha256(first) });
+  const answer = await importKeys(
+    { prefix: "acme_", sha256: sha256(second) },
+    { prefix: "acme_", sha256: sha256(first) },
+  );
+  expect(answer).toMatchObject({ status: 400, body: { issues: [{ path: "keys.1.sha256" }] } });
+  expect((await send(service, "GET /v1/me", { headers: bearer(second) })).status).toBe(401);
+});
+
+test("importing the digest of a key that is in use does not take it away from its owner", async () => {
+  const key = newKey("acme_");
+  const { imported } = (await importKeys({ prefix: "acme_", sha256: sha256(key) })).body;
+  await send(service, "GET /v1/me", { headers: bearer(key) });
+  await expect.poll(async () => (await storedAs(imported[0].id))[0].pepper_version).toBe(1);
+  await importKeys({ prefix: "acme_", name: "thief", sha256: sha256(key) });
+  expect((await send(service, "GET /v1/me", { headers: bearer(key) })).body.key.id).toBe(imported[0].id);
+});

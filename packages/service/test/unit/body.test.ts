@@ -1,0 +1,235 @@
+import { Readable } from "node:stream";
+import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ApiError } from "../../src/errors.ts";
+import { readIntakeBody } from "../../src/logs/body.ts";
+import { normaliseEntry } from "../../src/logs/entry.ts";
+
+interface Sent {
+  readonly type?: string;
+  readonly encoding?: string;
+  readonly length?: string;
+}
+
+function read(body: string | Uint8Array, { type, encoding, length }: Sent = {}) {
+  return readIntakeBody(Readable.from([Buffer.from(body)]), {
+    contentType: type,
+    contentEncoding: encoding,
+    contentLength: length,
+  });
+}
+
+async function values(body: string | Uint8Array, sent?: Sent): Promise<unknown[]> {
+  return (await read(body, sent)).entries.map(({ value }) => value);
+}
+
+async function refusal(body: string | Uint8Array, sent?: Sent): Promise<string> {
+  const error = await read(body, sent).catch((error: unknown) => error);
+  if (!(error instanceof ApiError)) throw new Error(`not refused: ${error}`);
+  return `${error.status} ${error.message}`;
+}
+
+const json = "application/json";
+const ndjson = "application/x-ndjson";
+const a = { message: "a" };
+const b = { message: "b" };
+
+describe("shapes", () => {
+  test.each<[string, string, unknown[]]>([
+    ["an object", '{"message":"a"}', [a]],
+    ["an array", '[{"message":"a"},{"message":"b"}]', [a, b]],
+    ["a batch", '{"logs":[{"message":"a"},"line"]}', [a, "line"]],
+    ["an entry with an attribute called logs", '{"message":"a","logs":[1]}', [{ message: "a", logs: [1] }]],
+    ["lines", '{"message":"a"}\n{"message":"b"}\n', [a, b]],
+    ["lines with other ends and empty ones", '{"message":"a"}\r\n\r\n  \n{"message":"b"}', [a, b]],
+    ["an object over several lines", '{\n  "message": "a"\n}\n', [a]],
+    ["a byte order mark", '\ufeff{"message":"a"}', [a]],
+    ["nothing in a batch", '{"logs":[]}', []],
+  ])("%s", async (_, body, expected) => {
+    for (const type of [json, ndjson, undefined, "text/plain", "application/octet-stream", "application/vnd.x+json"]) {
+      expect(await values(body, type === undefined ? {} : { type })).toEqual(expected);
+    }
+  });
+
+  test("what curl says when it is not told otherwise", async () => {
+    expect(await values('{"message":"a"}', { type: "application/x-www-form-urlencoded" })).toEqual([a]);
+    expect(await refusal("message=a", { type: "application/x-www-form-urlencoded" })).toMatch(
+      /^415 .*application\/json/,
+    );
+  });
+
+  test("plain text: a line is an entry", async () => {
+    const body = 'first\n\n[main] second\r\n{"message":"b"}\n{"cut off\n';
+    expect(await values(body, { type: "text/plain" })).toEqual(["first", "[main] second", b, '{"cut off']);
+    expect(await values('{"message":"a"}\nstack trace\n{"message":"b"}', { type: "text/plain" })).toEqual([
+      a,
+      "stack trace",
+      b,
+    ]);
+  });
+
+  test("a line that is no JSON is refused alone, by its place", async () => {
+    for (const type of [ndjson, json]) {
+      const { entries, rejected } = await read('{"message":"a"}\n\nnot json\n{"message":"b"}\n', { type });
+      expect(entries).toEqual([
+        { index: 0, value: a },
+        { index: 2, value: b },
+      ]);
+      expect(rejected).toEqual([{ index: 1, field: "", message: expect.stringMatching(/^is not JSON: /) }]);
+    }
+    const { entries, rejected } = await read("x\ny\n", { type: ndjson });
+    expect(entries).toEqual([]);
+    expect(rejected).toHaveLength(2);
+  });
+});
+
+describe("encodings", () => {
+  const body = Buffer.from('[{"message":"a"},{"message":"b"}]');
+
+  test.each([
+    ["gzip", gzipSync(body)],
+    ["GZIP", gzipSync(body)],
+    ["x-gzip", Buffer.concat([gzipSync(body.subarray(0, 9)), gzipSync(body.subarray(9))])],
+    ["deflate", deflateSync(body)],
+    ["deflate", deflateRawSync(body)],
+    ["identity", body],
+  ])("%s", async (encoding, bytes) => {
+    expect(await values(bytes, { encoding })).toEqual([a, b]);
+  });
+
+  test("unknown ones are named in the refusal", async () => {
+    expect(await refusal(body, { encoding: "br" })).toMatch(/^415 .*gzip, deflate/);
+    expect(await refusal(body, { encoding: "gzip, gzip" })).toMatch(/^415 /);
+  });
+
+  test("a cut, a broken and an empty one", async () => {
+    const zipped = gzipSync(body);
+    expect(await refusal(zipped.subarray(0, -9), { encoding: "gzip" })).toMatch(/^400 .*cut off/);
+    expect(await refusal(body, { encoding: "gzip" })).toMatch(/^400 .*Content-Encoding/);
+    expect(await refusal("", { encoding: "gzip" })).toMatch(/^400 The body is empty/);
+  });
+
+  test("bytes that are no UTF-8 become U+FFFD", async () => {
+    const bytes = Buffer.concat([Buffer.from('{"message":"a'), Buffer.from([0xff, 0xc3]), Buffer.from('"}')]);
+    expect(await values(bytes)).toEqual([{ message: "a\ufffd\ufffd" }]);
+  });
+
+  test("other character sets and types are refused", async () => {
+    expect(await values('{"message":"a"}', { type: 'application/json; charset="UTF-8"' })).toEqual([a]);
+    expect(await values('{"message":"a"}', { type: "application/json;charset=us-ascii" })).toEqual([a]);
+    expect(await refusal('{"message":"a"}', { type: "application/json; charset=utf-16" })).toMatch(/^415 .*UTF-8/);
+    for (const type of ["multipart/form-data; boundary=x", "text/html", "application/x-protobuf", "__proto__"]) {
+      expect(await refusal('{"message":"a"}', { type })).toMatch(/^415 .*application\/json/);
+    }
+  });
+});
+
+describe("limits", () => {
+  const mebibyte = 1024 * 1024;
+
+  test("10 MiB, told or not", async () => {
+    const large = `{"message":"${"x".repeat(10 * mebibyte)}"}`;
+    expect(await refusal(large)).toMatch(/^413 .*10 MiB/);
+    expect(await refusal("", { length: String(11 * mebibyte) })).toMatch(/^413 .*10 MiB/);
+    expect(await values(large.replace("xxxxxxxxxxxxxx", ""))).toHaveLength(1);
+  });
+
+  test("a bomb is not inflated beyond the limit", async () => {
+    const bomb = gzipSync(Buffer.alloc(128 * mebibyte), { level: 9 });
+    const before = process.memoryUsage().rss;
+    expect(await refusal(bomb, { encoding: "gzip" })).toMatch(/^413 .*10 MiB after decompression/);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * mebibyte);
+  });
+
+  test("a body that does not end is left at the limit, and its connection open", async () => {
+    const chunk = Buffer.alloc(mebibyte, "x");
+    let sent = 0;
+    const endless = new Readable({
+      read() {
+        sent += 1;
+        this.push(chunk);
+      },
+    });
+    const headers = { contentType: undefined, contentEncoding: undefined, contentLength: undefined };
+    await expect(readIntakeBody(endless, headers)).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    expect(sent).toBeLessThan(20);
+    expect(endless.destroyed).toBe(false);
+  });
+
+  test("10,000 entries", async () => {
+    const lines = (count: number) => "{}\n".repeat(count);
+    expect(await values(lines(10_000), { type: ndjson })).toHaveLength(10_000);
+    expect(await refusal(lines(10_001), { type: ndjson })).toMatch(/^413 .*10000 entries/);
+    expect(await refusal("x\n".repeat(10_001), { type: "text/plain" })).toMatch(/^413 /);
+    expect(await refusal(`[${"1,".repeat(10_000)}1]`)).toMatch(/^413 /);
+  });
+
+  test("deep nesting reaches the entry's own verdict", async () => {
+    for (const depth of [10_000, 1_000_000]) {
+      const [value] = await values(`${"[".repeat(depth)}${"]".repeat(depth)}`);
+      expect(normaliseEntry(value, 0, 0)).toEqual({
+        rejected: { field: "", message: "must be an object or a string." },
+      });
+    }
+  });
+});
+
+test.each([
+  ["", /^400 The body is empty/],
+  [" \n\t ", /^400 The body is empty/],
+  ["42", /^400 The body must be/],
+  ['"text"', /^400 The body must be/],
+  ["null", /^400 The body must be/],
+  ['{"message":', /^400 The body is not JSON: /],
+  ["hello", /^400 The body is not JSON: /],
+  ['{"message":"a"} {"message":"b"}', /^400 The body is not JSON: /],
+])("%j is refused", async (body, expected) => {
+  expect(await refusal(body, { type: json })).toMatch(expected);
+});
+
+test("a connection that ends early is a refusal too", async () => {
+  const broken = new Readable({
+    read() {
+      this.destroy(new Error("aborted"));
+    },
+  });
+  const headers = { contentType: json, contentEncoding: undefined, contentLength: undefined };
+  await expect(readIntakeBody(broken, headers)).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
+});
+
+test("any bytes under any headers end in entries or in a refusal", async () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    fc.json().map((text) => Buffer.from(text)),
+    fc.array(fc.oneof(fc.json(), fc.string()), { maxLength: 5 }).map((lines) => Buffer.from(lines.join("\n"))),
+  );
+  const packed = fc
+    .tuple(bytes, fc.constantFrom("gzip", "deflate", undefined), fc.boolean())
+    .map(([body, encoding, zip]) => ({
+      body: zip ? (encoding === "deflate" ? deflateSync(body) : gzipSync(body)) : body,
+      encoding,
+    }));
+  const types = fc.constantFrom(
+    json,
+    ndjson,
+    "text/plain",
+    "",
+    "application/x-www-form-urlencoded",
+    "image/png",
+    ";;=",
+  );
+  await fc.assert(
+    fc.asyncProperty(packed, types, async ({ body, encoding }, type) => {
+      try {
+        const { entries, rejected } = await read(body, { type, ...(encoding && { encoding }) });
+        const places = [...entries, ...rejected].map(({ index }) => index).sort((x, y) => x - y);
+        expect(places).toEqual(places.map((_, index) => index));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ApiError);
+        expect([400, 413, 415]).toContain((error as ApiError).status);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});

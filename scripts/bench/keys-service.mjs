@@ -1,0 +1,83 @@
+// The service's own parts, built, around one small handler; a route for each way to guard it. SUBJECT=replica is the whole
+// service instead.
+import { hash } from "node:crypto";
+import { createAdaptorServer } from "@hono/node-server";
+import { Hono } from "hono";
+
+const built = (path) => import(new URL(`../../packages/service/dist/${path}.js`, import.meta.url).href);
+
+const { databaseUrl, dataDir, pepper: pepperText, masterKey } = JSON.parse(process.env.BENCH);
+const { parseKeyring } = await built("auth/keyring");
+const pepper = parseKeyring(pepperText);
+const resource = { projects: [{ id: "7d0b4e0e-8a3c-4d9e-9f43-0f3a4a1b2c3d", name: "default", region: "us-west-2" }] };
+
+const subject = process.env.SUBJECT === "replica" ? await openReplica() : await openParts();
+process.on("message", () => {
+  const { user, system } = process.cpuUsage();
+  process.send({ cpuMicros: user + system });
+});
+process.once("disconnect", () => subject.close());
+process.send({ url: subject.url, firstKeys: subject.firstKeys });
+
+async function openReplica() {
+  const { openService } = await built("service");
+  return openService({
+    host: "127.0.0.1",
+    port: 0,
+    databaseUrl,
+    dataDir,
+    keyPepper: pepper,
+    masterKey: parseKeyring(masterKey),
+    logRetentionDays: 30,
+  });
+}
+
+async function openParts() {
+  const { guards } = await built("auth/authenticate");
+  const { FailedAttempts } = await built("auth/failed-attempts");
+  const { KeyDirectory } = await built("auth/key-directory");
+  const { KeyUses } = await built("auth/key-uses");
+  const { LocalRateLimiter } = await built("auth/rate-limit");
+  const { ok, onError } = await built("http/respond");
+  const { openDatabase } = await built("store/database");
+  const db = openDatabase({ url: databaseUrl, connections: 10 });
+  const failures = new FailedAttempts();
+  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
+  await keys.open();
+  const uses = new KeyUses(db);
+  const limiter = new LocalRateLimiter();
+  const { secretKey } = guards({ keys, uses, failures, limiter, requestsPerMinute: 1_000_000 });
+  const app = new Hono()
+    .get("/v1/bare", (c) => ok(c, resource))
+    .get(
+      "/v1/validated",
+      secretKey("bench.get", "read:projects", (c) => ok(c, resource)),
+    )
+    .get("/v1/naive", naive(db, ok))
+    .onError(onError);
+  const server = createAdaptorServer({ fetch: app.fetch });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await uses.close();
+      await limiter.close();
+      await keys.close();
+      await db.close();
+    },
+  };
+}
+
+/** What most people write: hash the key, look it up by the index, compare the dates; every time. */
+function naive(db, ok) {
+  const text = "select id, name, scopes, expires_at, revoked_at from bench_keys where hash = $1";
+  return async (c) => {
+    const key = c.req.header("authorization")?.slice("Bearer ".length) ?? "";
+    const { rows } = await db.query({ text, values: [hash("sha256", key, "hex")] });
+    const found = rows[0];
+    if (!found || found.revoked_at || (found.expires_at && found.expires_at < new Date())) return c.json({}, 401);
+    return ok(c, resource);
+  };
+}

@@ -1,0 +1,192 @@
+// Validated requests against the same handler unguarded, against better-auth's API keys, and against a query for each
+// request; and how long a revocation takes when three processes are at work.
+import { createHash, createHmac, randomBytes, randomInt } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { makeKey } from "../../packages/sdk/src/protocol/keys.ts";
+import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
+import { migrate } from "../../packages/service/src/store/migrate.ts";
+import { type Contestant, describe, interleave, type Measurement, type Subject, startSubject } from "./harness.ts";
+import { type LoadResult, rotate } from "./load.ts";
+
+const rounds = 5;
+const durationMs = 4_000;
+const connections = 64;
+const keysInRotation = 10_000;
+const coldRounds = 3;
+const revocations = 300;
+
+const dataDir = await mkdtemp(join(tmpdir(), "sazabi-bench-"));
+const postgres = await openEmbeddedPostgres({ dataDir });
+const pepper = randomBytes(32);
+const keyring = (secret: Buffer) => `1:${secret.toString("base64")}`;
+const bench = { databaseUrl: postgres.url, dataDir, pepper: keyring(pepper), masterKey: keyring(randomBytes(32)) };
+const subjects: Subject[] = [];
+
+try {
+  await migrate(postgres.url);
+  // One slice for the warm contest; for the cold one a slice for each round, and one to warm the code up.
+  const keys = await insertKeys(keysInRotation * (1 + coldRounds + 1));
+  const warm = await measureWarm(keys.slice(0, keysInRotation));
+  const cold = await measureCold(keys.slice(keysInRotation));
+  const revokeMs = await measureRevocations();
+  print(warm, cold, revokeMs);
+} finally {
+  for (const subject of subjects) await subject.close();
+  await postgres.close();
+  await rm(dataDir, { recursive: true, force: true });
+}
+
+interface Key {
+  readonly id: string;
+  readonly value: string;
+}
+
+async function measureWarm(keys: readonly Key[]): Promise<Map<string, Measurement>> {
+  const ours = (name: string) => start("keys-service.mjs", { SUBJECT: name });
+  const betterAuth = await start("better-auth-service.mjs", {});
+  const theirs = betterAuth.started["keys"] as readonly string[];
+  const values = keys.map(({ value }) => value);
+  return interleave(
+    [
+      contestant("bare", await ours("bare"), "/v1/bare", values),
+      contestant("validated", await ours("validated"), "/v1/validated", values),
+      contestant("better-auth", betterAuth, "/validated", theirs),
+    ],
+    rounds,
+  );
+}
+
+/** Each key once, in a cache that has not seen it; the naive way has no cache to be cold. */
+async function measureCold(keys: readonly Key[]): Promise<Map<string, Measurement>> {
+  const once = (name: string, subject: Subject, path: string): Contestant => {
+    let round = 0;
+    const run = () => {
+      const slice = keys.slice(round * keysInRotation, (round + 1) * keysInRotation);
+      round += 1;
+      return ask(subject, requestsOf(path, slice.map(({ value }) => value)), { once: true });
+    };
+    return { name, subject, run };
+  };
+  const cold = await start("keys-service.mjs", { SUBJECT: "cold" });
+  const naive = await start("keys-service.mjs", { SUBJECT: "naive" });
+  return interleave([once("cold", cold, "/v1/validated"), once("naive", naive, "/v1/naive")], coldRounds);
+}
+
+/** 64 clients on each of three replicas, a thousand requests a second on each; the machine is not at its limit. */
+async function measureRevocations(): Promise<{ p50: number; p99: number }> {
+  for (const subject of subjects.splice(0)) await subject.close();
+  const replicas: Subject[] = [];
+  for (let index = 0; index < 3; index++) replicas.push(await start("keys-service.mjs", { SUBJECT: "replica" }));
+  const keys = await insertKeys(revocations + 100);
+  const admin = keys.at(-1)?.value as string;
+  const live = keys.slice(revocations).map(({ value }) => value);
+  let over = false;
+  const load = replicas.map(async (replica) => {
+    while (!over) {
+      await ask(replica, requestsOf("/v1/secret-keys/none", live), { restMs: 64, expectedStatus: 404, durationMs: 500 });
+    }
+  });
+  const times: number[] = [];
+  for (const [index, { id }] of keys.slice(0, revocations).entries()) {
+    const startedAt = performance.now();
+    const answer = await fetch(`${replicas[index % 3]?.url}/v1/secret-keys/${id}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${admin}` },
+    });
+    if (answer.status !== 204) throw new Error(await answer.text());
+    times.push(performance.now() - startedAt);
+  }
+  over = true;
+  await Promise.all(load);
+  times.sort((a, b) => a - b);
+  const quantile = (part: number) => Number((times[Math.floor(part * (times.length - 1))] as number).toFixed(2));
+  return { p50: quantile(0.5), p99: quantile(0.99) };
+}
+
+function print(warm: Map<string, Measurement>, cold: Map<string, Measurement>, revokeMs: { p50: number; p99: number }) {
+  for (const [name, measurement] of [...warm, ...cold]) console.log(`median   ${describe(name, measurement)}`);
+  const ratios = {
+    validated: byProcessorTime(warm, "validated", "bare"),
+    betterAuthFastest: byProcessorTime(warm, "validated", "better-auth"),
+    coldOverNaive: byProcessorTime(cold, "cold", "naive"),
+  };
+  for (const [name, ratio] of Object.entries(ratios)) console.log(`${name}  ${ratio}`);
+  console.log(`a revocation  p50 ${revokeMs.p50} ms  p99 ${revokeMs.p99} ms`);
+  if (process.argv.includes("--json")) console.log(JSON.stringify({ ratios, revokeMs }));
+}
+
+/** How much more a processor does of `name` than of `baseline`: noise moves this least. */
+function byProcessorTime(measured: Map<string, Measurement>, name: string, baseline: string): number {
+  const micros = (which: string) => measured.get(which)?.cpuMicrosPerRequest ?? Number.NaN;
+  return Number((micros(baseline) / micros(name)).toFixed(4));
+}
+
+async function start(program: string, env: Readonly<Record<string, string>>): Promise<Subject> {
+  const subject = await startSubject(new URL(program, import.meta.url), {
+    ...env,
+    BENCH: JSON.stringify(bench),
+    KEYS: String(keysInRotation),
+  });
+  subjects.push(subject);
+  return subject;
+}
+
+function contestant(name: string, subject: Subject, path: string, values: readonly string[]): Contestant {
+  const requests = requestsOf(path, values);
+  return { name, subject, run: () => ask(subject, requests, {}) };
+}
+
+function requestsOf(path: string, values: readonly string[]): readonly Buffer[] {
+  return values.map((value) =>
+    Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\nauthorization: Bearer ${value}\r\n\r\n`),
+  );
+}
+
+function ask(
+  { url }: Subject,
+  requests: readonly Buffer[],
+  options: { once?: boolean; restMs?: number; expectedStatus?: number; durationMs?: number },
+): Promise<LoadResult> {
+  return rotate({ url, requests, connections, durationMs, expectedStatus: 200, ...options });
+}
+
+/** Straight into the tables, for our own look-up and for the naive one. */
+async function insertKeys(count: number): Promise<Key[]> {
+  const values = Array.from({ length: count }, () => makeKey("secret", "live", (below) => randomInt(below)));
+  const client = new pg.Client({ connectionString: postgres.url, options: "-c search_path=sazabi,public" });
+  await client.connect();
+  try {
+    await client.query("insert into organizations (name, slug) values ('bench', 'bench') on conflict do nothing");
+    await client.query(
+      `create table if not exists bench_keys (
+         id uuid primary key, hash text not null unique, name text not null, scopes text[] not null,
+         expires_at timestamptz, revoked_at timestamptz)`,
+    );
+    const { rows } = await client.query<Key>(
+      `with given as (
+         select gen_random_uuid() as id, v.* from unnest($1::text[], $2::bytea[], $3::text[]) as v(value, digest, hash)
+       ), made as (
+         insert into keys (id, organization_id, kind, style, name, scopes, requests_per_minute)
+         select g.id, o.id, 'secret', 'live', 'bench', '{*}', 1000000 from given g, organizations o where o.slug = 'bench'
+       ), secrets as (
+         insert into key_secrets (digest, key_id, pepper_version, last_four)
+         select digest, id, 1, right(value, 4) from given
+       ), naive as (
+         insert into bench_keys (id, hash, name, scopes) select id, hash, 'bench', '{*}' from given
+       )
+       select id, value from given`,
+      [
+        values,
+        values.map((value) => createHmac("sha256", pepper).update(value).digest()),
+        values.map((value) => createHash("sha256").update(value).digest("hex")),
+      ],
+    );
+    await client.query("analyze");
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
