@@ -1,10 +1,13 @@
 // The service's own parts, built, around one small handler; a route for each way to guard it. SUBJECT=replica is the whole
 // service instead.
 import { hash } from "node:crypto";
-import { createAdaptorServer } from "@hono/node-server";
+import { createRequire } from "node:module";
 import { Hono } from "hono";
 
 const built = (path) => import(new URL(`../../packages/service/dist/${path}.js`, import.meta.url).href);
+
+const ofTheService = createRequire(new URL("../../packages/service/package.json", import.meta.url));
+const { createAdaptorServer } = await import(ofTheService.resolve("@hono/node-server"));
 
 const { databaseUrl, dataDir, pepper: pepperText, masterKey } = JSON.parse(process.env.BENCH);
 const { parseKeyring } = await built("auth/keyring");

@@ -4,10 +4,11 @@ import { createHash, createHmac, randomBytes, randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { makeKey } from "../../packages/sdk/src/protocol/keys.ts";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
+import { openDatabase } from "../../packages/service/src/store/database.ts";
 import { migrate } from "../../packages/service/src/store/migrate.ts";
+import { sql } from "../../packages/service/src/store/sql.ts";
 import { type Contestant, describe, interleave, type Measurement, type Subject, startSubject } from "./harness.ts";
 import { type LoadResult, rotate } from "./load.ts";
 
@@ -156,37 +157,32 @@ function ask(
 /** Straight into the tables, for our own look-up and for the naive one. */
 async function insertKeys(count: number): Promise<Key[]> {
   const values = Array.from({ length: count }, () => makeKey("secret", "live", (below) => randomInt(below)));
-  const client = new pg.Client({ connectionString: postgres.url, options: "-c search_path=sazabi,public" });
-  await client.connect();
+  const digests = values.map((value) => createHmac("sha256", pepper).update(value).digest());
+  const hashes = values.map((value) => createHash("sha256").update(value).digest("hex"));
+  const db = openDatabase({ url: postgres.url, connections: 1 });
   try {
-    await client.query("insert into organizations (name, slug) values ('bench', 'bench') on conflict do nothing");
-    await client.query(
-      `create table if not exists bench_keys (
-         id uuid primary key, hash text not null unique, name text not null, scopes text[] not null,
-         expires_at timestamptz, revoked_at timestamptz)`,
-    );
-    const { rows } = await client.query<Key>(
-      `with given as (
-         select gen_random_uuid() as id, v.* from unnest($1::text[], $2::bytea[], $3::text[]) as v(value, digest, hash)
-       ), made as (
-         insert into keys (id, organization_id, kind, style, name, scopes, requests_per_minute)
-         select g.id, o.id, 'secret', 'live', 'bench', '{*}', 1000000 from given g, organizations o where o.slug = 'bench'
-       ), secrets as (
-         insert into key_secrets (digest, key_id, pepper_version, last_four)
-         select digest, id, 1, right(value, 4) from given
-       ), naive as (
-         insert into bench_keys (id, hash, name, scopes) select id, hash, 'bench', '{*}' from given
-       )
-       select id, value from given`,
-      [
-        values,
-        values.map((value) => createHmac("sha256", pepper).update(value).digest()),
-        values.map((value) => createHash("sha256").update(value).digest("hex")),
-      ],
-    );
-    await client.query("analyze");
+    await db.query(sql`insert into organizations (name, slug) values ('bench', 'bench') on conflict do nothing`);
+    await db.query(sql`
+      create table if not exists bench_keys (
+        id uuid primary key, hash text not null unique, name text not null, scopes text[] not null,
+        expires_at timestamptz, revoked_at timestamptz)`);
+    const { rows } = await db.query<Key>(sql`
+      with given as (
+        select gen_random_uuid() as id, v.*
+        from unnest(${values}::text[], ${digests}::bytea[], ${hashes}::text[]) as v(value, digest, hash)
+      ), made as (
+        insert into keys (id, organization_id, kind, style, name, scopes, requests_per_minute)
+        select g.id, o.id, 'secret', 'live', 'bench', '{*}', 1000000 from given g, organizations o where o.slug = 'bench'
+      ), secrets as (
+        insert into key_secrets (digest, key_id, pepper_version, last_four)
+        select digest, id, 1, right(value, 4) from given
+      ), naive as (
+        insert into bench_keys (id, hash, name, scopes) select id, hash, 'bench', '{*}' from given
+      )
+      select id, value from given`);
+    await db.query(sql`analyze`);
     return rows;
   } finally {
-    await client.end();
+    await db.close();
   }
 }

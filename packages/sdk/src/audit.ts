@@ -20,7 +20,7 @@ export interface AuditPage {
  *
  * - `missing`: there is no event of this number
  * - `altered`: its hash is not that of its content
- * - `unlinked`: the event after it, or the head, carries another hash for it
+ * - `unlinked`: the event after it, or a head, carries another hash for it; or it is the first and names one before it
  */
 export interface AuditFault {
   readonly seq: number;
@@ -84,6 +84,7 @@ export const audit = (transport: Transport) => {
 class ChainReader {
   events = 0;
   #fault: AuditFault | undefined;
+  #last: AuditEvent | undefined;
   /** What the event above says of the next one. */
   #expected: AuditHead;
   readonly #known: AuditHead | undefined;
@@ -97,6 +98,7 @@ class ChainReader {
 
   async read(event: AuditEvent): Promise<void> {
     this.events++;
+    this.#last = event;
     const { seq, hash } = event;
     const contentHash = await sha256(auditText(event));
     if (seq !== this.#expected.seq) this.#missing(seq + 1);
@@ -109,7 +111,7 @@ class ChainReader {
   end(): AuditFault | undefined {
     const { seq, hash } = this.#expected;
     if (seq !== 0) this.#missing(1);
-    else if (hash !== firstPreviousHash) this.#found({ seq: 1, problem: "missing", event: undefined });
+    else if (hash !== firstPreviousHash) this.#found({ seq: 1, problem: "unlinked", event: this.#last });
     return this.#fault;
   }
 

@@ -9,6 +9,7 @@ import { keyRoutes } from "./routes/keys.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { meRoutes } from "./routes/me.ts";
 import { organizationRoutes } from "./routes/organizations.ts";
+import { ownKeyRoutes } from "./routes/own-key.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { publicKeyRoutes } from "./routes/public-keys.ts";
 import { secretKeyRoutes } from "./routes/secret-keys.ts";
@@ -24,6 +25,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/secret-keys", secretKeyRoutes(services))
     .route("/public-keys", publicKeyRoutes(services))
     .route("/keys/import", keyImportRoutes(services))
+    .route("/keys/self", ownKeyRoutes(services))
     .route("/keys", keyRoutes(services))
     .route("/audit", auditRoutes(services))
     .route("/logs", intakeRoutes(services))

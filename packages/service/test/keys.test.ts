@@ -267,6 +267,20 @@ test.each(["not-an-id", "1; drop table keys", "%00", "../organizations"])("the i
   expect(answer).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
 });
 
+test.each(["secret", "public"])("whoever holds a %s key can see what it is and make it worthless, without any scope", async (kind) => {
+  const body = kind === "secret" ? { name: "found", scopes: ["read:logs"] } : { name: "found", projectId: service.projectId };
+  const made = (await send(service, `POST /v1/${kind}-keys`, { ...owner, body })).body[`${kind}Key`];
+  const headers = bearer(made.value);
+  expect((await send(service, "GET /v1/keys/self", { headers })).body).toMatchObject({ kind, key: { id: made.id } });
+  expect((await send(service, "POST /v1/keys/self/revoke?reason=found", { headers })).status).toBe(204);
+  expect(await send(service, "GET /v1/keys/self", { headers })).toMatchObject({
+    status: 401,
+    body: { reason: "revoked_api_key" },
+  });
+  const { events } = (await send(service, `GET /v1/audit?targetId=${made.id}`, owner)).body;
+  expect(events[0]).toMatchObject({ action: `${kind}_key.revoked`, actor: { id: made.id }, details: { reason: "found" } });
+});
+
 test("the unversioned paths of spec/2 are the same routes, in the envelope", async () => {
   const bare = await send(service, "GET /v1/threads", owner);
   expect(bare.body).toEqual({ threads: [], nextCursor: null });

@@ -18,17 +18,12 @@ import { formatTime, parseDuration, parseTime } from "../times.ts";
 import { collect, type ListOptions } from "./paging.ts";
 import { findProjectId, isId } from "./project-option.ts";
 
-interface ProjectOption {
-  readonly project?: string;
-}
-
 interface ExpiryOptions {
   readonly expires?: string;
   readonly expiresAt?: string;
   readonly clearExpiresAt?: boolean;
 }
 
-type AnyKey = SecretKey | PublicKey;
 type KeyRow = AnyKey & { readonly type: KeyKind };
 
 // --- create
@@ -149,8 +144,6 @@ function statusOf(key: AnyKey, now: Date): string {
   return key.expiresAt && new Date(key.expiresAt) <= now ? "expired" : "active";
 }
 
-const endedAt = (key: AnyKey) => ("revokedAt" in key ? key.revokedAt : key.deactivatedAt);
-
 export async function get(session: Session, kind: KeyKind, ref: string, options: ProjectOption) {
   const admin = await session.admin();
   const keys = keysOf(session, admin, kind, options);
@@ -212,100 +205,9 @@ export async function revoke(session: Session, kinds: readonly KeyKind[], ref: s
   );
 }
 
-async function findAmong(
-  session: Session,
-  admin: SazabiAdmin,
-  kinds: readonly KeyKind[],
-  ref: string,
-  options: ProjectOption,
-): Promise<{ readonly kind: KeyKind; readonly key: AnyKey }> {
-  let missing: unknown;
-  for (const kind of kinds) {
-    const keys = keysOf(session, admin, kind, options);
-    try {
-      return { kind, key: await keys.get(await keys.find(ref)) };
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      missing = error;
-    }
-  }
-  throw missing;
-}
-
-function isNotFound(error: unknown): boolean {
-  if (error instanceof CliError) return error.exit === "notFound";
-  return error instanceof SazabiApiError && error.status === 404;
-}
-
 async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeOptions): Promise<void> {
   if (yes || !session.interactive) return;
   const prompt = await session.context.openPrompt();
   const sure = await prompt.confirm(`Revoke "${visible(key.name)}" ${key.masked}? What uses it stops working at once.`);
   if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
-}
-
-// --- The two kinds, as one interface
-
-/** What the commands need of a kind of key. */
-interface Keys {
-  list(page: PageRequest): Promise<Page<AnyKey>>;
-  get(id: string): Promise<AnyKey>;
-  update(id: string, change: { readonly name?: string; readonly expiresAt?: string | null }): Promise<AnyKey>;
-  revoke(id: string, force: boolean | undefined): Promise<unknown>;
-  /** The id of the live key with this id or name. */
-  find(ref: string): Promise<string>;
-}
-
-function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, options: ProjectOption): Keys {
-  const { signal } = session.context;
-  const { secretKeys, publicKeys } = admin;
-  const project = () => inProject(session, admin, options);
-  const keys: Omit<Keys, "find"> =
-    kind === "secret"
-      ? {
-          list: (page) => secretKeys.list(page, { signal }),
-          get: (id) => secretKeys.get(id, { signal }),
-          update: (id, change) => secretKeys.update(id, change, { signal }),
-          revoke: (id, force) => explainConflict(secretKeys.revoke(id, { force, signal })),
-        }
-      : {
-          list: async (page) => publicKeys.list({ ...page, ...(await project()) }, { signal }),
-          get: async (id) => publicKeys.get(id, { ...(await project()), signal }),
-          update: async (id, change) => publicKeys.update(id, { ...change, ...(await project()) }, { signal }),
-          revoke: async (id) => publicKeys.deactivate(id, { ...(await project()), signal }),
-        };
-  return { ...keys, find: (ref) => findId(ref, kind, keys.list) };
-}
-
-async function inProject(session: Session, admin: SazabiAdmin, { project }: ProjectOption) {
-  const projectId = await findProjectId(session, admin, project);
-  return projectId === undefined ? {} : { projectId };
-}
-
-async function explainConflict<T>(revocation: Promise<T>): Promise<T> {
-  try {
-    return await revocation;
-  } catch (error) {
-    if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
-    throw new CliError(error.message, { code: error.code, hint: "--force revokes it all the same.", cause: error });
-  }
-}
-
-/** By id, by name, or by the whole key: who finds a key where it should not be can revoke it without looking it up. */
-async function findId(ref: string, kind: KeyKind, list: Keys["list"]): Promise<string> {
-  if (isId(ref)) return ref;
-  const whole = parseKey(ref);
-  const { items } = await collect({ all: true, limit: 0 }, list);
-  const isMeant = (key: AnyKey) => (whole ? key.masked === maskKey(ref) : key.name === ref);
-  const named = items.filter((key) => isMeant(key) && !endedAt(key));
-  const [only] = named;
-  if (only && named.length === 1) return only.id;
-  if (!only) {
-    throw new CliError(`There is no live ${kind} key called ${visible(ref)}.`, { code: "NOT_FOUND", exit: "notFound" });
-  }
-  throw new CliError(`Several ${kind} keys are called ${visible(ref)}.`, {
-    code: "AMBIGUOUS",
-    exit: "usage",
-    hint: `Use the id: ${named.map((key) => `${key.id} (${key.masked})`).join(", ")}.`,
-  });
 }

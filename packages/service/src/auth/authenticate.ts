@@ -1,7 +1,7 @@
 import { hasScope, type KeyKind, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
-import { malformedKey, readCredential, wrongKind } from "../http/credential.ts";
+import { malformedKey, readCredential, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { KeyRecord } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
@@ -28,6 +28,11 @@ export interface PublicCaller {
   readonly projectNumber: number;
 }
 
+/** A key of either kind that asks about itself. */
+export interface OwnCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId"> {
+  readonly kind: KeyKind;
+}
+
 export interface Authentication {
   readonly keys: KeyDirectory;
   readonly uses: KeyUses;
@@ -38,6 +43,7 @@ export interface Authentication {
 }
 
 type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promise<Response>;
+type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
 
 /**
@@ -56,13 +62,19 @@ export function guards(auth: Authentication) {
         const caller = { keyId: record.id, projectId: record.projectId, projectNumber: record.projectNumber };
         return handle(c, caller as PublicCaller);
       }),
+
+    /** A handler for what a key may always do: ask about itself, and end itself. */
+    anyKey: (operationId: string, handle: OwnHandler) => (c: HttpContext) =>
+      guarded(auth, c, operationId, "any", undefined, ({ id, name, kind, organizationId }) =>
+        handle(c, { keyId: id, keyName: name, kind, organizationId }),
+      ),
   };
 }
 
 export type Guards = ReturnType<typeof guards>;
 
 /** Under whose name a caller's changes go on record. */
-export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: SecretCaller): AuditSource {
+export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: Omit<OwnCaller, "kind">): AuditSource {
   return {
     organizationId,
     actor: { kind: "key", id: keyId, name: keyName },
@@ -75,7 +87,7 @@ async function guarded(
   auth: Authentication,
   c: HttpContext,
   operationId: string,
-  takes: KeyKind,
+  takes: KeyKind | "any",
   scope: Scope | undefined,
   handle: (record: KeyRecord) => Response | Promise<Response>,
 ): Promise<Response> {
@@ -143,7 +155,7 @@ function scopeRefusal({ scopes }: KeyRecord, scope: Scope | undefined): ApiError
   return new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
 }
 
-function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number): asserts record is KeyRecord {
+function refuseDead(record: KeyRecord | undefined, takes: KeyKind | "any", nowMs: number): asserts record is KeyRecord {
   if (!record) {
     throw new ApiError("UNAUTHORIZED", "No such API key. It may belong to another server.", {
       reason: "invalid_api_key",
@@ -165,7 +177,7 @@ function refuseDead(record: KeyRecord | undefined, kind: KeyKind, nowMs: number)
     );
   }
   // Only an imported key does not show its kind.
-  if (record.kind !== kind) throw wrongKind(kind, record.kind);
+  refuseWrongKind(takes, record.kind);
 }
 
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */

@@ -21,19 +21,20 @@ export interface Credential {
  * What a request carries as its key. 401 when it carries nothing, 400 when it carries two different keys or has one
  * in its URL, 403 when its key is not of the kind the route takes. Costs no I/O.
  */
-export function readCredential(c: HttpContext, takes: KeyKind): Credential {
+export function readCredential(c: HttpContext, takes: KeyKind | "any"): Credential {
   refuseKeyInUrl(c);
   const text = presented(c);
   if (text === undefined) {
-    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes]}`, { reason: "missing_api_key" });
+    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, { reason: "missing_api_key" });
   }
   const parsed = parseKey(text);
-  if (parsed && parsed.kind !== takes) throw wrongKind(takes, parsed.kind);
+  if (parsed) refuseWrongKind(takes, parsed.kind);
   return { text, parsed };
 }
 
-export function wrongKind(takes: KeyKind, given: KeyKind): ApiError {
-  return new ApiError("FORBIDDEN", `This route takes a ${takes} key, not a ${given} key. ${howToSend[takes]}`, {
+export function refuseWrongKind(takes: KeyKind | "any", given: KeyKind): void {
+  if (takes === "any" || takes === given) return;
+  throw new ApiError("FORBIDDEN", `This route takes a ${takes} key, not a ${given} key. ${howToSend[takes]}`, {
     reason: "wrong_key_type",
   });
 }

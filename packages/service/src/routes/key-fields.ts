@@ -128,6 +128,14 @@ export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: read
   );
 }
 
+export function lastKey(): ApiError {
+  return new ApiError(
+    "CONFLICT",
+    "This is the organization's last secret key: without it nobody can administer it. Make another one first, " +
+      "or repeat with ?force=true.",
+  );
+}
+
 function hasGranted(caller: SecretCaller, scope: string): boolean {
   return hasScope(caller.scopes, scope as (typeof scopes)[number]);
 }

@@ -17,6 +17,7 @@ import {
   grantedScopes,
   inTheFuture,
   keyChangeFields,
+  lastKey,
   newKeyFields,
   noOrigins,
   refuseEmptyChange,
@@ -133,14 +134,6 @@ export const secretKeyRoutes = (services: Services) => {
       .route("/", rotationRoutes(services, "secret"))
   );
 };
-
-function lastKey(): ApiError {
-  return new ApiError(
-    "CONFLICT",
-    "This is the organization's last secret key: without it nobody can administer it. Make another one first, " +
-      "or repeat with ?force=true.",
-  );
-}
 
 function found<Key>(key: Key | undefined): Key {
   if (!key) throw new ApiError("NOT_FOUND", "No such secret key.");

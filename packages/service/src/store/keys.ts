@@ -307,6 +307,11 @@ export function withValue<K>(key: K, value: string): Created<K> {
   return { ...key, value };
 }
 
+/** True for the key that `revokeKey` answers, revoked now or before. */
+export function isKey(revoked: SecretKey | PublicKey | "last" | undefined): revoked is SecretKey | PublicKey {
+  return typeof revoked === "object";
+}
+
 /** When the key was revoked; null while it was not. */
 export function endOf(key: SecretKey | PublicKey): string | null {
   return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
