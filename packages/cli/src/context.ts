@@ -36,4 +36,6 @@ export interface Prompt {
   /** What is typed does not show. */
   secret(question: string): Promise<string>;
   confirm(question: string): Promise<boolean>;
+  /** What is typed, as it is. */
+  line(question: string): Promise<string>;
 }

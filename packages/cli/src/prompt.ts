@@ -21,6 +21,8 @@ export function terminalPrompt(stdin: ReadStream, stderr: WriteStream): Prompt {
       const typed = await readLine(stdin, stderr, `${question} [y/N] `, { echo: true });
       return /^y(es)?$/i.test(typed.trim());
     },
+
+    line: (question) => readLine(stdin, stderr, question, { echo: true }),
   };
 }
 

@@ -1,6 +1,6 @@
+import { keyCreated } from "./auth/key-events.ts";
 import { newSecret } from "./auth/key-material.ts";
 import type { Keyring } from "./auth/keyring.ts";
-import { keyCreated } from "./auth/key-events.ts";
 import { insertAuditEvents } from "./store/audit.ts";
 import type { Database } from "./store/database.ts";
 import { insertKey } from "./store/keys.ts";
@@ -26,12 +26,23 @@ export async function makeFirstKeys(db: Database, pepper: Keyring): Promise<Firs
     if (!project) return undefined;
     const secret = newSecret(pepper, "secret", "live");
     const publicSecret = newSecret(pepper, "public", "live");
-    const common = { organizationId, style: "live", name: "first key", expiresAt: undefined, createdBy: undefined } as const;
+    const common = {
+      organizationId,
+      style: "live",
+      name: "first key",
+      expiresAt: undefined,
+      createdBy: undefined,
+    } as const;
     const keys = [
       await insertKey(tx, { ...common, kind: "secret", projectId: undefined, scopes: ["*"] }, secret),
       await insertKey(tx, { ...common, kind: "public", projectId: project.id, scopes: [] }, publicSecret),
     ];
-    const source = { organizationId, actor: { kind: "system", name: "first start" }, address: null, requestId: null } as const;
+    const source = {
+      organizationId,
+      actor: { kind: "system", name: "first start" },
+      address: null,
+      requestId: null,
+    } as const;
     await insertAuditEvents(tx, source, [
       { action: "organization.created", target: { kind: "organization", id: organizationId, name: organization.name } },
       { action: "project.created", target: { kind: "project", id: project.id, name: project.name } },

@@ -11,7 +11,9 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-async function trail(query = "limit=1000"): Promise<{ events: AuditEvent[]; nextCursor: string | null; head: { seq: number; hash: string } }> {
+async function trail(
+  query = "limit=1000",
+): Promise<{ events: AuditEvent[]; nextCursor: string | null; head: { seq: number; hash: string } }> {
   return (await send(service, `GET /v1/audit?${query}`, { headers })).body;
 }
 
@@ -60,9 +62,16 @@ test("the chain verifies, also when many change things at once; and a row that w
   const { events, head } = await trail();
   const oldestFirst = [...events].reverse();
   expect(faultsOf(oldestFirst, head)).toEqual([]);
-  const altered = oldestFirst.map((event) => (event.seq === 5 ? { ...event, target: { ...event.target, name: "x" } } : event));
+  const altered = oldestFirst.map((event) =>
+    event.seq === 5 ? { ...event, target: { ...event.target, name: "x" } } : event,
+  );
   expect(faultsOf(altered, head)).not.toEqual([]);
-  expect(faultsOf(oldestFirst.filter(({ seq }) => seq !== 5), head)).not.toEqual([]);
+  expect(
+    faultsOf(
+      oldestFirst.filter(({ seq }) => seq !== 5),
+      head,
+    ),
+  ).not.toEqual([]);
   expect(faultsOf(oldestFirst.slice(0, -1), head)).not.toEqual([]);
 });
 
@@ -99,7 +108,8 @@ function faultsOf(events: readonly AuditEvent[], head: { seq: number; hash: stri
   for (const event of events) {
     if (event.seq !== previous.seq + 1) faults.push(`${event.seq} does not follow ${previous.seq}`);
     if (event.previousHash !== previous.hash) faults.push(`${event.seq} is not chained`);
-    if (createHash("sha256").update(auditText(event)).digest("hex") !== event.hash) faults.push(`${event.seq} was altered`);
+    if (createHash("sha256").update(auditText(event)).digest("hex") !== event.hash)
+      faults.push(`${event.seq} was altered`);
     previous = event;
   }
   if (previous.hash !== head.hash) faults.push("the end is missing");

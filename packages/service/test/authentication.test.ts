@@ -84,10 +84,15 @@ test("a key in the URL is refused, even beside a good one", async () => {
 });
 
 test("a revoked key stops working at once, and says that it was revoked", async () => {
-  const made = await send(service, "POST /v1/secret-keys", { headers: bearer(service.secretKey), body: { name: "old" } });
+  const made = await send(service, "POST /v1/secret-keys", {
+    headers: bearer(service.secretKey),
+    body: { name: "old" },
+  });
   const { id, value } = made.body.secretKey;
   expect((await send(service, list, { headers: bearer(value) })).status).toBe(200);
-  expect((await send(service, `DELETE /v1/secret-keys/${id}`, { headers: bearer(service.secretKey) })).status).toBe(204);
+  expect((await send(service, `DELETE /v1/secret-keys/${id}`, { headers: bearer(service.secretKey) })).status).toBe(
+    204,
+  );
   expect(await send(service, list, { headers: bearer(value) })).toMatchObject({
     status: 401,
     body: { reason: "revoked_api_key" },
@@ -165,14 +170,18 @@ test("the rate limit is told on every authenticated answer, and its refusal is t
 });
 
 test("using a key is seen in its lastUsedAt", async () => {
-  const made = await send(service, "POST /v1/secret-keys", { headers: bearer(service.secretKey), body: { name: "used" } });
+  const made = await send(service, "POST /v1/secret-keys", {
+    headers: bearer(service.secretKey),
+    body: { name: "used" },
+  });
   const { id, value, lastUsedAt } = made.body.secretKey;
   expect(lastUsedAt).toBeNull();
   await send(service, list, { headers: bearer(value) });
   await expect
     .poll(
       async () =>
-        (await send(service, `GET /v1/secret-keys/${id}`, { headers: bearer(service.secretKey) })).body.secretKey.lastUsedAt,
+        (await send(service, `GET /v1/secret-keys/${id}`, { headers: bearer(service.secretKey) })).body.secretKey
+          .lastUsedAt,
       { timeout: 5000 },
     )
     .not.toBeNull();

@@ -4,8 +4,8 @@ import { KeyDirectory } from "../src/auth/key-directory.ts";
 import { newSecret } from "../src/auth/key-material.ts";
 import type { Keyring } from "../src/auth/keyring.ts";
 import { leaseMs } from "../src/auth/lease.ts";
-import { type Database, openDatabase } from "../src/store/database.ts";
 import { changesOf } from "../src/changes.ts";
+import { type Database, openDatabase } from "../src/store/database.ts";
 import { insertKey, revokeKey, updateKey } from "../src/store/keys.ts";
 import { insertOrganization } from "../src/store/organizations.ts";
 import { sql } from "../src/store/sql.ts";
@@ -180,11 +180,7 @@ describe("revocation on every replica, before the call returns", () => {
     const other = (await insertOrganization(db, { name: "p", slug: "p" }))?.id as string;
     const secret = newSecret(pepper, "secret", "live");
     const common = { projectId: undefined, kind: "secret", style: "live", name: "k", scopes: ["*"] } as const;
-    await insertKey(
-      db,
-      { ...common, organizationId: other, expiresAt: undefined, createdBy: undefined },
-      secret,
-    );
+    await insertKey(db, { ...common, organizationId: other, expiresAt: undefined, createdBy: undefined }, secret);
     for (const replica of replicas) expect(await replica.find(secret.value)).toMatchObject({ revoked: false });
     await changeThrough(replicas[0] as KeyDirectory, (tx) =>
       tx.query(sql`update organizations set disabled_at = now() where id = ${other}`),

@@ -42,7 +42,10 @@ test.each(["hex", "base64", "base64url"] as const)(
     expect(masked).toBe(`acme_…${key.slice(-4)}`);
     expect((await storedAs(id))[0].pepper_version).toBe(0);
     for (const replica of [other, service]) {
-      expect(await send(replica, "GET /v1/me", { headers: bearer(key) })).toMatchObject({ status: 200, body: { key: { id } } });
+      expect(await send(replica, "GET /v1/me", { headers: bearer(key) })).toMatchObject({
+        status: 200,
+        body: { key: { id } },
+      });
     }
     await expect.poll(async () => (await storedAs(id))[0].pepper_version).toBe(1);
     expect((await storedAs(id))[0].digest.equals(createHash("sha256").update(key).digest())).toBe(false);
@@ -71,11 +74,15 @@ test("an imported key is revoked and rotated like any other; its new secret is o
     status: 401,
     body: { reason: "revoked_api_key" },
   });
-  const answer = await send(service, `POST /v1/secret-keys/${imported[1].id}/rotate`, { headers, body: { graceSeconds: 60 } });
+  const answer = await send(service, `POST /v1/secret-keys/${imported[1].id}/rotate`, {
+    headers,
+    body: { graceSeconds: 60 },
+  });
   const { value, masked, rotation } = answer.body.secretKey;
   expect(masked).toBe(`sk_live_…${value.slice(-4)}`);
   expect(rotation.previousMasked).toBe("acme_…????");
-  for (const key of [rotated, value]) expect((await send(other, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
+  for (const key of [rotated, value])
+    expect((await send(other, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
 });
 
 test("texts that begin like an imported key and are none are 401, and those that do not are not looked up", async () => {

@@ -86,9 +86,9 @@ describe("secret keys", () => {
     ["too large", JSON.stringify({ name: "x".repeat(300_000) }), { "content-type": "application/json" }, 413],
     ["a scalar", "5", { "content-type": "application/json" }, 400],
   ])("a body that is %s is refused", async (_, body, headers, status) => {
-    expect((await send(service, "POST /v1/secret-keys", { headers: { ...owner.headers, ...headers }, body })).status).toBe(
-      status,
-    );
+    expect(
+      (await send(service, "POST /v1/secret-keys", { headers: { ...owner.headers, ...headers }, body })).status,
+    ).toBe(status);
   });
 
   test("revoking is final, and may be repeated", async () => {
@@ -123,7 +123,8 @@ describe("secret keys", () => {
     try {
       const first = bearer(pair.secretKey);
       const firstId = (await send(pair, "GET /v1/me", { headers: first })).body.key.id;
-      const made = (await send(pair, "POST /v1/secret-keys", { headers: first, body: { name: "second" } })).body.secretKey;
+      const made = (await send(pair, "POST /v1/secret-keys", { headers: first, body: { name: "second" } })).body
+        .secretKey;
       const answers = await Promise.all([
         send(pair, `DELETE /v1/secret-keys/${made.id}`, { headers: first }),
         send(pair, `DELETE /v1/secret-keys/${firstId}`, { headers: bearer(made.value) }),
@@ -163,7 +164,9 @@ describe("secret keys", () => {
     expect((await send(service, "GET /v1/secret-keys?limit=100", { headers })).body.secretKeys).toHaveLength(1);
     expect(await create({ name: "elsewhere", projectId: service.projectId }, headers)).toMatchObject({ status: 403 });
     expect((await create({ name: "here" }, headers)).body.secretKey).toMatchObject({ projectId: other.id });
-    expect(await send(service, "POST /v1/projects", { headers, body: { name: "third" } })).toMatchObject({ status: 403 });
+    expect(await send(service, "POST /v1/projects", { headers, body: { name: "third" } })).toMatchObject({
+      status: 403,
+    });
   });
 });
 
@@ -181,7 +184,10 @@ describe("public keys", () => {
       expect((await send(single, "POST /v1/logs", log)).status).toBe(202);
       const ended = await send(single, `POST /v1/public-keys/${id}/deactivate`, { headers });
       expect(ended.body.publicKey.deactivatedAt).not.toBeNull();
-      expect(await send(single, "POST /v1/logs", log)).toMatchObject({ status: 401, body: { reason: "revoked_api_key" } });
+      expect(await send(single, "POST /v1/logs", log)).toMatchObject({
+        status: 401,
+        body: { reason: "revoked_api_key" },
+      });
       const list = await send(single, "GET /v1/public-keys", { headers });
       expect(list.body.publicKeys.map((key: { id: string }) => key.id)).toContain(id);
     } finally {
@@ -267,19 +273,27 @@ test.each(["not-an-id", "1; drop table keys", "%00", "../organizations"])("the i
   expect(answer).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
 });
 
-test.each(["secret", "public"])("whoever holds a %s key can see what it is and make it worthless, without any scope", async (kind) => {
-  const body = kind === "secret" ? { name: "found", scopes: ["read:logs"] } : { name: "found", projectId: service.projectId };
-  const made = (await send(service, `POST /v1/${kind}-keys`, { ...owner, body })).body[`${kind}Key`];
-  const headers = bearer(made.value);
-  expect((await send(service, "GET /v1/keys/self", { headers })).body).toMatchObject({ kind, key: { id: made.id } });
-  expect((await send(service, "POST /v1/keys/self/revoke?reason=found", { headers })).status).toBe(204);
-  expect(await send(service, "GET /v1/keys/self", { headers })).toMatchObject({
-    status: 401,
-    body: { reason: "revoked_api_key" },
-  });
-  const { events } = (await send(service, `GET /v1/audit?targetId=${made.id}`, owner)).body;
-  expect(events[0]).toMatchObject({ action: `${kind}_key.revoked`, actor: { id: made.id }, details: { reason: "found" } });
-});
+test.each(["secret", "public"])(
+  "whoever holds a %s key can see what it is and make it worthless, without any scope",
+  async (kind) => {
+    const body =
+      kind === "secret" ? { name: "found", scopes: ["read:logs"] } : { name: "found", projectId: service.projectId };
+    const made = (await send(service, `POST /v1/${kind}-keys`, { ...owner, body })).body[`${kind}Key`];
+    const headers = bearer(made.value);
+    expect((await send(service, "GET /v1/keys/self", { headers })).body).toMatchObject({ kind, key: { id: made.id } });
+    expect((await send(service, "POST /v1/keys/self/revoke?reason=found", { headers })).status).toBe(204);
+    expect(await send(service, "GET /v1/keys/self", { headers })).toMatchObject({
+      status: 401,
+      body: { reason: "revoked_api_key" },
+    });
+    const { events } = (await send(service, `GET /v1/audit?targetId=${made.id}`, owner)).body;
+    expect(events[0]).toMatchObject({
+      action: `${kind}_key.revoked`,
+      actor: { id: made.id },
+      details: { reason: "found" },
+    });
+  },
+);
 
 test("the unversioned paths of spec/2 are the same routes, in the envelope", async () => {
   const bare = await send(service, "GET /v1/threads", owner);

@@ -33,8 +33,18 @@ describe("intake", () => {
     ["an array", (m: string) => [[{ message: m }, { message: m }], {}] as const],
     ["{ logs: […] }", (m: string) => [{ logs: [{ message: m }, { message: m }, { message: m }] }, {}] as const],
     ["NDJSON", (m: string) => [`{"message":"${m}"}\n{"message":"${m}"}\n`, ndjson] as const],
-    ["NDJSON sent as JSON", (m: string) => [`{"message":"${m}"}\n{"message":"${m}"}`, { "content-type": "application/json" }] as const],
-    ["gzip", (m: string) => [gzipSync(JSON.stringify([{ message: m }])), { "content-encoding": "gzip", "content-type": "application/json" }] as const],
+    [
+      "NDJSON sent as JSON",
+      (m: string) => [`{"message":"${m}"}\n{"message":"${m}"}`, { "content-type": "application/json" }] as const,
+    ],
+    [
+      "gzip",
+      (m: string) =>
+        [
+          gzipSync(JSON.stringify([{ message: m }])),
+          { "content-encoding": "gzip", "content-type": "application/json" },
+        ] as const,
+    ],
     ["a body without a type", (m: string) => [Buffer.from(JSON.stringify({ message: m })), {}] as const],
   ])("%s is stored when it is answered", async (_, make) => {
     const message = unique();
@@ -124,7 +134,12 @@ describe("intake", () => {
     ["gzip that is none", "not gzip", { "content-encoding": "gzip" }, 400],
     ["gzip that ends early", gzipSync('{"message":"hello"}').subarray(0, 20), { "content-encoding": "gzip" }, 400],
     ["10,000 nested arrays", "[".repeat(10_000) + "]".repeat(10_000), { "content-type": "application/json" }, 400],
-    ["deeply nested in an entry", `{"message":"x","a":${'{"a":'.repeat(5000)}1${"}".repeat(5000)}}`, { "content-type": "application/json" }, 400],
+    [
+      "deeply nested in an entry",
+      `{"message":"x","a":${'{"a":'.repeat(5000)}1${"}".repeat(5000)}}`,
+      { "content-type": "application/json" },
+      400,
+    ],
   ])("a body that is %s is refused in words", async (_, body, headers, status) => {
     const answer = await intake(body as string, headers as Record<string, string>);
     expect(answer.status).toBe(status);
@@ -195,6 +210,8 @@ describe("intake", () => {
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get("access-control-allow-origin")).toBe("*");
     expect(preflight.headers.get("access-control-allow-headers")).toContain("x-sazabi-key");
+    const refused = await send(service, "POST /v1/logs", { headers: { origin: "https://example.com" }, body: {} });
+    expect([refused.status, refused.headers.get("access-control-allow-origin")]).toEqual([401, "*"]);
     const query = await send(service, "POST /v1/logs/query", { headers: publicKey(), body: {} });
     expect(query).toMatchObject({ status: 403, body: { reason: "wrong_key_type" } });
   });
@@ -233,21 +250,24 @@ describe("query", () => {
     expect(await messages(query)).toHaveLength(count);
   });
 
-  test.each([1, 7, 50])("pages of %i hold every row exactly once, newest first, also with equal timestamps", async (limit) => {
-    const seen: string[] = [];
-    const times: string[] = [];
-    let cursor: string | null = null;
-    do {
-      const page = await search({ search: { query: tag }, pagination: { limit, ...(cursor && { cursor }) } });
-      expect(page.data.length).toBeLessThanOrEqual(limit);
-      seen.push(...page.data.map(({ id }: { id: string }) => id));
-      times.push(...page.data.map(({ timestamp }: { timestamp: string }) => timestamp));
-      cursor = page.nextCursor;
-    } while (cursor);
-    expect(seen).toHaveLength(50);
-    expect(new Set(seen).size).toBe(50);
-    expect(times).toEqual([...times].sort().reverse());
-  });
+  test.each([1, 7, 50])(
+    "pages of %i hold every row exactly once, newest first, also with equal timestamps",
+    async (limit) => {
+      const seen: string[] = [];
+      const times: string[] = [];
+      let cursor: string | null = null;
+      do {
+        const page = await search({ search: { query: tag }, pagination: { limit, ...(cursor && { cursor }) } });
+        expect(page.data.length).toBeLessThanOrEqual(limit);
+        seen.push(...page.data.map(({ id }: { id: string }) => id));
+        times.push(...page.data.map(({ timestamp }: { timestamp: string }) => timestamp));
+        cursor = page.nextCursor;
+      } while (cursor);
+      expect(seen).toHaveLength(50);
+      expect(new Set(seen).size).toBe(50);
+      expect(times).toEqual([...times].sort().reverse());
+    },
+  );
 
   test("oldest first is the same list backwards", async () => {
     const newest = await messages(tag);
@@ -268,7 +288,10 @@ describe("query", () => {
 
   test("without a window the last 24 hours are searched", async () => {
     const message = unique();
-    await intake([{ message, timestamp: Date.now() - 25 * 3_600_000 }, { message, timestamp: Date.now() - 23 * 3_600_000 }]);
+    await intake([
+      { message, timestamp: Date.now() - 25 * 3_600_000 },
+      { message, timestamp: Date.now() - 23 * 3_600_000 },
+    ]);
     expect(await messages(message)).toHaveLength(1);
     const filters = [{ field: "timestamp", op: "gte", value: new Date(Date.now() - 26 * 3_600_000).toISOString() }];
     expect(await messages(message, { filters })).toHaveLength(2);
@@ -289,7 +312,14 @@ describe("query", () => {
     ["a limit of 1001", { pagination: { limit: 1001 } }],
     ["a cursor of nobody", { pagination: { cursor: "hello" } }],
     ["a query of 501 characters", { search: { query: "x".repeat(501) } }],
-    ["a window that ends before it begins", { filters: [{ field: "timestamp", op: "between", value: { from: "2026-01-02T00:00:00Z", to: "2026-01-01T00:00:00Z" } }] }],
+    [
+      "a window that ends before it begins",
+      {
+        filters: [
+          { field: "timestamp", op: "between", value: { from: "2026-01-02T00:00:00Z", to: "2026-01-01T00:00:00Z" } },
+        ],
+      },
+    ],
     ["a time that is none", { filters: [{ field: "timestamp", op: "gte", value: "yesterday" }] }],
     ["an operator that is none", { filters: [{ field: "x", op: "like", value: "y" }] }],
     ["sorting by something else", { sort: { field: "level" } }],
@@ -302,9 +332,8 @@ describe("query", () => {
   test("a project never sees another's rows, and a key for all projects sees both", async () => {
     const headers = bearer(service.secretKey);
     const other = (await send(service, "POST /v1/projects", { headers, body: { name: unique() } })).body.project;
-    const key = (
-      await send(service, "POST /v1/public-keys", { headers, body: { name: "other", projectId: other.id } })
-    ).body.publicKey.value;
+    const key = (await send(service, "POST /v1/public-keys", { headers, body: { name: "other", projectId: other.id } }))
+      .body.publicKey.value;
     const message = unique();
     await intake({ message: `${message} ours` });
     await send(service, "POST /v1/logs", { headers: { "x-sazabi-key": key }, body: { message: `${message} theirs` } });
@@ -314,7 +343,10 @@ describe("query", () => {
     const narrowed = (
       await send(service, "POST /v1/secret-keys", { headers, body: { name: "narrowed", projectId: other.id } })
     ).body.secretKey.value;
-    const seen = await send(service, "POST /v1/logs/query", { headers: bearer(narrowed), body: { search: { query: message } } });
+    const seen = await send(service, "POST /v1/logs/query", {
+      headers: bearer(narrowed),
+      body: { search: { query: message } },
+    });
     expect(seen.body.data).toHaveLength(1);
     const named = await send(service, "POST /v1/logs/query", {
       headers: bearer(narrowed),
@@ -328,7 +360,10 @@ test("days past their retention are dropped with everything in them, and the res
   const old = await startTestService();
   try {
     const at = (daysAgo: number) => ({ message: `${daysAgo} days`, timestamp: Date.now() - daysAgo * 86_400_000 });
-    await send(old, "POST /v1/logs", { headers: { "x-sazabi-key": old.publicKey }, body: [at(0), at(3), at(9), at(20)] });
+    await send(old, "POST /v1/logs", {
+      headers: { "x-sazabi-key": old.publicKey },
+      body: [at(0), at(3), at(9), at(20)],
+    });
     await old.close({ keepDatabase: true });
     const shorter = await startTestService({ databaseUrl: old.databaseUrl, ...old.keyrings, logRetentionDays: 7 });
     const { rows } = await queryDatabase(old.databaseUrl, "select message from logs order by ts");

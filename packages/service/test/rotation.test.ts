@@ -104,15 +104,20 @@ describe("rotation", () => {
     });
   });
 
-  test.each([["with the same Idempotency-Key"], ["at the same moment"]])("a retried rotation %s returns the same secret", async (how) => {
-    const key = await create();
-    const headers = { "idempotency-key": `rotate-${key.id}` };
-    const retry = () => rotate(key.id, { graceSeconds: 600 }, headers);
-    const [first, second] = how.includes("moment") ? await Promise.all([retry(), retry()]) : [await retry(), await retry()];
-    expect(first.status).toBe(201);
-    expect(second.body).toEqual(first.body);
-    expect(await rotate(key.id, { graceSeconds: 5 }, headers)).toMatchObject({ status: 409 });
-  });
+  test.each([["with the same Idempotency-Key"], ["at the same moment"]])(
+    "a retried rotation %s returns the same secret",
+    async (how) => {
+      const key = await create();
+      const headers = { "idempotency-key": `rotate-${key.id}` };
+      const retry = () => rotate(key.id, { graceSeconds: 600 }, headers);
+      const [first, second] = how.includes("moment")
+        ? await Promise.all([retry(), retry()])
+        : [await retry(), await retry()];
+      expect(first.status).toBe(201);
+      expect(second.body).toEqual(first.body);
+      expect(await rotate(key.id, { graceSeconds: 5 }, headers)).toMatchObject({ status: 409 });
+    },
+  );
 
   test("a retried creation returns the same key, and what is kept of it is sealed", async () => {
     const headers = { ...owner.headers, "idempotency-key": "create-once" };
@@ -141,7 +146,10 @@ describe("rotation", () => {
   test("a key cannot rotate one that may do more than itself", async () => {
     const powerful = await create();
     const { value } = await create({ scopes: ["write:keys"] });
-    const answer = await send(service, `POST /v1/secret-keys/${powerful.id}/rotate`, { headers: bearer(value), body: {} });
+    const answer = await send(service, `POST /v1/secret-keys/${powerful.id}/rotate`, {
+      headers: bearer(value),
+      body: {},
+    });
     expect(answer).toMatchObject({ status: 403, body: { reason: "missing_scope" } });
   });
 
@@ -159,7 +167,8 @@ describe("usage", () => {
     expect(refused).toMatchObject({ status: 403, body: { reason: "missing_scope" } });
     const usage = async () => {
       const { body } = await send(service, `GET /v1/keys/${key.id}/usage?interval=1m`, owner);
-      const sum = (name: string) => body.points.reduce((total: number, point: Record<string, number>) => total + (point[name] ?? 0), 0);
+      const sum = (name: string) =>
+        body.points.reduce((total: number, point: Record<string, number>) => total + (point[name] ?? 0), 0);
       return { accepted: sum("accepted"), refused: sum("refused") };
     };
     await expect.poll(usage, { timeout: 5_000 }).toEqual({ accepted: 4, refused: 1 });
@@ -191,9 +200,14 @@ describe("usage", () => {
       await queryDatabase(old.databaseUrl, "update keys set created_at = now() - interval '100 days'");
       await send(old, "GET /v1/me", { headers: bearer(fresh.value) });
       const unused = async () =>
-        (await send(old, "GET /v1/secret-keys?unusedForDays=90", { headers })).body.secretKeys.map((key: MadeKey) => key.id);
+        (await send(old, "GET /v1/secret-keys?unusedForDays=90", { headers })).body.secretKeys.map(
+          (key: MadeKey) => key.id,
+        );
       await expect.poll(unused, { timeout: 5_000 }).toEqual([stale.id]);
-      const answer = await send(old, "POST /v1/keys/revoke-all", { headers, body: { kind: "secret", unusedForDays: 90 } });
+      const answer = await send(old, "POST /v1/keys/revoke-all", {
+        headers,
+        body: { kind: "secret", unusedForDays: 90 },
+      });
       expect(answer.body).toMatchObject({ revokedCount: 1, revoked: [{ id: stale.id }] });
       const alive = await send(old, "GET /v1/me", { headers: bearer(fresh.value) });
       const dead = await send(old, "GET /v1/me", { headers: bearer(stale.value) });
@@ -215,7 +229,10 @@ test("revoke-all kills every key of the organization at once, except those it is
     );
     const values: string[] = made.map(({ body }) => body.secretKey.value);
     for (const value of values) expect((await send(target, "GET /v1/me", { headers: bearer(value) })).status).toBe(200);
-    const answer = await send(target, "POST /v1/keys/revoke-all", { headers, body: { except: ["caller"], reason: "leak" } });
+    const answer = await send(target, "POST /v1/keys/revoke-all", {
+      headers,
+      body: { except: ["caller"], reason: "leak" },
+    });
     expect(answer.body.revokedCount).toBe(61);
     for (const value of values) expect((await send(target, "GET /v1/me", { headers: bearer(value) })).status).toBe(401);
     expect((await send(target, "GET /v1/me", { headers })).status).toBe(200);

@@ -1,15 +1,19 @@
-import type {
-  Created,
-  Page,
-  PageRequest,
-  PublicKey,
-  RotateKeyRequest,
-  SazabiAdmin,
-  SecretKey,
-  UnusedFilter,
-  UpdateKeyRequest,
+import {
+  type Created,
+  type KeyKind,
+  maskKey,
+  type Page,
+  type PageRequest,
+  type PublicKey,
+  parseKey,
+  type Revocation,
+  type RotateKeyRequest,
+  type SazabiAdmin,
+  SazabiApiError,
+  type SecretKey,
+  type UnusedFilter,
+  type UpdateKeyRequest,
 } from "@sazabi/sdk";
-import { type KeyKind, maskKey, parseKey, SazabiApiError } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
@@ -31,7 +35,7 @@ export interface Keys {
   list(page: PageRequest & UnusedFilter): Promise<Page<AnyKey>>;
   get(id: string): Promise<AnyKey>;
   update(id: string, change: UpdateKeyRequest): Promise<AnyKey>;
-  revoke(id: string, how: { readonly force?: boolean | undefined; readonly reason?: string | undefined }): Promise<unknown>;
+  revoke(id: string, how: Revocation): Promise<unknown>;
   rotate(id: string, request: RotateKeyRequest, idempotencyKey: string): Promise<Created<AnyKey>>;
   finishRotation(id: string): Promise<AnyKey>;
   cancelRotation(id: string): Promise<AnyKey>;

@@ -1,13 +1,12 @@
-import type { Created, Page, PageRequest, PublicKey, SazabiAdmin, SecretKey } from "@sazabi/sdk";
 import {
+  type Created,
   type ExpiryPreset,
   expiryPresets,
   type GrantedScope,
   type KeyKind,
   type KeyStyle,
-  maskKey,
-  parseKey,
-  SazabiApiError,
+  type SazabiAdmin,
+  type SecretKey,
   scopes,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
@@ -15,8 +14,8 @@ import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime, parseDuration, parseTime } from "../times.ts";
+import { type AnyKey, endedAt, findAmong, inProject, keysOf, type ProjectOption } from "./both-kinds.ts";
 import { collect, type ListOptions } from "./paging.ts";
-import { findProjectId, isId } from "./project-option.ts";
 
 interface ExpiryOptions {
   readonly expires?: string;
@@ -32,6 +31,7 @@ export interface CreateOptions extends ProjectOption, ExpiryOptions {
   readonly name?: string;
   readonly style?: KeyStyle;
   readonly scopes?: string;
+  readonly limit?: number | null;
 }
 
 /** Prints the key, and nothing else, to stdout: `KEY=$(sazabi keys create --name ci)` works. */
@@ -40,6 +40,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
     name: readName(words, options.name),
     ...(options.style ? { style: options.style } : {}),
     ...readExpiry(session, options),
+    ...(options.limit === undefined ? {} : { requestsPerMinute: options.limit }),
   };
   const granted = readScopes(kind, options.scopes);
   const admin = await session.admin();
@@ -104,7 +105,12 @@ function readExpiryTime(session: Session, text: string): Date {
 
 // --- list, get
 
-export async function list(session: Session, kinds: readonly KeyKind[], options: ListOptions & ProjectOption) {
+export interface KeyListOptions extends ListOptions, ProjectOption {
+  readonly unusedFor?: string;
+}
+
+export async function list(session: Session, kinds: readonly KeyKind[], options: KeyListOptions) {
+  const unused = options.unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", options.unusedFor) };
   const admin = await session.admin();
   if (kinds.length > 1 && options.cursor !== undefined) throw usageError("--cursor needs --type secret or public.");
   const items: KeyRow[] = [];
@@ -113,7 +119,7 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
     const limit = options.limit - items.length;
     if (limit <= 0 && !options.all) break;
     const keys = keysOf(session, admin, type, options);
-    const page = await collect({ ...options, limit }, keys.list);
+    const page = await collect({ ...options, limit }, (page) => keys.list({ ...page, ...unused }));
     items.push(...page.items.map((key) => ({ type, ...key })));
     nextCursor = page.nextCursor;
     if (nextCursor !== null && kinds.length > 1) {
@@ -123,6 +129,13 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
     }
   }
   await session.list({ items, nextCursor }, keyColumns(session, kinds), "There are no keys.");
+}
+
+/** Whole days: `90d`, `2w`. */
+export function readDays(option: string, text: string): number {
+  const days = (parseDuration(text) ?? Number.NaN) / 86_400_000;
+  if (Number.isInteger(days) && days >= 1 && days <= 3650) return days;
+  throw usageError(`${option} does not understand ${JSON.stringify(text)}.`, "Use whole days, up to 3650d: 90d, 2w.");
 }
 
 function keyColumns(session: Session, kinds: readonly KeyKind[]): readonly Column<KeyRow>[] {
@@ -163,6 +176,8 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     row("Created", time(key.createdAt, "-"));
     row("Expires", time(key.expiresAt, "never"));
     row("Last used", time(key.lastUsedAt, "never"));
+    if (key.requestsPerMinute) row("Limit", `${key.requestsPerMinute} requests a minute`);
+    if (key.rotation) row("Rotation", `${key.rotation.previousMasked} works until ${time(key.rotation.previousExpiresAt, "-")}`);
   });
 }
 
@@ -170,6 +185,8 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
 
 export interface UpdateOptions extends ProjectOption, ExpiryOptions {
   readonly name?: string;
+  readonly scopes?: string;
+  readonly limit?: number | null;
 }
 
 export async function update(session: Session, kind: KeyKind, ref: string, options: UpdateOptions) {
@@ -179,8 +196,13 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
     ...(expiry === undefined
       ? {}
       : { expiresAt: expiry === "never" ? null : readExpiryTime(session, expiry).toISOString() }),
+    ...readScopes(kind, options.scopes),
+    ...(options.limit === undefined ? {} : { requestsPerMinute: options.limit }),
   };
-  if (Object.keys(change).length === 0) throw usageError("Nothing to change.", "Use --name or --expires.");
+  if (Object.keys(change).length === 0) {
+    const scopes = kind === "secret" ? "--scopes, " : "";
+    throw usageError("Nothing to change.", `Use --name, --expires, ${scopes}or --limit.`);
+  }
   const admin = await session.admin();
   const keys = keysOf(session, admin, kind, options);
   await printKey(session, await keys.update(await keys.find(ref), change));
@@ -191,15 +213,17 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
 export interface RevokeOptions extends ProjectOption {
   readonly yes?: boolean;
   readonly force?: boolean;
+  readonly reason?: string;
 }
 
-/** Looks for the key among each of `kinds` in turn. */
 export async function revoke(session: Session, kinds: readonly KeyKind[], ref: string, options: RevokeOptions) {
   const admin = await session.admin();
-  const { kind, key } = await findAmong(session, admin, kinds, ref, options);
+  const { keys, key } = await findAmong(session, admin, kinds, ref, options);
   if (endedAt(key)) session.say(`It has been ${statusOf(key, session.context.now())} since ${endedAt(key)}.`);
   await confirmRevocation(session, key, options);
-  await keysOf(session, admin, kind, options).revoke(key.id, options.force);
+  const { kind } = keys;
+  if (kind === "public" && options.reason) session.say("The service keeps no reason for public keys.");
+  await keys.revoke(key.id, { force: options.force, reason: options.reason });
   await session.result({ id: key.id, revoked: true }, () =>
     session.out(`Revoked ${kind} key "${visible(key.name)}" ${key.masked} (${key.id}).`),
   );

@@ -1,16 +1,13 @@
 import type { LogFilter, LogQueryRequest, LogQueryResult, QueryWarning } from "@sazabi/sdk";
-import { usageError } from "../errors.ts";
 import { entryLines } from "../output/log-lines.ts";
 import { safeJson, visible } from "../output/visible.ts";
 import { widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone, parseTime } from "../times.ts";
+import { formatTime, formatZone } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
+import { readWindow, type Window, type WindowOptions } from "./window.ts";
 
-export interface QueryOptions {
-  readonly since?: string;
-  readonly from?: string;
-  readonly to?: string;
+export interface QueryOptions extends WindowOptions {
   readonly limit: number;
   readonly all?: boolean;
   readonly oldestFirst?: boolean;
@@ -22,7 +19,7 @@ const maxPage = 1000;
 
 /** Prints the entries that match: lines of text, or one JSON object a line. */
 export async function query(session: Session, text: string, options: QueryOptions): Promise<void> {
-  const filters = readWindow(session, options);
+  const filters = filtersOf(readWindow(session, options));
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const limit = options.all ? Number.POSITIVE_INFINITY : options.limit;
@@ -44,17 +41,10 @@ export async function query(session: Session, text: string, options: QueryOption
   }
 }
 
-function readWindow(session: Session, { since, from, to }: QueryOptions): readonly LogFilter[] {
-  if (since !== undefined && from !== undefined) throw usageError("--since and --from exclude each other.");
-  const now = session.context.now();
-  const start = since === undefined ? from && parseTime("--from", from, now) : parseTime("--since", since, now);
-  const end = to && parseTime("--to", to, now);
-  if (start && end && start >= end) {
-    throw usageError(`The time span is empty: it starts at ${formatTime(start)} and ends at ${formatTime(end)}.`);
-  }
+function filtersOf({ from, to }: Window): readonly LogFilter[] {
   return [
-    ...(start ? [{ field: "timestamp", op: "gte", value: start.toISOString() } as const] : []),
-    ...(end ? [{ field: "timestamp", op: "lt", value: end.toISOString() } as const] : []),
+    ...(from === undefined ? [] : [{ field: "timestamp", op: "gte", value: from } as const]),
+    ...(to === undefined ? [] : [{ field: "timestamp", op: "lt", value: to } as const]),
   ];
 }
 

@@ -91,7 +91,11 @@ function scriptedPrompt(typed: readonly string[], err: string[]): Prompt {
     if (next === undefined) throw new Error(`Nobody answers: ${question}`);
     return next;
   };
-  return { secret: async (question) => answer(question), confirm: async (question) => answer(question) === "y" };
+  return {
+    secret: async (question) => answer(question),
+    confirm: async (question) => answer(question) === "y",
+    line: async (question) => answer(question),
+  };
 }
 
 export function memoryKeychain(): CredentialStore & { readonly keys: Map<string, string> } {

@@ -63,10 +63,7 @@ export class Acknowledgements {
   async #behind(db: Queryable, seq: number, withinMs: number): Promise<readonly string[] | undefined> {
     const patience = new AbortController();
     try {
-      const replicas = await Promise.race([
-        listReplicas(db),
-        sleep(withinMs, undefined, { signal: patience.signal }),
-      ]);
+      const replicas = await Promise.race([listReplicas(db), sleep(withinMs, undefined, { signal: patience.signal })]);
       if (!replicas) return undefined;
       this.observe(replicas);
       const deadBefore = this.#monotonic() - this.#leaseMs;

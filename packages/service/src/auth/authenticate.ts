@@ -22,7 +22,7 @@ export interface SecretCaller {
 }
 
 /** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
-export interface PublicCaller {
+interface PublicCaller {
   readonly keyId: string;
   readonly projectId: string;
   readonly projectNumber: number;

@@ -128,9 +128,7 @@ export class KeyCache implements Forgetful {
 }
 
 function memberOf(index: Map<string, Set<string>>, name: string): Set<string> {
-  const known = index.get(name);
-  if (known) return known;
-  const members = new Set<string>();
+  const members = index.get(name) ?? new Set();
   index.set(name, members);
   return members;
 }

@@ -49,7 +49,8 @@ export async function openKeyringFile(file: string): Promise<Keyring> {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   const keyring = parseKeyring(await readFile(file, "utf8"));
-  if (!keyring) throw new Error(`${file} does not hold a keyring (version:base64 of 32 bytes). Restore it from a backup.`);
+  if (!keyring)
+    throw new Error(`${file} does not hold a keyring (version:base64 of 32 bytes). Restore it from a backup.`);
   return keyring;
 }
 

@@ -41,7 +41,7 @@ export function costMs(limit: number): number {
   return 60_000 / limit;
 }
 
-export function hasRoom(fullInMs: number, limit: number): boolean {
+function hasRoom(fullInMs: number, limit: number): boolean {
   return fullInMs + costMs(limit) <= fillMs + roundingMs;
 }
 

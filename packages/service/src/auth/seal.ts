@@ -37,7 +37,10 @@ export function unseal(master: Keyring, identity: string, sealed: Buffer): strin
   const masterKey = master.entries.find((entry) => entry.version === version);
   if (!masterKey) throw new Error(`A value is sealed under master key version ${version}, which is not configured.`);
   let offset = 2;
-  const take = (bytes: number) => sealed.subarray(offset, (offset += bytes));
+  const take = (bytes: number) => {
+    offset += bytes;
+    return sealed.subarray(offset - bytes, offset);
+  };
   const wrapped = { nonce: take(nonceBytes), ciphertext: take(keyBytes), tag: take(tagBytes) };
   const value = { nonce: take(nonceBytes), tag: take(tagBytes), ciphertext: sealed.subarray(offset) };
   const dataKey = decrypt(masterKey.secret, identity, wrapped);

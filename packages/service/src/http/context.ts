@@ -5,7 +5,7 @@ import { type AddressList, peerAddress } from "../addresses.ts";
 import { forwardedAddress } from "./client-address.ts";
 
 /** What comes with each request: node's request and answer, and the proxies whose word on its origin counts. */
-export interface RequestBindings extends HttpBindings {
+interface RequestBindings extends HttpBindings {
   readonly trustedProxies?: AddressList;
   /** Found once for each request that came through a proxy. */
   clientAddress?: string;

@@ -25,7 +25,9 @@ export function readCredential(c: HttpContext, takes: KeyKind | "any"): Credenti
   refuseKeyInUrl(c);
   const text = presented(c);
   if (text === undefined) {
-    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, { reason: "missing_api_key" });
+    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
+      reason: "missing_api_key",
+    });
   }
   const parsed = parseKey(text);
   if (parsed) refuseWrongKind(takes, parsed.kind);

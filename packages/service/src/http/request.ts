@@ -1,5 +1,5 @@
 import type { Issue } from "@sazabi/sdk/protocol";
-import { z } from "zod";
+import type { z } from "zod";
 import { ApiError } from "../errors.ts";
 import { type HttpContext, header } from "./context.ts";
 
@@ -35,7 +35,10 @@ async function readJson(c: HttpContext): Promise<unknown> {
   for await (const chunk of c.env.incoming as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > maxBodyBytes) {
-      throw new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBodyBytes} bytes, the limit of this route.`);
+      throw new ApiError(
+        "PAYLOAD_TOO_LARGE",
+        `The body is larger than ${maxBodyBytes} bytes, the limit of this route.`,
+      );
     }
     chunks.push(chunk);
   }

@@ -26,7 +26,10 @@ export function noContent(c: HttpContext): Response {
 }
 
 export function notFound(c: HttpContext): Response {
-  return refuse(c, new ApiError("NOT_FOUND", `There is no ${c.req.method} ${c.req.path} here. docs/api.md lists the routes.`));
+  return refuse(
+    c,
+    new ApiError("NOT_FOUND", `There is no ${c.req.method} ${c.req.path} here. docs/api.md lists the routes.`),
+  );
 }
 
 /** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
@@ -36,9 +39,13 @@ export function onError(error: Error, c: HttpContext): Response {
     log.warn("database unavailable", { requestId: requestId(c), operationId: c.get("operationId"), error });
     return refuse(
       c,
-      new ApiError("UNAVAILABLE", "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.", {
-        retryAfterSeconds: 1,
-      }),
+      new ApiError(
+        "UNAVAILABLE",
+        "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.",
+        {
+          retryAfterSeconds: 1,
+        },
+      ),
     );
   }
   if (isTimeout(error)) {

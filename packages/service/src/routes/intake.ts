@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
-import { cors } from "hono/cors";
 import { ApiError } from "../errors.ts";
 import { type HttpEnv, header } from "../http/context.ts";
+import { fromAnyPage, preflight } from "../http/cross-origin.ts";
 import { readIdempotencyKey } from "../http/idempotency.ts";
 import { okEnvelope } from "../http/respond.ts";
 import { readIntakeBody } from "../logs/body.ts";
@@ -11,38 +11,32 @@ import { type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import type { LogBatch } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 
-/** A public key is safe in a browser, so any page may send with it; it can read nothing back. */
-const browsers = cors({
-  origin: "*",
-  allowMethods: ["POST"],
-  allowHeaders: ["authorization", "content-type", "content-encoding", "idempotency-key", "x-api-key", "x-sazabi-key"],
-  exposeHeaders: ["retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id"],
-  maxAge: 86_400,
-});
-
 /** `POST /logs`: answered 202 when the entries are committed, and not before. */
 export const intakeRoutes = ({ logs, logRetentionDays, guards: { publicKey } }: Services) =>
-  new Hono<HttpEnv>().use(browsers).post(
+  new Hono<HttpEnv>().options("/", preflight).post(
     "/",
-    publicKey("logs.send", async (c, { projectNumber }) => {
-      const idempotencyKey = readIdempotencyKey(c);
-      const hash = idempotencyKey === undefined ? undefined : createHash("sha256");
-      const body = await readIntakeBody(hash ? hashing(c.env.incoming, hash) : c.env.incoming, {
-        contentType: header(c, "content-type"),
-        contentEncoding: header(c, "content-encoding"),
-        contentLength: header(c, "content-length"),
-      });
-      const verdicts = judge(body, Date.now(), logRetentionDays * 86_400_000);
-      if (verdicts.entries.length === 0) throw noneGood(verdicts.rejected, verdicts.rejectedCount);
-      const batch: LogBatch = {
-        projectNumber,
-        entries: verdicts.entries,
-        bytes: verdicts.bytes,
-        result: resultOf(verdicts),
-        ...(idempotencyKey !== undefined && hash && { idempotency: { key: idempotencyKey, bodyHash: hash.digest() } }),
-      };
-      return okEnvelope(c, await logs.append(batch), 202);
-    }),
+    fromAnyPage(
+      publicKey("logs.send", async (c, { projectNumber }) => {
+        const idempotencyKey = readIdempotencyKey(c);
+        const hash = idempotencyKey === undefined ? undefined : createHash("sha256");
+        const body = await readIntakeBody(hash ? hashing(c.env.incoming, hash) : c.env.incoming, {
+          contentType: header(c, "content-type"),
+          contentEncoding: header(c, "content-encoding"),
+          contentLength: header(c, "content-length"),
+        });
+        const verdicts = judge(body, Date.now(), logRetentionDays * 86_400_000);
+        if (verdicts.entries.length === 0) throw noneGood(verdicts.rejected, verdicts.rejectedCount);
+        const batch: LogBatch = {
+          projectNumber,
+          entries: verdicts.entries,
+          bytes: verdicts.bytes,
+          result: resultOf(verdicts),
+          ...(idempotencyKey !== undefined &&
+            hash && { idempotency: { key: idempotencyKey, bodyHash: hash.digest() } }),
+        };
+        return okEnvelope(c, await logs.append(batch), 202);
+      }),
+    ),
   );
 
 interface Verdicts {

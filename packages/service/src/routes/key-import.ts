@@ -12,7 +12,7 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { sqlState } from "../store/database.ts";
 import { insertKey } from "../store/keys.ts";
-import { expiryOf, grantedScopes, newKeyFields, refuseWiderFence, refuseWidening } from "./key-fields.ts";
+import { expiryOf, grantedScopes, newKeyFields, refuseWidening, refuseWiderFence } from "./key-fields.ts";
 
 const maxImported = 500;
 
@@ -56,7 +56,8 @@ export const keyImportRoutes = ({ db, change, guards: { secretKey } }: Services)
       const imported = await change(auditSource(c, caller), async (tx) => {
         const made: { index: number; id: string; kind: KeyKind; name: string; masked: string }[] = [];
         for (const [index, key] of wanted.entries()) {
-          const projectId = key.kind === "public" ? (key.projectId ?? only(visible)?.id) : (key.projectId ?? caller.projectId);
+          const projectId =
+            key.kind === "public" ? (key.projectId ?? only(visible)?.id) : (key.projectId ?? caller.projectId);
           if (key.kind === "public" && !projectId) throw refused(index, "projectId", "is required for a public key");
           if (projectId) await readProject(tx, { ...caller, projectId: undefined }, projectId);
           const granted = key.kind === "secret" ? key.scopes : [];

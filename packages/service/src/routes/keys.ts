@@ -16,7 +16,10 @@ const revokeAll = z.object({
   kind: z.enum(["public", "secret"]).optional(),
   unusedForDays: z.number().int().min(1).max(3650).optional(),
   /** Ids that stay alive, or `caller` for the key that asks. */
-  except: z.array(z.union([z.uuid(), z.literal("caller")])).max(1000).default([]),
+  except: z
+    .array(z.union([z.uuid(), z.literal("caller")]))
+    .max(1000)
+    .default([]),
   reason: z.string().max(200).optional(),
 });
 
@@ -47,7 +50,10 @@ export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
           for (const key of keys) tx.record(keyRevoked(key, reason));
           return keys;
         });
-        return ok(c, { revokedCount: revoked.length, revoked: revoked.map(({ id, name, masked }) => ({ id, name, masked })) });
+        return ok(c, {
+          revokedCount: revoked.length,
+          revoked: revoked.map(({ id, name, masked }) => ({ id, name, masked })),
+        });
       }),
     )
 

@@ -13,7 +13,7 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { endOf, findKey, withValue } from "../store/keys.ts";
 import { beginRotation, cancelRotation, finishRotation } from "../store/rotation.ts";
-import { refuseWiderFence, refuseWidening } from "./key-fields.ts";
+import { refuseWidening, refuseWiderFence } from "./key-fields.ts";
 
 const rotation = z.object({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
 

@@ -22,8 +22,8 @@ import {
   noOrigins,
   refuseEmptyChange,
   refuseShuttingOut,
-  refuseWiderFence,
   refuseWidening,
+  refuseWiderFence,
   unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";

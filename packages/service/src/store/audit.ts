@@ -1,5 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type Actor, type AuditEvent, type AuditHead, type AuditTarget, auditText, firstPreviousHash } from "@sazabi/sdk/protocol";
+import {
+  type Actor,
+  type AuditEvent,
+  type AuditHead,
+  type AuditTarget,
+  auditText,
+  firstPreviousHash,
+} from "@sazabi/sdk/protocol";
 import type { Queryable } from "./database.ts";
 import { join, sql } from "./sql.ts";
 

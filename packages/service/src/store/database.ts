@@ -133,7 +133,15 @@ export function sqlState(error: unknown): string | undefined {
 
 /** Connection exceptions (class 08), too many connections, a server that stops, crashes or starts. */
 const unavailableStates = /^(?:08...|53300|57P0[1-5])$/;
-const networkErrors = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EHOSTUNREACH", "EAI_AGAIN"]);
+const networkErrors = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EHOSTUNREACH",
+  "EAI_AGAIN",
+]);
 /** node-postgres gives these no code. */
 const lostConnection = /Connection terminated|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
 

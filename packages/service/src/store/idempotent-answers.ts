@@ -7,11 +7,7 @@ export interface KeptAnswer {
 }
 
 /** The answer kept under `name`. Whoever asks for the same one waits until this transaction ends. */
-export async function lockAnswer(
-  tx: Queryable,
-  organizationId: string,
-  name: Buffer,
-): Promise<KeptAnswer | undefined> {
+export async function lockAnswer(tx: Queryable, organizationId: string, name: Buffer): Promise<KeptAnswer | undefined> {
   await tx.query(sql`select pg_advisory_xact_lock(${name.readInt32BE(0)}, ${name.readInt32BE(4)})`);
   const { rows } = await tx.query<{ request_hash: Buffer; sealed_answer: Buffer }>(sql`
     select request_hash, sealed_answer from idempotent_answers where organization_id = ${organizationId} and name = ${name}`);

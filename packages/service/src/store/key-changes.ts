@@ -30,7 +30,11 @@ export function parseKeyChange(payload: string): KeyChange | undefined {
   try {
     const { seq, keyId, organizationId } = JSON.parse(payload);
     if (!Number.isSafeInteger(seq)) return undefined;
-    return typeof keyId === "string" ? { seq, keyId } : typeof organizationId === "string" ? { seq, organizationId } : undefined;
+    return typeof keyId === "string"
+      ? { seq, keyId }
+      : typeof organizationId === "string"
+        ? { seq, organizationId }
+        : undefined;
   } catch {
     return undefined;
   }

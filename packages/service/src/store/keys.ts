@@ -426,7 +426,9 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
 
 /** An imported key looks as it was made, until a rotation gives it a secret of ours. */
 function maskedSecret({ kind, style, imported_prefix }: KeyRow, generation: number, lastFour: string): string {
-  return imported_prefix !== null && generation === 1 ? `${imported_prefix}…${lastFour}` : maskOf(kind, style, lastFour);
+  return imported_prefix !== null && generation === 1
+    ? `${imported_prefix}…${lastFour}`
+    : maskOf(kind, style, lastFour);
 }
 
 function toRotation(row: KeyRow): SecretKey["rotation"] {

@@ -75,4 +75,3 @@ function statusOf(response: string): number | undefined {
   const complete = length ? response.length >= headerEnd + 4 + Number(length) : response.endsWith("\r\n0\r\n\r\n");
   return complete ? Number(response.slice(9, 12)) : undefined;
 }
-

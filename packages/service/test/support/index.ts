@@ -57,7 +57,11 @@ export async function startTestService(options: Partial<ServiceOptions> = {}): P
 }
 
 /** Looks behind the service, at what is in its database. */
-export async function queryDatabase(databaseUrl: string, text: string, values: unknown[] = []): Promise<pg.QueryResult> {
+export async function queryDatabase(
+  databaseUrl: string,
+  text: string,
+  values: unknown[] = [],
+): Promise<pg.QueryResult> {
   const client = new pg.Client({
     connectionString: databaseUrl,
     options: "-c search_path=sazabi,public -c timezone=UTC",

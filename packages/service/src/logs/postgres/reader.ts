@@ -43,10 +43,7 @@ function withinWindow({ fromMicros, toMicros, after, direction }: LogSearch): Sq
   const descending = direction === "desc";
   const from = after && !descending ? Math.max(fromMicros, after.micros) : fromMicros;
   const to = after && descending ? Math.min(toMicros, after.micros + 1) : toMicros;
-  const conditions = [
-    sql`ts >= ${isoOfMicros(from)}::timestamptz`,
-    sql`ts < ${isoOfMicros(to)}::timestamptz`,
-  ];
+  const conditions = [sql`ts >= ${isoOfMicros(from)}::timestamptz`, sql`ts < ${isoOfMicros(to)}::timestamptz`];
   if (after) conditions.push(beyond(after, descending));
   return join(conditions, " and ");
 }

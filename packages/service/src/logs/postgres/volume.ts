@@ -42,7 +42,8 @@ function countsOf(batches: readonly LogBatch[]): Map<string, Count> {
       const name = `${projectNumber} ${minuteSeconds} ${level} ${service}\n${environment ?? ""}`;
       const count = counts.get(name);
       if (count) count.entries += 1;
-      else counts.set(name, { projectNumber, minuteSeconds, level, service, environment: environment ?? "", entries: 1 });
+      else
+        counts.set(name, { projectNumber, minuteSeconds, level, service, environment: environment ?? "", entries: 1 });
     }
   }
   return counts;

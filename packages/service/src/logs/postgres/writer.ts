@@ -49,9 +49,13 @@ export class LogWriter {
 
   append(batch: LogBatch): Promise<IntakeResult> {
     if (this.#queuedBytes > 0 && this.#queuedBytes + batch.bytes > this.#limits.queueBytes) {
-      throw new ApiError("RATE_LIMIT_EXCEEDED", "The service is taking logs as fast as it can store them. Send again.", {
-        retryAfterSeconds: 1,
-      });
+      throw new ApiError(
+        "RATE_LIMIT_EXCEEDED",
+        "The service is taking logs as fast as it can store them. Send again.",
+        {
+          retryAfterSeconds: 1,
+        },
+      );
     }
     this.#queuedBytes += batch.bytes;
     return new Promise((resolve, reject) => {
@@ -186,7 +190,10 @@ async function reserveIds(client: PoolClient, batches: readonly LogBatch[]): Pro
     values: [projects, projects.map((project) => counts.get(project))],
   });
   return new Map(
-    rows.map((row) => [row.project_number, BigInt(row.last_id) - BigInt(counts.get(row.project_number) as number) + 1n]),
+    rows.map((row) => [
+      row.project_number,
+      BigInt(row.last_id) - BigInt(counts.get(row.project_number) as number) + 1n,
+    ]),
   );
 }
 

@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import { usageError } from "../errors.ts";
+import type { Session } from "../session.ts";
+import { formatTime, parseTime } from "../times.ts";
+
+export interface WindowOptions {
+  readonly since?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** A span of time as the API takes it: `from` included, `to` excluded. */
+export interface Window {
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export function addWindowOptions(command: Command, unlessTold: string): Command {
+  return command
+    .option("--since <time>", `from a time ago (90s, 30m, 1h, 2d) or a date; ${unlessTold}`)
+    .option("--from <time>", "the same as --since")
+    .option("--to <time>", "up to, without; default: now");
+}
+
+export function readWindow(session: Session, { since, from, to }: WindowOptions): Window {
+  if (since !== undefined && from !== undefined) throw usageError("--since and --from exclude each other.");
+  const now = session.context.now();
+  const start = since === undefined ? from && parseTime("--from", from, now) : parseTime("--since", since, now);
+  const end = to && parseTime("--to", to, now);
+  if (start && end && start >= end) {
+    throw usageError(`The time span is empty: it starts at ${formatTime(start)} and ends at ${formatTime(end)}.`);
+  }
+  return { ...(start ? { from: start.toISOString() } : {}), ...(end ? { to: end.toISOString() } : {}) };
+}
