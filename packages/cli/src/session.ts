@@ -83,17 +83,21 @@ export class Session {
     columns: readonly Column<T>[],
     empty: string,
   ): Promise<void> {
-    await this.result({ items: page.items, nextCursor: page.nextCursor }, async () => {
-      if (page.items.length === 0) return this.say(empty);
-      const { out } = await this.palettes();
-      const width = this.context.stdout.isTTY ? this.context.stdout.columns : undefined;
-      const { lines, dropped } = renderTable(columns, page.items, { width, palette: out });
-      for (const line of lines) this.out(line);
-      if (dropped.length > 0) this.say(`Left out to fit the terminal: ${dropped.join(", ")}.`);
-    });
+    await this.result({ items: page.items, nextCursor: page.nextCursor }, () =>
+      this.table(page.items, columns, empty),
+    );
     if (page.nextCursor !== null) {
       this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
     }
+  }
+
+  async table<T>(rows: readonly T[], columns: readonly Column<T>[], empty: string): Promise<void> {
+    if (rows.length === 0) return this.say(empty);
+    const { out } = await this.palettes();
+    const width = this.context.stdout.isTTY ? this.context.stdout.columns : undefined;
+    const { lines, dropped } = renderTable(columns, rows, { width, palette: out });
+    for (const line of lines) this.out(line);
+    if (dropped.length > 0) this.say(`Left out to fit the terminal: ${dropped.join(", ")}.`);
   }
 
   async palettes(): Promise<{ readonly out: Palette; readonly err: Palette }> {

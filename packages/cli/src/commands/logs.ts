@@ -2,15 +2,11 @@ import { type Level, levels } from "@sazabi/sdk";
 import { Option } from "commander";
 import type { AddCommands } from "./groups.ts";
 import { parseLimit } from "./paging.ts";
+import { addWindowOptions } from "./window.ts";
 
 export const addLogs: AddCommands = (logs, { open }) => {
-  const query = logs
-    .command("query")
-    .description("find log entries, newest first")
+  const query = addWindowOptions(logs.command("query").description("find log entries, newest first"))
     .argument("[query...]", 'words, "phrases", field:value, -not, OR; nothing finds everything')
-    .option("--since <time>", "from this long ago (30m, 1h, 2d, 1w) until now")
-    .option("--from <time>", "from this time on (2026-11-22, 2026-11-22T08:30, …Z, 1h)")
-    .option("--to <time>", "up to, and without, this time")
     .option("--limit <n>", "print at most this many", parseLimit, 100)
     .option("--all", "print all that match")
     .option("--oldest-first", "start with the oldest")

@@ -15,11 +15,11 @@ export interface Window {
   readonly to?: string;
 }
 
-export function addWindowOptions(command: Command, unlessTold: string): Command {
+export function addWindowOptions(command: Command): Command {
   return command
-    .option("--since <time>", `from a time ago (90s, 30m, 1h, 2d) or a date; ${unlessTold}`)
-    .option("--from <time>", "the same as --since")
-    .option("--to <time>", "up to, without; default: now");
+    .option("--since <time>", "from this long ago (30m, 1h, 2d, 1w) until now")
+    .option("--from <time>", "from this time on (2026-11-22, 2026-11-22T08:30, …Z, 1h)")
+    .option("--to <time>", "up to, and without, this time");
 }
 
 export function readWindow(session: Session, { since, from, to }: WindowOptions): Window {

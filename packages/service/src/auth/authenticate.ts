@@ -1,6 +1,6 @@
 import { hasScope, type KeyKind, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
-import { clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
+import { answerHeaders, clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
 import { malformedKey, readCredential, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { KeyRecord } from "../store/keys.ts";
@@ -91,7 +91,7 @@ async function guarded(
   scope: Scope | undefined,
   handle: (record: KeyRecord) => Response | Promise<Response>,
 ): Promise<Response> {
-  c.set("operationId", operationId);
+  c.env.operationId = operationId;
   const address = clientAddress(c);
   const { text, parsed } = readCredential(c, takes);
   if (!parsed && !(await auth.keys.mayBeImported(text))) {
@@ -182,9 +182,10 @@ function refuseDead(record: KeyRecord | undefined, takes: KeyKind | "any", nowMs
 
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */
 function tell(c: HttpContext, state: RateLimitState, refusal: ApiError | undefined): ApiError | undefined {
-  c.header("x-ratelimit-limit", String(state.limit));
-  c.header("x-ratelimit-remaining", String(state.remaining));
-  c.header("x-ratelimit-reset", String(state.resetAt));
+  const headers = answerHeaders(c);
+  headers["x-ratelimit-limit"] = String(state.limit);
+  headers["x-ratelimit-remaining"] = String(state.remaining);
+  headers["x-ratelimit-reset"] = String(state.resetAt);
   if (refusal || state.allowed) return refusal;
   return new ApiError(
     "RATE_LIMIT_EXCEEDED",

@@ -4,17 +4,22 @@ import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
 import { forwardedAddress } from "./client-address.ts";
 
-/** What comes with each request: node's request and answer, and the proxies whose word on its origin counts. */
-interface RequestBindings extends HttpBindings {
+/**
+ * What comes with each request: node's request and answer, the proxies whose word on its origin counts, and what we
+ * note about it. Notes are plain members, since Hono's variables and headers cost more than checking a key does.
+ */
+export interface RequestBindings extends HttpBindings {
   readonly trustedProxies?: AddressList;
   /** Found once for each request that came through a proxy. */
   clientAddress?: string;
+  /** The name an error is reported under, e.g. `secretKeys.create`. */
+  operationId?: string;
+  requestId?: string;
+  answerHeaders?: Record<string, string>;
 }
 
-/** What a Hono context carries here: the bindings, and the two names an error is reported under. */
 export interface HttpEnv {
   Bindings: RequestBindings;
-  Variables: { operationId: string; requestId: string };
 }
 
 export type HttpContext = Context<HttpEnv>;
@@ -26,13 +31,19 @@ export function header(c: HttpContext, name: string): string | undefined {
 }
 
 /** The caller's `X-Request-Id` when it is a plain one of 8 to 64 characters, else one of ours. */
-export function requestId(c: HttpContext): string {
-  const known = c.get("requestId");
-  if (known) return known;
-  const given = header(c, "x-request-id");
-  const id = given && /^[\w.-]{8,64}$/.test(given) ? given : randomUUID();
-  c.set("requestId", id);
-  return id;
+export function requestId({ env }: HttpContext): string {
+  env.requestId ??= givenRequestId(env.incoming.headers["x-request-id"]) ?? randomUUID();
+  return env.requestId;
+}
+
+/** The headers of the answer to come, in lower case. Set members of it at any time before the answer is made. */
+export function answerHeaders(c: HttpContext): Record<string, string> {
+  c.env.answerHeaders ??= { "x-request-id": requestId(c) };
+  return c.env.answerHeaders;
+}
+
+function givenRequestId(given: string | string[] | undefined): string | undefined {
+  return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) ? given : undefined;
 }
 
 /**

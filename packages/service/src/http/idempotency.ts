@@ -32,7 +32,7 @@ export async function once<Answer extends object>(
 ): Promise<Answer> {
   const key = readIdempotencyKey(c);
   if (key === undefined) return work();
-  const name = sha256(JSON.stringify([caller.keyId, c.get("operationId"), key]));
+  const name = sha256(JSON.stringify([caller.keyId, c.env.operationId, key]));
   const requestHash = sha256(JSON.stringify([c.req.path, request]));
   const identity = `idempotent_answers/${caller.organizationId}/${name.toString("hex")}`;
   const kept = await lockAnswer(tx, caller.organizationId, name);

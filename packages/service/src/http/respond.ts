@@ -2,7 +2,7 @@ import type { ErrorBody } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
 import { isTimeout, isUnavailable } from "../store/database.ts";
-import { type HttpContext, requestId } from "./context.ts";
+import { answerHeaders, type HttpContext, requestId } from "./context.ts";
 
 type SuccessStatus = 200 | 201 | 202;
 
@@ -21,30 +21,25 @@ export function okEnvelope(c: HttpContext, data: object, status: SuccessStatus):
 }
 
 export function noContent(c: HttpContext): Response {
-  c.header("x-request-id", requestId(c));
-  return c.body(null, 204);
+  return new Response(null, { status: 204, headers: answerHeaders(c) });
 }
 
+/** Does not repeat the path: somebody may have put a key into it. */
 export function notFound(c: HttpContext): Response {
-  return refuse(
-    c,
-    new ApiError("NOT_FOUND", `There is no ${c.req.method} ${c.req.path} here. docs/api.md lists the routes.`),
-  );
+  return refuse(c, new ApiError("NOT_FOUND", "There is no such route. docs/api.md lists those there are."));
 }
 
 /** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
 export function onError(error: Error, c: HttpContext): Response {
   if (error instanceof ApiError) return refuse(c, error);
   if (isUnavailable(error)) {
-    log.warn("database unavailable", { requestId: requestId(c), operationId: c.get("operationId"), error });
+    log.warn("database unavailable", { requestId: requestId(c), operationId: c.env.operationId, error });
     return refuse(
       c,
       new ApiError(
         "UNAVAILABLE",
         "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.",
-        {
-          retryAfterSeconds: 1,
-        },
+        { retryAfterSeconds: 1 },
       ),
     );
   }
@@ -54,7 +49,7 @@ export function onError(error: Error, c: HttpContext): Response {
       new ApiError("TIMEOUT", "The search took too long and was stopped. Narrow the time window or the query."),
     );
   }
-  log.error("request failed", { requestId: requestId(c), operationId: c.get("operationId"), error });
+  log.error("request failed", { requestId: requestId(c), operationId: c.env.operationId, error });
   return refuse(
     c,
     new ApiError("INTERNAL_ERROR", "Something went wrong on our side. The service's log has it under this request id."),
@@ -68,19 +63,22 @@ function refuse(c: HttpContext, error: ApiError): Response {
     error: { code: error.code, message: error.message },
     code: error.code,
     message: error.message,
-    operationId: c.get("operationId") ?? "unknown",
+    operationId: c.env.operationId ?? "unknown",
     requestId: requestId(c),
     ...(reason && { reason }),
     ...(issues && { issues }),
     ...(retryAfterSeconds && { retryAfterSeconds }),
     ...(missingContext && { missingContext }),
   };
-  if (retryAfterSeconds) c.header("retry-after", String(retryAfterSeconds));
-  if (error.status === 401) c.header("www-authenticate", 'Bearer realm="sazabi"');
+  const headers = answerHeaders(c);
+  if (retryAfterSeconds) headers["retry-after"] = String(retryAfterSeconds);
+  if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="sazabi"';
   return json(c, body, error.status);
 }
 
+/** Made without Hono's helper: with plain headers node's adapter needs no `Headers` object at all. */
 function json(c: HttpContext, body: object, status: number): Response {
-  c.header("x-request-id", requestId(c));
-  return c.json(body, status as SuccessStatus);
+  const headers = answerHeaders(c);
+  headers["content-type"] = "application/json";
+  return new Response(JSON.stringify(body), { status, headers });
 }

@@ -12,7 +12,7 @@ export const healthRoutes = ({ db }: Services) =>
 
     // Ready: the database answers too. A load balancer sends requests elsewhere meanwhile.
     .get("/readyz", async (c) => {
-      c.set("operationId", "health.ready");
+      c.env.operationId = "health.ready";
       if (!(await answers(db))) {
         throw new ApiError("UNAVAILABLE", "The database does not answer just now.", { retryAfterSeconds: 1 });
       }

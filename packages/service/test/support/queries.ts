@@ -34,7 +34,7 @@ const numbers = [
   "1e400",
 ];
 const words = ["true", "false", "null", "", "prod", "PROD", "api", "API", "Überlauf", "überlauf", "NaN", "Infinity"];
-export const keys = [
+const keys = [
   "a",
   "http.status",
   "user-id",
@@ -82,7 +82,7 @@ const plain = fc.oneof(value, level);
 const operand = fc.oneof(plain, quoted);
 
 /** Expressions of the subset, and beside it. */
-export const expressions: fc.Arbitrary<string> = fc.letrec<{ all: string; atom: string }>((tie) => ({
+const expressions: fc.Arbitrary<string> = fc.letrec<{ all: string; atom: string }>((tie) => ({
   all: fc
     .array(fc.tuple(tie("atom"), fc.constantFrom("", "", "", "*", "+", "?", "{2}", "{1,3}", "{0,}", "*?")), {
       maxLength: 4,

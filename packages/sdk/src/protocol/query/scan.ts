@@ -25,7 +25,7 @@ const maxWarnings = 20;
 
 const whitespace = /\s/;
 
-/** What a value may be followed by for it to be one: nothing, a space, or the `)` of a group. */
+/** A word or condition and where it ends; undefined when there is none of that kind. */
 type Found = { readonly term: Omit<Term, "kind" | "negated">; readonly end: number } | undefined;
 
 /** Cuts a query into tokens. Never fails: what is no syntax is text, and says so in `warnings`. */
@@ -105,12 +105,12 @@ export class Scanner {
   #phrase(start: number): Found {
     const quoted = this.#quoted(start);
     if (!quoted) {
-      if (this.#text[start] === '"')
-        this.warn("This quote is not a phrase of its own; taken as text.", start, start + 1);
+      const isQuote = this.#text[start] === '"';
+      if (isQuote) this.warn("This quote is not a phrase of its own; taken as text.", start, start + 1);
       return undefined;
     }
     const { value, end } = quoted;
-    if (value === "") return undefined;
+    if (value === "") return undefined; // Two quotes in a log line are two quotes.
     const raw = this.#text.slice(start, end);
     // A quote inside quotes may also be a piece of JSON, as it stands in a message.
     const node = raw === `"${value}"` ? containsText(value) : anyOf([containsText(value), containsText(raw)]);
@@ -240,6 +240,7 @@ export class Scanner {
     return undefined;
   }
 
+  /** What ends by itself, a quote or a bracket, has to be followed by nothing, a space, or the `)` of a group. */
   #isBoundary(place: number): boolean {
     const next = this.#text[place];
     return next === undefined || whitespace.test(next) || (next === ")" && this.#open.length > 0);

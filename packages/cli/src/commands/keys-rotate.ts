@@ -1,0 +1,321 @@
+import { randomUUID } from "node:crypto";
+import {
+  type Created,
+  type KeyKind,
+  maskKey,
+  maxGraceSeconds,
+  type Rotation,
+  Sazabi,
+  SazabiAdmin,
+  SazabiApiError,
+} from "@sazabi/sdk";
+import { CliError, usageError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import { type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
+import { keepInProfile } from "../rotation/profile.ts";
+import { findUnfinished, forgetUnfinished, keepUnfinished } from "../rotation/unfinished.ts";
+import type { Session } from "../session.ts";
+import { formatTime, parseDuration } from "../times.ts";
+import { type AnyKey, endedAt, findAmong, type Keys, keysOf, type ProjectOption } from "./both-kinds.ts";
+
+export interface RotateOptions extends ProjectOption, HandOverOptions {
+  readonly self?: boolean;
+  readonly grace: string;
+  readonly finish?: boolean;
+  readonly cancel?: boolean;
+  readonly idempotencyKey?: string;
+  readonly yes?: boolean;
+}
+
+/** The key to rotate, and the kind of key it is. */
+interface Subject {
+  readonly keys: Keys;
+  readonly key: AnyKey;
+}
+
+/**
+ * Makes a new secret for a key, hands it over, proves that it works, and only then lets go of the previous one. Whatever
+ * happens in between, a secret that works is in place, and the same command goes on where it was stopped.
+ */
+export async function rotate(
+  session: Session,
+  kinds: readonly KeyKind[],
+  ref: string | undefined,
+  options: RotateOptions,
+): Promise<void> {
+  const grace = readGrace(options.grace);
+  if (options.finish && options.cancel) throw usageError("--finish and --cancel exclude each other.");
+  if (options.cancel && namesHandOver(options)) throw usageError("--cancel hands nothing over.");
+  const subject = await findSubject(session, kinds, ref, options);
+  if (options.cancel) return cancel(session, subject, options);
+  if (options.finish && !namesHandOver(options)) return finish(session, subject, options);
+  await rotateAndHandOver(session, subject, options, grace);
+}
+
+async function findSubject(
+  session: Session,
+  kinds: readonly KeyKind[],
+  ref: string | undefined,
+  options: RotateOptions,
+): Promise<Subject> {
+  if ((ref !== undefined) === (options.self === true)) {
+    throw usageError("Which key?", "Name it by its id or name, or use --self for the key in use.");
+  }
+  const admin = await session.admin();
+  if (ref === undefined) {
+    const { key } = await admin.me({ signal: session.context.signal });
+    return { keys: keysOf(session, admin, "secret", options), key };
+  }
+  const found = await findAmong(session, admin, kinds, ref, options);
+  if (endedAt(found.key)) {
+    throw new CliError(`${titleOf(found)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
+  }
+  return found;
+}
+
+/** Without a grace the hand-over still needs one; it is ended as soon as the new secret has proven to work. */
+function readGrace(text: string): { readonly seconds: number; readonly finish: boolean } {
+  if (/^0[smhdw]?$/.test(text)) return { seconds: 3600, finish: true };
+  const seconds = (parseDuration(text) ?? Number.NaN) / 1000;
+  if (seconds <= maxGraceSeconds) return { seconds, finish: false };
+  throw usageError(`--grace does not understand ${JSON.stringify(text)}.`, "Use 0, 90s, 30m, 1h, 7d, up to 30d.");
+}
+
+// --- rotate
+
+async function rotateAndHandOver(
+  session: Session,
+  subject: Subject,
+  options: RotateOptions,
+  grace: ReturnType<typeof readGrace>,
+): Promise<void> {
+  const { keys, key } = subject;
+  const handOvers = handOversOf(session, keys.kind, options);
+  for (const { check } of handOvers) check([key.masked, key.rotation?.previousMasked]);
+  const created = await begin(session, subject, options, grace.seconds);
+  const until = created.rotation ? formatTime(new Date(created.rotation.previousExpiresAt)) : "now";
+  let standing = `The previous secret works until ${until}.`;
+  try {
+    for (const { deliver } of handOvers) await deliver(created.value);
+    await prove(session, keys.kind, created);
+    const profile = keys.kind === "secret" ? await keepNewSecret(session, created) : undefined;
+    // The previous secret of the key in use may have come to its end meanwhile.
+    const after = options.self ? keysOf(session, await adminOf(session, created.value), "secret", options) : keys;
+    const { rotation } = await after.get(key.id);
+    sayWhoUses(session, rotation);
+    const finishing = (options.finish ?? false) || grace.finish;
+    if (finishing) {
+      standing = "Whether the previous secret still works is not known.";
+      await endGrace(after, key.id);
+    }
+    forgetUnfinished(session.context.configDirectory, key.id);
+    const isShown = handOvers.some(({ name }) => name === "stdout");
+    const { value, ...rest } = created;
+    const answer = {
+      ...rest,
+      ...(isShown ? { value } : {}),
+      type: keys.kind,
+      rotation: finishing ? null : rotation,
+      handedOver: handOvers.map(({ name }) => name),
+      profile: profile ?? null,
+      finished: finishing || rotation === null,
+    };
+    await session.result(answer, () => {
+      const line = `Rotated ${titleOf(subject)}: ${created.masked}.`;
+      if (isShown) session.say(line);
+      else session.out(line);
+    });
+    if (finishing) return session.remark("The previous secret has ended.");
+    if (rotation) session.remark(`To end the previous secret sooner: sazabi keys rotate ${key.id} --finish`);
+  } catch (error) {
+    throw await notFinished(session, error, created.id, standing);
+  }
+}
+
+/** The new secret; the same one again when a rotation of this key was begun and not brought to its end. */
+async function begin(
+  session: Session,
+  subject: Subject,
+  options: RotateOptions,
+  graceSeconds: number,
+): Promise<Created<AnyKey>> {
+  const { keys, key } = subject;
+  const { configDirectory } = session.context;
+  const { rotation, resumed } = await keepUnfinished(configDirectory, {
+    apiUrl: session.apiUrl.value,
+    keyId: key.id,
+    idempotencyKey: options.idempotencyKey ?? randomUUID(),
+    graceSeconds,
+    startedAt: session.context.now().toISOString(),
+  });
+  if (resumed) session.say(`Going on with the rotation that was begun at ${formatTime(new Date(rotation.startedAt))}.`);
+  let created: Created<AnyKey>;
+  try {
+    created = await keys.rotate(key.id, { graceSeconds: rotation.graceSeconds }, rotation.idempotencyKey);
+  } catch (error) {
+    if (isFinal(error, resumed)) forgetUnfinished(configDirectory, key.id);
+    throw explainConflict(error, subject);
+  }
+  hideInLogs(session, created.value);
+  session.say(`New secret of ${titleOf(subject)}: ${created.masked}.`);
+  // What is repeated may have been taken back in the meantime, and a dead secret is not handed over.
+  const isRepeated = resumed || options.idempotencyKey !== undefined;
+  if (!isRepeated || (await refusalOf(session, keys.kind, created))?.status !== 401) return created;
+  forgetUnfinished(configDirectory, key.id);
+  if (resumed) return begin(session, subject, options, graceSeconds);
+  throw new CliError("The secret of that rotation does not work any more: it was taken back, or replaced since.", {
+    code: "CONFLICT",
+    hint: "Use another --idempotency-key to begin a new rotation.",
+  });
+}
+
+/** Nothing was made under this idempotency key, and nothing will be. */
+function isFinal(error: unknown, resumed: boolean): boolean {
+  if (!(error instanceof SazabiApiError) || error.status >= 500) return false;
+  // With a credential that does not count any more the one before may have made it all the same.
+  return !resumed || error.status === 404 || error.status === 409;
+}
+
+function explainConflict(error: unknown, { key }: Subject): unknown {
+  if (!(error instanceof SazabiApiError) || error.status !== 409) return error;
+  const command = `sazabi keys rotate ${key.id}`;
+  return new CliError(error.message, {
+    code: error.code,
+    hint: `\`${command} --finish\` keeps its new secret, \`${command} --cancel\` its previous one.`,
+    cause: error,
+  });
+}
+
+/** GitHub replaces it in everything that the job prints from now on; it reads stderr, too. */
+function hideInLogs(session: Session, value: string): void {
+  if (session.context.env.GITHUB_ACTIONS === "true") session.context.stderr.write(`::add-mask::${value}\n`);
+}
+
+/** Where the key may be used is no question of the secret; from elsewhere the service refuses it, and knows it. */
+const fences: readonly (string | undefined)[] = ["address_not_allowed", "origin_not_allowed"];
+
+/** Asks the service with the new secret itself. */
+async function prove(session: Session, kind: KeyKind, created: Created<AnyKey>): Promise<void> {
+  const refusal = await refusalOf(session, kind, created);
+  if (!refusal) return session.say("It works: the service accepted a request with it.");
+  if (!fences.includes(refusal.reason)) {
+    throw new CliError(`The service does not accept the new secret: ${refusal.message}`, { code: "NOT_PROVEN" });
+  }
+  session.say(`The service knows it, and does not let it be used from here: ${visible(refusal.message)}`);
+}
+
+/** What the service says against a request with this secret; undefined when it accepts it. */
+async function refusalOf(
+  session: Session,
+  kind: KeyKind,
+  { id, value }: Created<AnyKey>,
+): Promise<SazabiApiError | undefined> {
+  const { signal } = session.context;
+  try {
+    if (kind === "public") {
+      const { logs } = new Sazabi({ publicKey: value, ...(await session.connection()) });
+      await logs.send([], { signal });
+    } else if ((await (await adminOf(session, value)).me({ signal })).key.id !== id) {
+      throw new CliError("The service takes the new secret for another key.", { code: "NOT_PROVEN" });
+    }
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SazabiApiError)) throw error;
+    // It took the public key, read the request, and found no entry to store.
+    if (kind === "public" && error.status === 400) return undefined;
+    return error;
+  }
+}
+
+/** Unlike `session.openAdmin`: the key in use stays the one that errors are about. */
+async function adminOf(session: Session, secretKey: string): Promise<SazabiAdmin> {
+  return new SazabiAdmin({ secretKey, clientSource: "cli", ...(await session.connection()) });
+}
+
+async function keepNewSecret(session: Session, created: Created<AnyKey>): Promise<string | undefined> {
+  const profile = await keepInProfile(session, {
+    keyId: created.id,
+    value: created.value,
+    masked: created.masked,
+    previousMasked: created.rotation?.previousMasked,
+  });
+  if (profile !== undefined) session.say(`Profile ${profile} keeps the new secret, too.`);
+  return profile;
+}
+
+function sayWhoUses(session: Session, rotation: Rotation | null): void {
+  if (!rotation) return session.say("The previous secret does not work any more.");
+  const { previousMasked, previousUses, previousLastUsedAt, previousLastUsedAddress, previousExpiresAt } = rotation;
+  const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
+  const uses = previousLastUsedAt
+    ? `was used ${previousUses} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`
+    : "has not been used";
+  const until = formatTime(new Date(previousExpiresAt));
+  session.say(`The previous secret ${previousMasked} ${uses}; it works until ${until}.`);
+}
+
+/** Already ended is ended. */
+async function endGrace(keys: Keys, id: string): Promise<void> {
+  try {
+    await keys.finishRotation(id);
+  } catch (error) {
+    if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
+  }
+}
+
+async function notFinished(session: Session, error: unknown, id: string, standing: string): Promise<CliError> {
+  const next = `${standing} Run the same command again to go on, or \`sazabi keys rotate ${id} --cancel\` to take it back.`;
+  if (session.context.signal.aborted) session.say(`The rotation is not finished. ${next}`);
+  const { explain } = await import("../explain.ts");
+  const { exit, code, message, hint } = explain(error, session);
+  return new CliError(message, { exit, code, hint: hint ? `${hint} ${next}` : next, cause: error });
+}
+
+// --- finish, cancel
+
+async function finish(session: Session, subject: Subject, options: RotateOptions): Promise<void> {
+  const { keys, key } = subject;
+  const { configDirectory } = session.context;
+  const unfinished = findUnfinished(configDirectory, session.apiUrl.value, key.id, session.context.now());
+  if (unfinished) {
+    throw new CliError("The new secret has not been handed over: that rotation was stopped before it came to its end.", {
+      code: "CONFLICT",
+      hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
+    });
+  }
+  if (!key.rotation) throw notUnderWay(subject);
+  sayWhoUses(session, key.rotation);
+  await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
+  await session.result(await keys.finishRotation(key.id), () =>
+    session.out(`Finished the rotation of ${titleOf(subject)}: only ${key.masked} works.`),
+  );
+}
+
+async function cancel(session: Session, subject: Subject, options: RotateOptions): Promise<void> {
+  const { keys, key } = subject;
+  forgetUnfinished(session.context.configDirectory, key.id);
+  if (!key.rotation) throw notUnderWay(subject);
+  const isInUse = keys.kind === "secret" && maskKey(session.credential?.value ?? "") === key.masked;
+  if (isInUse && !options.yes) {
+    throw new CliError(`The key in use is the new secret, ${key.masked}, which this would end.`, {
+      code: "CONFLICT",
+      hint: `Use the previous one, ${key.rotation.previousMasked}, to cancel; or --yes, if somebody has it.`,
+    });
+  }
+  await confirm(session, options, `End the new secret of ${titleOf(subject)}, ${key.masked}?`);
+  await session.result(await keys.cancelRotation(key.id), () =>
+    session.out(`Cancelled the rotation of ${titleOf(subject)}: only ${key.rotation?.previousMasked} works.`),
+  );
+}
+
+function notUnderWay(subject: Subject): CliError {
+  return new CliError(`No rotation of ${titleOf(subject)} is under way.`, { code: "CONFLICT" });
+}
+
+async function confirm(session: Session, { yes }: RotateOptions, question: string): Promise<void> {
+  if (yes || !session.interactive) return;
+  const prompt = await session.context.openPrompt();
+  if (!(await prompt.confirm(question))) throw new CliError("Nothing was changed.", { code: "CANCELLED" });
+}
+
+const titleOf = ({ keys, key }: Subject) => `${keys.kind} key "${visible(key.name)}" (${key.id})`;
