@@ -83,9 +83,7 @@ export class Session {
     columns: readonly Column<T>[],
     empty: string,
   ): Promise<void> {
-    await this.result({ items: page.items, nextCursor: page.nextCursor }, () =>
-      this.table(page.items, columns, empty),
-    );
+    await this.result({ items: page.items, nextCursor: page.nextCursor }, () => this.table(page.items, columns, empty));
     if (page.nextCursor !== null) {
       this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
     }

@@ -33,7 +33,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "keys",
-    description: "create, list, change and revoke keys",
+    description: "create, list, change, rotate and revoke keys",
     load: async () => (await import("./keys.ts")).addKeys,
   },
   {
@@ -47,6 +47,11 @@ export const groups: readonly Group[] = [
     description: "the same as keys public-keys",
     hidden: true,
     load: async () => (await import("./keys.ts")).addPublicKeys,
+  },
+  {
+    name: "audit",
+    description: "read the record of what was done, and verify it",
+    load: async () => (await import("./audit.ts")).addAudit,
   },
   {
     name: "logs",

@@ -177,7 +177,8 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     row("Expires", time(key.expiresAt, "never"));
     row("Last used", time(key.lastUsedAt, "never"));
     if (key.requestsPerMinute) row("Limit", `${key.requestsPerMinute} requests a minute`);
-    if (key.rotation) row("Rotation", `${key.rotation.previousMasked} works until ${time(key.rotation.previousExpiresAt, "-")}`);
+    if (key.rotation)
+      row("Rotation", `${key.rotation.previousMasked} works until ${time(key.rotation.previousExpiresAt, "-")}`);
   });
 }
 

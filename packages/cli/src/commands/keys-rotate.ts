@@ -11,7 +11,7 @@ import {
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
-import { type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
+import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
 import { keepInProfile } from "../rotation/profile.ts";
 import { findUnfinished, forgetUnfinished, keepUnfinished } from "../rotation/unfinished.ts";
 import type { Session } from "../session.ts";
@@ -93,8 +93,8 @@ async function rotateAndHandOver(
   const handOvers = handOversOf(session, keys.kind, options);
   for (const { check } of handOvers) check([key.masked, key.rotation?.previousMasked]);
   const created = await begin(session, subject, options, grace.seconds);
-  const until = created.rotation ? formatTime(new Date(created.rotation.previousExpiresAt)) : "now";
-  let standing = `The previous secret works until ${until}.`;
+  const finishing = grace.finish || options.finish === true;
+  let standing = `The previous secret works until ${untilOf(created.rotation)}.`;
   try {
     for (const { deliver } of handOvers) await deliver(created.value);
     await prove(session, keys.kind, created);
@@ -102,34 +102,41 @@ async function rotateAndHandOver(
     // The previous secret of the key in use may have come to its end meanwhile.
     const after = options.self ? keysOf(session, await adminOf(session, created.value), "secret", options) : keys;
     const { rotation } = await after.get(key.id);
-    sayWhoUses(session, rotation);
-    const finishing = (options.finish ?? false) || grace.finish;
+    session.say(previousInWords(rotation));
     if (finishing) {
       standing = "Whether the previous secret still works is not known.";
       await endGrace(after, key.id);
     }
     forgetUnfinished(session.context.configDirectory, key.id);
-    const isShown = handOvers.some(({ name }) => name === "stdout");
-    const { value, ...rest } = created;
-    const answer = {
-      ...rest,
-      ...(isShown ? { value } : {}),
-      type: keys.kind,
-      rotation: finishing ? null : rotation,
-      handedOver: handOvers.map(({ name }) => name),
-      profile: profile ?? null,
-      finished: finishing || rotation === null,
-    };
-    await session.result(answer, () => {
-      const line = `Rotated ${titleOf(subject)}: ${created.masked}.`;
-      if (isShown) session.say(line);
-      else session.out(line);
-    });
-    if (finishing) return session.remark("The previous secret has ended.");
-    if (rotation) session.remark(`To end the previous secret sooner: sazabi keys rotate ${key.id} --finish`);
+    await report(session, subject, created, handOvers, { profile, rotation: finishing ? null : rotation });
   } catch (error) {
     throw await notFinished(session, error, created.id, standing);
   }
+}
+
+async function report(
+  session: Session,
+  subject: Subject,
+  { value, ...created }: Created<AnyKey>,
+  handOvers: readonly HandOver[],
+  end: { readonly profile: string | undefined; readonly rotation: Rotation | null },
+): Promise<void> {
+  const { kind } = subject.keys;
+  const { profile = null, rotation } = end;
+  const handedOver = handOvers.map(({ name }) => name);
+  const isShown = handedOver.includes("stdout");
+  const answer = { ...created, ...(isShown ? { value } : {}), type: kind, rotation, handedOver, profile };
+  await session.result(answer, () => {
+    const line = `Rotated ${titleOf(subject)}: ${created.masked}.`;
+    // Stdout has the secret, and nothing else.
+    if (isShown) session.say(line);
+    else session.out(line);
+  });
+  session.remark(
+    rotation
+      ? `To end the previous secret sooner: sazabi keys rotate ${created.id} --finish`
+      : "The previous secret has ended.",
+  );
 }
 
 /** The new secret; the same one again when a rotation of this key was begun and not brought to its end. */
@@ -243,16 +250,19 @@ async function keepNewSecret(session: Session, created: Created<AnyKey>): Promis
   return profile;
 }
 
-function sayWhoUses(session: Session, rotation: Rotation | null): void {
-  if (!rotation) return session.say("The previous secret does not work any more.");
-  const { previousMasked, previousUses, previousLastUsedAt, previousLastUsedAddress, previousExpiresAt } = rotation;
+/** Who still uses the previous secret, and for how long it can be used. */
+function previousInWords(rotation: Rotation | null): string {
+  if (!rotation) return "The previous secret does not work any more.";
+  const { previousMasked, previousUses, previousLastUsedAt, previousLastUsedAddress } = rotation;
   const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
   const uses = previousLastUsedAt
     ? `was used ${previousUses} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`
     : "has not been used";
-  const until = formatTime(new Date(previousExpiresAt));
-  session.say(`The previous secret ${previousMasked} ${uses}; it works until ${until}.`);
+  return `The previous secret ${previousMasked} ${uses}; it works until ${untilOf(rotation)}.`;
 }
+
+const untilOf = (rotation: Rotation | null) =>
+  rotation ? formatTime(new Date(rotation.previousExpiresAt)) : "this moment";
 
 /** Already ended is ended. */
 async function endGrace(keys: Keys, id: string): Promise<void> {
@@ -278,13 +288,16 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   const { configDirectory } = session.context;
   const unfinished = findUnfinished(configDirectory, session.apiUrl.value, key.id, session.context.now());
   if (unfinished) {
-    throw new CliError("The new secret has not been handed over: that rotation was stopped before it came to its end.", {
-      code: "CONFLICT",
-      hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
-    });
+    throw new CliError(
+      "The new secret has not been handed over: that rotation was stopped before it came to its end.",
+      {
+        code: "CONFLICT",
+        hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
+      },
+    );
   }
   if (!key.rotation) throw notUnderWay(subject);
-  sayWhoUses(session, key.rotation);
+  session.say(previousInWords(key.rotation));
   await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
   await session.result(await keys.finishRotation(key.id), () =>
     session.out(`Finished the rotation of ${titleOf(subject)}: only ${key.masked} works.`),
@@ -293,18 +306,24 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
 
 async function cancel(session: Session, subject: Subject, options: RotateOptions): Promise<void> {
   const { keys, key } = subject;
-  forgetUnfinished(session.context.configDirectory, key.id);
-  if (!key.rotation) throw notUnderWay(subject);
+  const forget = () => forgetUnfinished(session.context.configDirectory, key.id);
+  if (!key.rotation) {
+    forget();
+    throw notUnderWay(subject);
+  }
+  const { previousMasked } = key.rotation;
   const isInUse = keys.kind === "secret" && maskKey(session.credential?.value ?? "") === key.masked;
   if (isInUse && !options.yes) {
     throw new CliError(`The key in use is the new secret, ${key.masked}, which this would end.`, {
       code: "CONFLICT",
-      hint: `Use the previous one, ${key.rotation.previousMasked}, to cancel; or --yes, if somebody has it.`,
+      hint: `Use the previous one, ${previousMasked}, to cancel; or --yes, if somebody has it.`,
     });
   }
   await confirm(session, options, `End the new secret of ${titleOf(subject)}, ${key.masked}?`);
-  await session.result(await keys.cancelRotation(key.id), () =>
-    session.out(`Cancelled the rotation of ${titleOf(subject)}: only ${key.rotation?.previousMasked} works.`),
+  const restored = await keys.cancelRotation(key.id);
+  forget();
+  await session.result(restored, () =>
+    session.out(`Cancelled the rotation of ${titleOf(subject)}: only ${previousMasked} works.`),
   );
 }
 

@@ -1,7 +1,8 @@
-import type { KeyKind } from "@sazabi/sdk";
-import { type Command, Option } from "commander";
+import type { KeyKind, UsageInterval } from "@sazabi/sdk";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AddCommands, Opening } from "./groups.ts";
-import { addListOptions } from "./paging.ts";
+import { addListOptions, parseLimit } from "./paging.ts";
+import { addWindowOptions } from "./window.ts";
 
 const actions = () => import("./keys-actions.ts");
 
@@ -15,7 +16,7 @@ export const addKeys: AddCommands = (keys, opening) => {
     .option("--project <project>", "secret: narrow the key to a project; public: the project it sends to")
     .action(async (words, { type, ...options }) => (await actions()).create(open(), type, words, options));
 
-  addListOptions(keys.command("list").description("list the keys of both kinds"))
+  addKeyListOptions(keys.command("list").description("list the keys of both kinds"))
     .addOption(typeOption())
     .option("--project <project>", "list the public keys of this project")
     .action(async ({ type, ...options }) =>
@@ -25,6 +26,39 @@ export const addKeys: AddCommands = (keys, opening) => {
   addRevokeOptions(keys.command("revoke").description("end a key, at once and for good"))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, options) => (await actions()).revoke(open(), ["secret", "public"], ref, options));
+
+  addRotateOptions(keys.command("rotate").description(rotateDescription))
+    .option("--self", "rotate the key in use")
+    .option("--project <project>", "the project of a public key")
+    .action(async (ref, options) => (await rotation()).rotate(open(), ["secret", "public"], ref, options));
+
+  addUsageOptions(keys.command("usage").description("print how often a key was used"))
+    .option("--project <project>", "the project of a public key")
+    .action(async (ref, options) =>
+      (await import("./keys-usage.ts")).usage(open(), ["secret", "public"], ref, options),
+    );
+
+  keys
+    .command("revoke-all")
+    .description("end every key at once, or those that the filters name, for good")
+    .addOption(new Option("--kind <kind>", "only these").choices(["secret", "public"]))
+    .option("--project <project>", "only keys of this project, by id or name")
+    .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
+    .option("--except <ids>", "ids of keys that stay, with commas between")
+    .option("--keep-self", "the key in use stays (the default)")
+    .option("--include-self", "the key in use ends, too")
+    .option("--reason <text>", "for the record")
+    .option("-y, --yes", "do not ask")
+    .addHelpText(
+      "after",
+      `
+At a terminal you are asked for the organization's name. When the command returns, none of
+the keys is accepted anywhere.
+
+  sazabi keys revoke-all --unused-for 90d
+  sazabi keys revoke-all --kind secret --reason "laptop stolen" --yes`,
+    )
+    .action(async (options) => (await import("./keys-revoke-all.ts")).revokeAll(open(), options));
 
   keys
     .command("inspect")
@@ -48,7 +82,7 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     )
     .action(async (words, options) => (await actions()).create(open(), kind, words, options));
 
-  withProject(addListOptions(group.command("list").description("list the keys"))).action(async (options) =>
+  withProject(addKeyListOptions(group.command("list").description("list the keys"))).action(async (options) =>
     (await actions()).list(open(), [kind], options),
   );
 
@@ -56,10 +90,14 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     async (ref, options) => (await actions()).get(open(), kind, ref, options),
   );
 
-  withProject(group.command("update").description("rename a key, or change when it expires"))
+  const update = withProject(group.command("update").description("change a key's name, expiry or rights"))
     .argument("<key>", "its id or name")
     .option("--name <name>", "the new name")
     .addOption(expiresOption())
+    .addOption(limitOption());
+  if (kind === "secret")
+    update.option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all");
+  update
     .addOption(new Option("--expires-at <time>", "the same as --expires").hideHelp())
     .addOption(new Option("--clear-expires-at", "the same as --expires never").hideHelp())
     .action(async (ref, options) => (await actions()).update(open(), kind, ref, options));
@@ -67,6 +105,53 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   withProject(addRevokeOptions(group.command("revoke").description("end a key, at once and for good")))
     .aliases(kind === "secret" ? ["delete"] : ["deactivate", "delete"])
     .action(async (ref, options) => (await actions()).revoke(open(), [kind], ref, options));
+
+  const rotate = withProject(addRotateOptions(group.command("rotate").description(rotateDescription)));
+  if (kind === "secret") rotate.option("--self", "rotate the key in use");
+  rotate.action(async (ref, options) => (await rotation()).rotate(open(), [kind], ref, options));
+
+  withProject(addUsageOptions(group.command("usage").description("print how often a key was used"))).action(
+    async (ref, options) => (await import("./keys-usage.ts")).usage(open(), [kind], ref, options),
+  );
+}
+
+const rotation = () => import("./keys-rotate.ts");
+
+const rotateDescription = "give a key a new secret; the previous one works on for a time of grace";
+
+function addRotateOptions(command: Command): Command {
+  return command
+    .argument("[key]", "its id or name")
+    .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
+    .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
+    .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
+    .option("--github-output", "make the new secret the output `key` of this step of GitHub Actions")
+    .option("--stdout", "print the new secret (the default when nothing else is named)")
+    .option("--finish", "end the previous secret once the new one has proven to work; alone: end it now")
+    .option("--cancel", "end the new secret; only the previous one works again")
+    .option("--idempotency-key <text>", "a rerun with the same text gets the same secret, on any machine, for a day")
+    .option("-y, --yes", "do not ask")
+    .addHelpText(
+      "after",
+      `
+The new secret is handed over, tried out, and only then does the previous one begin to end.
+When a step fails the previous secret still works, and the same command goes on from there.
+
+  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'
+  sazabi keys rotate ci --env-file .env
+  sazabi keys rotate ci --finish`,
+    );
+}
+
+function addUsageOptions(command: Command): Command {
+  const intervals: readonly UsageInterval[] = ["1m", "5m", "1h", "1d"];
+  return addWindowOptions(command.argument("<key>", "its id or name")).addOption(
+    new Option("--interval <time>", "count by (default: 1h)").choices(intervals),
+  );
+}
+
+function addKeyListOptions(command: Command): Command {
+  return addListOptions(command).option("--unused-for <days>", "only keys that nobody used for so long (90d)");
 }
 
 function addCreateOptions(command: Command, kind: KeyKind): Command {
@@ -79,7 +164,8 @@ function addCreateOptions(command: Command, kind: KeyKind): Command {
       ),
     )
     .addOption(expiresOption())
-    .addOption(new Option("--expires-at <time>", "the same as --expires").hideHelp());
+    .addOption(new Option("--expires-at <time>", "the same as --expires").hideHelp())
+    .addOption(limitOption());
   if (kind === "secret")
     command.option("--scopes <scopes>", "what the key may do, e.g. read:logs,read:keys (default: everything)");
   return command;
@@ -89,10 +175,19 @@ function addRevokeOptions(command: Command): Command {
   return command
     .argument("<key>", "its id or name, or the key itself")
     .option("-y, --yes", "do not ask")
-    .option("--force", "even if it is the key in use, or the last one");
+    .option("--force", "even if it is the key in use, or the last one")
+    .option("--reason <text>", "for the record");
 }
 
 const expiresOption = () =>
   new Option("--expires <when>", "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date, or never");
+
+const limitOption = () =>
+  new Option("--limit <n>", "requests a minute, or default").argParser((text) => {
+    if (text === "default") return null;
+    const limit = parseLimit(text);
+    if (limit > 1_000_000) throw new InvalidArgumentError("At most 1,000,000, or default.");
+    return limit;
+  });
 
 const typeOption = () => new Option("--type <kind>", "secret or public").choices(["secret", "public"]);

@@ -22,12 +22,17 @@ export async function handToCommand(context: Context, command: string, value: st
   child.stdin.on("error", () => {}).end(value);
   for (const stream of [child.stdout, child.stderr]) forward(stream, (text) => context.stderr.write(text));
   const end = await new Promise<string | undefined>((resolve, reject) => {
-    child.on("error", reject);
+    child.on("error", (cause) => reject(failed(cause.message, cause)));
     child.on("close", (code, signal) => resolve(code === 0 ? undefined : (signal ?? `exit code ${code}`)));
   });
-  if (end !== undefined) {
-    throw new CliError(`The command to hand over the new secret failed (${end}).`, { code: "HAND_OVER_FAILED" });
-  }
+  if (end !== undefined) throw failed(end);
+}
+
+function failed(reason: string, cause?: unknown): CliError {
+  return new CliError(`The command to hand over the new secret failed (${reason}).`, {
+    code: "HAND_OVER_FAILED",
+    cause,
+  });
 }
 
 const longestLine = 64 * 1024;

@@ -1,6 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { accessSync, chmodSync, chownSync, constants, existsSync, readFileSync, realpathSync } from "node:fs";
-import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type KeyKind, maskKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
@@ -19,7 +30,8 @@ export function checkEnvFile(path: string, variable: string, masks: readonly (st
   } catch (cause) {
     throw cannot("write", path, cause);
   }
-  for (const { value } of content.matchAll(assignment(variable)).map(({ groups }) => groups as { value: string })) {
+  for (const { groups } of content.matchAll(assignment(variable))) {
+    const value = groups?.value as string;
     if (!parseKey(value) || masks.includes(maskKey(value))) continue;
     throw new CliError(`${path} holds another key: ${variable} is ${maskKey(value)}.`, {
       code: "OTHER_KEY",

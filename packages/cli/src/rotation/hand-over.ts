@@ -54,7 +54,8 @@ function toGithubOutput(session: Session): HandOver {
   return {
     name: "github-output",
     check: () => {
-      if (path === "") throw usageError("--github-output: GITHUB_OUTPUT is not set; this is no step of GitHub Actions.");
+      if (path === "")
+        throw usageError("--github-output: GITHUB_OUTPUT is not set; this is no step of GitHub Actions.");
     },
     deliver: (value) => {
       try {

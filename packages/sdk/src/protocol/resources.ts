@@ -240,7 +240,7 @@ export interface Thread {
 
 export type AttributeValue = string | number | boolean | null;
 
-/** A log entry as it is sent. Every other member becomes an attribute; aliases of the names are in docs/api.md. */
+/** A log entry as it is sent. Every other member becomes an attribute; aliases of the names are in docs/intake.md. */
 export interface LogInput {
   readonly message: string;
   readonly level?: string | number;
@@ -327,7 +327,8 @@ export interface LogQueryRequest {
     readonly query: string;
     /** `all` (default) reads the query language; `any` and `phrase` take the words as they are. */
     readonly mode?: "all" | "any" | "phrase";
-    readonly fields?: readonly string[];
+    /** Where free words are looked for; the message is the only place. */
+    readonly fields?: readonly ("body" | "message")[];
   };
   /** All must hold. Without one on `timestamp` the last 24 hours are searched. */
   readonly filters?: readonly LogFilter[];

@@ -1,7 +1,6 @@
 import { type LogEntry, type LogFilter, type LogQueryResult, parseQuery, type QueryNode } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
@@ -31,7 +30,14 @@ const search = z.object({
     .object({
       query: z.string().max(500),
       mode: z.enum(["all", "any", "phrase"]).default("all"),
-      fields: z.array(z.string().max(200)).max(20).optional(),
+      // Free words look into the message. Saying so is allowed; anything else is refused, not ignored.
+      fields: z
+        .array(
+          z.enum(["body", "message"], {
+            error: "words are searched in the message only; ask for an attribute with field:value",
+          }),
+        )
+        .optional(),
     })
     .optional(),
   filters: z.array(filter).max(50).default([]),

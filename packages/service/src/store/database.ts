@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import pg from "pg";
+import { from as copyFrom } from "pg-copy-streams";
 import { type Sql, sql } from "./sql.ts";
 
 /** One connection of one's own that also hears notifications. */
@@ -21,11 +23,14 @@ export interface Queryable {
   query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
 }
 
+export interface Transaction extends Queryable {
+  /** Runs a `COPY … FROM STDIN` with rows in PostgreSQL's text format. */
+  copyIn(statement: string, chunks: Iterable<string>): Promise<void>;
+}
+
 export interface Database extends Queryable {
   /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
-  /** A connection of one's own, for COPY and LISTEN. Give it back, with the error if it broke. */
-  connect(): Promise<pg.PoolClient>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -55,7 +60,6 @@ export function openDatabase({ url, connections, statementTimeoutMs = 0, onIdleE
   return {
     query: (statement) => run(pool, statement),
     transaction: (work) => transaction(pool, work),
-    connect: () => pool.connect(),
     close: () => pool.end(),
   };
 }
@@ -103,17 +107,24 @@ export async function answers(db: Queryable): Promise<boolean> {
   }
 }
 
-async function run<Row>(target: pg.Pool | pg.ClientBase, { text, values }: Sql) {
-  const { rows, rowCount } = await target.query(text, values as unknown[]);
+async function run<Row>(target: pg.Pool | pg.ClientBase, { text, values, name }: Sql) {
+  const { rows, rowCount } = await target.query({
+    text,
+    values: values as unknown[],
+    ...(name !== undefined && { name }),
+  });
   return { rows: rows as Row[], rowCount: rowCount ?? 0 };
 }
 
-async function transaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
     await client.query("begin");
-    const result = await work({ query: (statement) => run(client, statement) });
+    const result = await work({
+      query: (statement) => run(client, statement),
+      copyIn: (statement, chunks) => copyIn(client, statement, chunks),
+    });
     await client.query("commit");
     return result;
   } catch (error) {
@@ -124,6 +135,15 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>
   } finally {
     client.release(broken); // A connection that cannot roll back does not go back to the pool.
   }
+}
+
+/** Resolves when the server has taken the rows; node-postgres queues the chunks, so they should fit into memory. */
+async function copyIn(client: pg.PoolClient, statement: string, chunks: Iterable<string>): Promise<void> {
+  const copy = client.query(copyFrom(statement));
+  const stored = once(copy, "finish");
+  for (const chunk of chunks) copy.write(chunk);
+  copy.end();
+  await stored;
 }
 
 /** The five-character SQLSTATE of a PostgreSQL error, e.g. `23505`; undefined for anything else. */

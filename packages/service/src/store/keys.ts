@@ -10,7 +10,7 @@ import {
 import { type AddressList, addressList } from "../addresses.ts";
 import { type OriginList, originList } from "../origins.ts";
 import type { Queryable } from "./database.ts";
-import { join, type Sql, sql } from "./sql.ts";
+import { join, prepared, type Sql, sql } from "./sql.ts";
 
 /** What a request's key is, as the database has it at this moment. Dead keys too: the refusal says how they died. */
 export interface KeyRecord {
@@ -66,7 +66,10 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     generation: number;
     retires_at: Date | null;
     pepper_version: number;
-  }>(sql`
+  }>(
+    prepared(
+      "find key by digest",
+      sql`
     select k.id, k.kind, k.name, k.organization_id, k.project_id, p.number as project_number, k.scopes,
            k.requests_per_minute, k.allowed_addresses, k.allowed_origins, k.expires_at,
            k.revoked_at is not null or o.disabled_at is not null as revoked,
@@ -78,7 +81,9 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     where s.digest = any(${digests})
     -- Who imports the digest of a key that works here already does not get it.
     order by s.pepper_version = 0
-    limit 1`);
+    limit 1`,
+    ),
+  );
   const row = rows[0];
   if (!row) return undefined;
   const record: KeyRecord = {

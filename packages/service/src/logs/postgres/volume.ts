@@ -1,4 +1,5 @@
-import type { PoolClient } from "pg";
+import type { Queryable } from "../../store/database.ts";
+import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 
 const minuteMicros = 60_000_000;
@@ -13,25 +14,26 @@ interface Count {
 }
 
 /** Adds the batches to the entries-per-minute counts, in the transaction that stores their rows. */
-export async function addVolume(client: PoolClient, batches: readonly LogBatch[]): Promise<void> {
+export async function addVolume(tx: Queryable, batches: readonly LogBatch[]): Promise<void> {
   const counts = [...countsOf(batches).values()];
-  await client.query({
-    name: "add log volume",
-    text: `
-      insert into log_volume as v (project_number, minute, level, service, environment, entries)
-      select p, to_timestamp(m), l, s, e, n
-      from unnest($1::int[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::int[]) as u(p, m, l, s, e, n)
-      on conflict (project_number, minute, level, service, environment)
-      do update set entries = v.entries + excluded.entries`,
-    values: [
-      counts.map(({ projectNumber }) => projectNumber),
-      counts.map(({ minuteSeconds }) => minuteSeconds),
-      counts.map(({ level }) => level),
-      counts.map(({ service }) => service),
-      counts.map(({ environment }) => environment),
-      counts.map(({ entries }) => entries),
-    ],
-  });
+  await tx.query(
+    prepared(
+      "add log volume",
+      sql`
+        insert into log_volume as v (project_number, minute, level, service, environment, entries)
+        select p, to_timestamp(m), l, s, e, n
+        from unnest(
+          ${counts.map(({ projectNumber }) => projectNumber)}::int[],
+          ${counts.map(({ minuteSeconds }) => minuteSeconds)}::bigint[],
+          ${counts.map(({ level }) => level)}::smallint[],
+          ${counts.map(({ service }) => service)}::text[],
+          ${counts.map(({ environment }) => environment)}::text[],
+          ${counts.map(({ entries }) => entries)}::int[]
+        ) as u(p, m, l, s, e, n)
+        on conflict (project_number, minute, level, service, environment)
+        do update set entries = v.entries + excluded.entries`,
+    ),
+  );
 }
 
 function countsOf(batches: readonly LogBatch[]): Map<string, Count> {

@@ -1,8 +1,7 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
-import type { PoolClient } from "pg";
-import { from as copyFrom } from "pg-copy-streams";
 import { ApiError } from "../../errors.ts";
-import { type Database, isUnavailable, sqlState } from "../../store/database.ts";
+import { type Database, isUnavailable, type Queryable, sqlState } from "../../store/database.ts";
+import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 import { copyColumns, copyText } from "./copy-text.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
@@ -147,48 +146,38 @@ export class LogWriter {
     }
   }
 
-  async #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
-    const client = await this.#db.connect();
-    let broken: Error | undefined;
-    try {
-      await client.query("begin");
-      const entered = await enterLedger(client, batches);
+  #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+    return this.#db.transaction(async (tx) => {
+      const entered = await enterLedger(tx, batches);
       const fresh = batches.filter((batch) => entered.has(batch));
       if (fresh.length > 0) {
-        await copyRows(client, fresh, await reserveIds(client, fresh));
-        await addVolume(client, fresh);
+        const nextIds = await reserveIds(tx, fresh);
+        await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds));
+        await addVolume(tx, fresh);
       }
-      const answers = await answersOfLedger(client, batches, entered);
-      await client.query("commit");
-      return answers;
-    } catch (error) {
-      await client.query("rollback").catch((lost: Error) => {
-        broken = lost;
-      });
-      throw error;
-    } finally {
-      client.release(broken);
-    }
+      return answersOfLedger(tx, batches, entered);
+    });
   }
 }
 
 /** Takes the next ids of each project. The row stays locked until the commit, so ids ascend in the order of commits. */
-async function reserveIds(client: PoolClient, batches: readonly LogBatch[]): Promise<Map<number, bigint>> {
+async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<Map<number, bigint>> {
   const counts = new Map<number, number>();
   for (const { projectNumber, entries } of batches) {
     counts.set(projectNumber, (counts.get(projectNumber) ?? 0) + entries.length);
   }
   // In one order everywhere, so that two replicas cannot wait for each other.
   const projects = [...counts.keys()].sort((a, b) => a - b);
-  const { rows } = await client.query<{ project_number: number; last_id: string }>({
-    name: "reserve log ids",
-    text: `
-      insert into log_heads as h (project_number, last_id)
-      select * from unnest($1::int[], $2::bigint[])
-      on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
-      returning project_number, last_id`,
-    values: [projects, projects.map((project) => counts.get(project))],
-  });
+  const { rows } = await tx.query<{ project_number: number; last_id: string }>(
+    prepared(
+      "reserve log ids",
+      sql`
+        insert into log_heads as h (project_number, last_id)
+        select * from unnest(${projects}::int[], ${projects.map((project) => counts.get(project))}::bigint[])
+        on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
+        returning project_number, last_id`,
+    ),
+  );
   return new Map(
     rows.map((row) => [
       row.project_number,
@@ -197,21 +186,14 @@ async function reserveIds(client: PoolClient, batches: readonly LogBatch[]): Pro
   );
 }
 
-async function copyRows(client: PoolClient, batches: readonly LogBatch[], nextIds: Map<number, bigint>): Promise<void> {
-  const copy = client.query(copyFrom(`copy logs (${copyColumns}) from stdin`));
-  const stored = new Promise<void>((resolve, reject) => {
-    copy.once("finish", resolve);
-    copy.once("error", reject);
-  });
+function* rowsOf(batches: readonly LogBatch[], nextIds: Map<number, bigint>): Generator<string> {
   for (const { projectNumber, entries } of batches) {
     let id = nextIds.get(projectNumber) as bigint;
     let text = "";
     for (const entry of entries) text += copyText(projectNumber, id++, entry);
     nextIds.set(projectNumber, id);
-    copy.write(text);
+    yield text;
   }
-  copy.end();
-  await stored;
 }
 
 function* timesOf(batches: readonly LogBatch[]): Generator<number> {

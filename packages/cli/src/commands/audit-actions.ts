@@ -1,0 +1,78 @@
+import type { AuditEvent, AuditFault, AuditHead } from "@sazabi/sdk";
+import { CliError, usageError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { formatTime } from "../times.ts";
+import { collect, type ListOptions } from "./paging.ts";
+import { isId } from "./project-option.ts";
+import { readWindow, type WindowOptions } from "./window.ts";
+
+export interface AuditListOptions extends ListOptions, WindowOptions {
+  readonly action?: string;
+  readonly actor?: string;
+  readonly target?: string;
+}
+
+export async function list(session: Session, options: AuditListOptions): Promise<void> {
+  const { action, actor, target } = options;
+  const filter = {
+    ...readWindow(session, options),
+    ...(action === undefined ? {} : { action }),
+    ...(actor === undefined ? {} : { actorId: checkId("--actor", actor) }),
+    ...(target === undefined ? {} : { targetId: checkId("--target", target) }),
+  };
+  const admin = await session.admin();
+  const { signal } = session.context;
+  const page = await collect(options, (page) => admin.audit.list({ ...page, ...filter }, { signal }));
+  await session.list(
+    page,
+    [
+      { title: "no", value: (event: AuditEvent) => String(event.seq), narrow: "keep" },
+      { title: "time", value: (event) => formatTime(new Date(event.at)), narrow: "keep" },
+      { title: "action", value: (event) => event.action, narrow: "keep" },
+      { title: "target", value: (event) => event.target.name, narrow: "cut" },
+      { title: "by", value: (event) => event.actor.name, narrow: "cut" },
+      { title: "from", value: (event) => event.address, narrow: "drop" },
+      { title: "target id", value: (event) => event.target.id, narrow: "drop" },
+    ],
+    "There is nothing on record.",
+  );
+}
+
+function checkId(option: string, text: string): string {
+  if (isId(text)) return text;
+  throw usageError(`${option} takes an id, and ${visible(text)} is none.`, "`sazabi keys list` has the ids of keys.");
+}
+
+export async function verify(session: Session, options: { readonly knownHead?: string }): Promise<void> {
+  const known = options.knownHead === undefined ? undefined : readHead(options.knownHead);
+  const admin = await session.admin();
+  const found = await admin.audit.verify({ known, signal: session.context.signal });
+  await session.result(found, () => {
+    if (found.ok) session.out(`${found.events} events, chain intact, head ${found.head.seq}:${found.head.hash}`);
+  });
+  if (found.fault) {
+    throw new CliError(`The record does not hold: ${inWords(found.fault)}`, {
+      code: "CHAIN_BROKEN",
+      hint: `Read ${found.events} events; the head is ${found.head.seq}:${found.head.hash}.`,
+    });
+  }
+}
+
+function readHead(text: string): AuditHead {
+  const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text.trim()) ?? [];
+  if (seq !== undefined && hash !== undefined) return { seq: Number(seq), hash };
+  throw usageError("--known-head takes what `audit verify` prints: a number, a colon and 64 hexadecimal digits.");
+}
+
+function inWords({ seq, problem, event }: AuditFault): string {
+  const which = event ? `event ${seq} (${visible(event.action)}, ${event.at})` : `event ${seq}`;
+  switch (problem) {
+    case "missing":
+      return `${which} is missing.`;
+    case "altered":
+      return `${which} was altered: its hash is not that of its content.`;
+    case "unlinked":
+      return `${which} is not the one that was recorded: what links to it carries another hash.`;
+  }
+}

@@ -1,0 +1,70 @@
+import type { KeyKind, RevokeAllRequest } from "@sazabi/sdk";
+import { CliError, usageError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { inProject } from "./both-kinds.ts";
+import { readDays } from "./keys-actions.ts";
+import { isId } from "./project-option.ts";
+
+export interface RevokeAllOptions {
+  readonly kind?: KeyKind;
+  readonly project?: string;
+  readonly unusedFor?: string;
+  readonly except?: string;
+  readonly includeSelf?: boolean;
+  readonly keepSelf?: boolean;
+  readonly reason?: string;
+  readonly yes?: boolean;
+}
+
+/** The emergency lever. Unless told otherwise the key that pulls it stays, or nobody could make new ones. */
+export async function revokeAll(session: Session, options: RevokeAllOptions): Promise<void> {
+  const { kind, project, unusedFor, reason, includeSelf = false } = options;
+  if (includeSelf && options.keepSelf) throw usageError("--keep-self and --include-self exclude each other.");
+  const except = readIds(options.except);
+  const unused = unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) };
+  if (!options.yes && !session.interactive) {
+    throw usageError("This ends many keys at once, and there is no terminal to ask at.", "Repeat it with --yes.");
+  }
+  const admin = await session.admin();
+  // Only the flag counts: the project of everyday use says nothing about an emergency.
+  const narrowed = project === undefined ? {} : await inProject(session, admin, { project });
+  const request: RevokeAllRequest = {
+    ...(kind === undefined ? {} : { kind }),
+    ...narrowed,
+    ...unused,
+    except: [...except, ...(includeSelf ? [] : (["caller"] as const))],
+    ...(reason === undefined ? {} : { reason }),
+  };
+  const { organization } = await admin.me({ signal: session.context.signal });
+  if (!options.yes) await confirm(session, organization.name, inWords(options, except.length));
+  const answer = await admin.keys.revokeAll(request, { signal: session.context.signal });
+  await session.result(answer, () => {
+    for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${masked}  ${visible(name)}`);
+    session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. None of them works any more.`);
+  });
+}
+
+function readIds(text: string | undefined): readonly string[] {
+  const ids = text === undefined ? [] : text.split(",").map((id) => id.trim());
+  const wrong = ids.filter((id) => !isId(id));
+  if (wrong.length > 0) throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is none.`);
+  return ids;
+}
+
+function inWords({ kind, project, unusedFor, includeSelf }: RevokeAllOptions, spared: number): string {
+  return [
+    `every ${kind === undefined ? "" : `${kind} `}key`,
+    ...(project === undefined ? [] : [`of project ${visible(project)}`]),
+    ...(unusedFor === undefined ? [] : [`unused for ${unusedFor}`]),
+    ...(spared === 0 ? [] : [`but ${spared} that you named`]),
+    includeSelf ? "INCLUDING the key in use" : "but the key in use",
+  ].join(" ");
+}
+
+async function confirm(session: Session, organization: string, what: string): Promise<void> {
+  session.say(`This revokes ${what}, at once and for good. What uses them stops working.`);
+  const prompt = await session.context.openPrompt();
+  const typed = await prompt.line(`Type the organization's name, ${visible(organization)}, to go on: `);
+  if (typed.trim() !== organization.trim()) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
+}

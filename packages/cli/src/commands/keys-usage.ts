@@ -1,0 +1,37 @@
+import type { KeyKind, KeyUsagePoint, UsageInterval } from "@sazabi/sdk";
+import type { Column } from "../output/table.ts";
+import type { Session } from "../session.ts";
+import { formatTime, formatZone } from "../times.ts";
+import { findAmong, type ProjectOption } from "./both-kinds.ts";
+import { readWindow, type WindowOptions } from "./window.ts";
+
+export interface UsageOptions extends WindowOptions, ProjectOption {
+  readonly interval?: UsageInterval;
+}
+
+/** How often a key was used, by interval; by secret too, when there was more than one. */
+export async function usage(session: Session, kinds: readonly KeyKind[], ref: string, options: UsageOptions) {
+  const window = readWindow(session, options);
+  const interval = options.interval === undefined ? {} : { interval: options.interval };
+  const admin = await session.admin();
+  const { key } = await findAmong(session, admin, kinds, ref, options);
+  const found = await admin.keys.usage(key.id, { ...window, ...interval }, { signal: session.context.signal });
+  await session.result(found, () => session.table(found.points, columnsFor(found.points), "It was not used."));
+  const total = (name: "accepted" | "refused") => found.points.reduce((sum, point) => sum + point[name], 0);
+  const [from, to] = [new Date(found.from), new Date(found.to)];
+  session.remark(
+    `${total("accepted")} accepted, ${total("refused")} refused, by ${found.interval} from ${formatTime(from)} to ${formatTime(to)} (${formatZone(from)}).`,
+  );
+}
+
+function columnsFor(points: readonly KeyUsagePoint[]): readonly Column<KeyUsagePoint>[] {
+  const severalSecrets = new Set(points.map(({ generation }) => generation)).size > 1;
+  return [
+    { title: "from", value: (point) => formatTime(new Date(point.start)), narrow: "keep" },
+    ...(severalSecrets
+      ? [{ title: "secret", value: (point: KeyUsagePoint) => `#${point.generation}`, narrow: "keep" } as const]
+      : []),
+    { title: "accepted", value: (point) => String(point.accepted), narrow: "keep" },
+    { title: "refused", value: (point) => String(point.refused), narrow: "keep" },
+  ];
+}
