@@ -44,7 +44,8 @@ function checkRoutes(): string[] {
 function routes(): string[] {
   const services: object = new Proxy(() => services, { get: () => services });
   const { routes: registered } = createApp(services as Parameters<typeof createApp>[0]);
-  const listed = registered.filter(({ method }) => method !== "ALL");
+  // What a browser asks by itself is not for readers.
+  const listed = registered.filter(({ method }) => method !== "ALL" && method !== "OPTIONS");
   return [...new Set(listed.map(({ method, path }) => `${method} ${path}`))];
 }
 

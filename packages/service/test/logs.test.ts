@@ -156,6 +156,15 @@ describe("intake", () => {
     expect(answer.body.message).toContain(limit);
   });
 
+  test("a refusal reaches a sender that is still sending, and its connection can be used again", async () => {
+    const body = JSON.stringify({ message: "x".repeat(9 * 1024 * 1024) });
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const refused = await send(service, "POST /v1/logs", { headers: { "x-sazabi-key": "pk_live_wrong" }, body });
+      expect(refused).toMatchObject({ status: 401, body: { reason: "malformed_api_key" } });
+      expect((await intake({ message: "after a refusal" })).status).toBe(202);
+    }
+  });
+
   test("a retried batch with the same Idempotency-Key is stored once and answered alike", async () => {
     const message = unique();
     const headers = { "idempotency-key": unique() };

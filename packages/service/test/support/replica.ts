@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("service-process.ts", import.meta.url));
+const skewedClock = fileURLToPath(new URL("skewed-clock.ts", import.meta.url));
 const tsx = createRequire(import.meta.url).resolve("tsx");
 
 /** What all replicas of one service share. */
@@ -19,8 +20,8 @@ export interface ReplicaOptions {
   readonly secrets: ServerSecrets;
   /** How its connections are called in `pg_stat_activity`. */
   readonly name?: string;
-  /** A module that is loaded before the service. */
-  readonly preload?: string;
+  /** How far its wall clock is off. */
+  readonly skewMs?: number;
 }
 
 /** The service in a process of its own, listening on a free loopback port. */
@@ -42,8 +43,8 @@ export function newServerSecrets(): ServerSecrets {
 }
 
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
-  const { databaseUrl, secrets, name = "replica", preload } = options;
-  const preloads = [tsx, ...(preload ? [preload] : [])].flatMap((file) => ["--import", file]);
+  const { databaseUrl, secrets, name = "replica", skewMs } = options;
+  const preloads = [tsx, ...(skewMs === undefined ? [] : [skewedClock])].flatMap((file) => ["--import", file]);
   const url = new URL(databaseUrl);
   url.searchParams.set("application_name", name);
   const child = spawn(process.execPath, [...preloads, "--conditions=sazabi-source", program], {
@@ -55,6 +56,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       SAZABI_DATA_DIR: tmpdir(),
       SAZABI_KEY_PEPPER: secrets.pepper,
       SAZABI_MASTER_KEY: secrets.masterKey,
+      SKEW_MS: String(skewMs ?? 0),
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
