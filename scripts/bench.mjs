@@ -1,7 +1,7 @@
 import "./require-node.mjs";
 
 const { run, runTool, SetupError } = await import("./processes.mjs");
-const { ensureReady } = await import("./toolchain.mjs");
+const { ensureReady, installFolder } = await import("./toolchain.mjs");
 const { existsSync } = await import("node:fs");
 const { fileURLToPath } = await import("node:url");
 
@@ -10,5 +10,8 @@ await run(async () => {
   const bench = fileURLToPath(new URL(`bench/${name}.ts`, import.meta.url));
   if (!existsSync(bench)) throw new SetupError(`There is no benchmark scripts/bench/${name}.ts.`);
   await ensureReady();
+  // Whom we are measured against: not among our own dependencies, and only here.
+  const peers = fileURLToPath(new URL(`bench/${name}-peers`, import.meta.url));
+  if (existsSync(peers)) await installFolder(peers);
   process.exitCode = await runTool("tsx/dist/cli.mjs", [bench, ...args]);
 });

@@ -23,6 +23,16 @@ export async function ensureReady() {
   });
 }
 
+/** What a folder outside of the workspace needs, as its own lockfile says. */
+export async function installFolder(dir) {
+  const flags = ["--frozen-lockfile", "--prefer-offline", "--ignore-workspace", "--reporter=append-only"];
+  let output = "";
+  const code = await npmExec(["install", "--dir", dir, ...flags], (chunk) => {
+    output += chunk;
+  });
+  if (code !== 0) throw new SetupError(explainInstall(output));
+}
+
 async function ensureInstalled() {
   if (!(await isInstallStale())) return;
   const isFirst = !existsSync(join(root, "node_modules", ".pnpm"));

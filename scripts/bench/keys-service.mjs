@@ -1,5 +1,5 @@
 // The service's own parts, built, around one small handler; a route for each way to guard it. SUBJECT=replica is the whole
-// service instead.
+// service instead; with SUBJECT=verdicts no address is stopped for sending keys that do not exist.
 import { hash } from "node:crypto";
 import { createRequire } from "node:module";
 import { Hono } from "hono";
@@ -45,9 +45,14 @@ async function openParts() {
   const { openDatabase } = await built("store/database");
   const db = openDatabase({ url: databaseUrl, connections: 10 });
   const failures = new FailedAttempts();
-  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
+  const keys = new KeyDirectory({
+    url: databaseUrl,
+    db,
+    pepper,
+    ...(process.env.SUBJECT !== "verdicts" && { failures }),
+  });
   await keys.open();
-  const uses = new KeyUses(db);
+  const uses = new KeyUses(db, () => keys.now());
   const limiter = new LocalRateLimiter();
   const { secretKey } = guards({ keys, uses, failures, limiter, requestsPerMinute: 1_000_000 });
   const app = new Hono()

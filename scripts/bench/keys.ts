@@ -1,14 +1,12 @@
 // Validated requests against the same handler unguarded, against better-auth's API keys, and against a query for each
 // request; and how long a revocation takes when three processes are at work.
-import { createHash, createHmac, randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeKey } from "../../packages/sdk/src/protocol/keys.ts";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
-import { openDatabase } from "../../packages/service/src/store/database.ts";
 import { migrate } from "../../packages/service/src/store/migrate.ts";
-import { sql } from "../../packages/service/src/store/sql.ts";
+import { type BenchKey, insertKeys } from "./bench-keys.ts";
 import { type Contestant, describe, interleave, type Measurement, type Subject, startSubject } from "./harness.ts";
 import { type LoadResult, rotate } from "./load.ts";
 
@@ -29,7 +27,7 @@ const subjects: Subject[] = [];
 try {
   await migrate(postgres.url);
   // One slice for the warm contest; for the cold one a slice for each round, and one to warm the code up.
-  const keys = await insertKeys(keysInRotation * (1 + coldRounds + 1));
+  const keys = await insertKeys(postgres.url, pepper, keysInRotation * (1 + coldRounds + 1));
   const warm = await measureWarm(keys.slice(0, keysInRotation));
   const cold = await measureCold(keys.slice(keysInRotation));
   const revokeMs = await measureRevocations();
@@ -40,14 +38,9 @@ try {
   await rm(dataDir, { recursive: true, force: true });
 }
 
-interface Key {
-  readonly id: string;
-  readonly value: string;
-}
-
-async function measureWarm(keys: readonly Key[]): Promise<Map<string, Measurement>> {
+async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measurement>> {
   const ours = (name: string) => start("keys-service.mjs", { SUBJECT: name });
-  const betterAuth = await start("better-auth-service.mjs", {});
+  const betterAuth = await start("keys-peers/better-auth.mjs", {});
   const theirs = betterAuth.started["keys"] as readonly string[];
   const values = keys.map(({ value }) => value);
   const validated = await ours("validated");
@@ -63,7 +56,7 @@ async function measureWarm(keys: readonly Key[]): Promise<Map<string, Measuremen
 }
 
 /** Each key once, in a cache that has not seen it; the naive way has no cache to be cold. */
-async function measureCold(keys: readonly Key[]): Promise<Map<string, Measurement>> {
+async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measurement>> {
   const once = (name: string, subject: Subject, path: string): Contestant => {
     let round = 0;
     const run = () => {
@@ -83,7 +76,7 @@ async function measureRevocations(): Promise<{ p50: number; p99: number }> {
   for (const subject of subjects.splice(0)) await subject.close();
   const replicas: Subject[] = [];
   for (let index = 0; index < 3; index++) replicas.push(await start("keys-service.mjs", { SUBJECT: "replica" }));
-  const keys = await insertKeys(revocations + 100);
+  const keys = await insertKeys(postgres.url, pepper, revocations + 100);
   const admin = keys.at(-1)?.value as string;
   const live = keys.slice(revocations).map(({ value }) => value);
   let over = false;
@@ -154,37 +147,4 @@ function ask(
   options: { once?: boolean; restMs?: number; expectedStatus?: number; durationMs?: number },
 ): Promise<LoadResult> {
   return rotate({ url, requests, connections, durationMs, expectedStatus: 200, ...options });
-}
-
-/** Straight into the tables, for our own look-up and for the naive one. */
-async function insertKeys(count: number): Promise<Key[]> {
-  const values = Array.from({ length: count }, () => makeKey("secret", "live", (below) => randomInt(below)));
-  const digests = values.map((value) => createHmac("sha256", pepper).update(value).digest());
-  const hashes = values.map((value) => createHash("sha256").update(value).digest("hex"));
-  const db = openDatabase({ url: postgres.url, connections: 1 });
-  try {
-    await db.query(sql`insert into organizations (name, slug) values ('bench', 'bench') on conflict do nothing`);
-    await db.query(sql`
-      create table if not exists bench_keys (
-        id uuid primary key, hash text not null unique, name text not null, scopes text[] not null,
-        expires_at timestamptz, revoked_at timestamptz)`);
-    const { rows } = await db.query<Key>(sql`
-      with given as (
-        select gen_random_uuid() as id, v.*
-        from unnest(${values}::text[], ${digests}::bytea[], ${hashes}::text[]) as v(value, digest, hash)
-      ), made as (
-        insert into keys (id, organization_id, kind, style, name, scopes, requests_per_minute)
-        select g.id, o.id, 'secret', 'live', 'bench', '{*}', 1000000 from given g, organizations o where o.slug = 'bench'
-      ), secrets as (
-        insert into key_secrets (digest, key_id, pepper_version, last_four)
-        select digest, id, 1, right(value, 4) from given
-      ), naive as (
-        insert into bench_keys (id, hash, name, scopes) select id, hash, 'bench', '{*}' from given
-      )
-      select id, value from given`);
-    await db.query(sql`analyze`);
-    return rows;
-  } finally {
-    await db.close();
-  }
 }

@@ -1,6 +1,6 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
-import { describeNetworkFailure } from "./network.ts";
+import { describeNetworkFailure } from "./network-failure.ts";
 import type { Session } from "./session.ts";
 
 /** What a failure looks like from outside. */

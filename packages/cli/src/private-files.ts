@@ -1,5 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "./errors.ts";
@@ -7,10 +17,22 @@ import { CliError } from "./errors.ts";
 /** Makes the directory if need be, and keeps everyone but its owner out of it. */
 export function ensurePrivateDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     chmodSync(directory, 0o700);
   } catch (cause) {
     throw cannotWrite(directory, cause);
+  }
+}
+
+/** One level at a time: where nothing can be made, as below /proc, `mkdirSync` with `recursive` never returns. */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  makeDirectory(dirname(directory));
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (cause) {
+    // Another process may have made it in between.
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
   }
 }
 

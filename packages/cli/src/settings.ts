@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { parseKey } from "@sazabi/sdk";
 import type { StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
-import { ensurePrivateDirectory, withLock } from "./private-files.ts";
 
 /** What the CLI remembers between runs. Never a secret. */
 export interface Settings {
@@ -53,6 +52,7 @@ export function readSettings(directory: string): Settings {
 /** Changes the settings on disk. Runs one after another when several processes do so at once. */
 export async function updateSettings(directory: string, change: (settings: Settings) => Settings): Promise<Settings> {
   const { default: Conf } = await import("conf");
+  const { ensurePrivateDirectory, withLock } = await import("./private-files.ts");
   return withLock(directory, () => {
     ensurePrivateDirectory(directory);
     const changed = change(readSettings(directory));

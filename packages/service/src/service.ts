@@ -78,7 +78,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
   await keys.open();
   opened.push(() => keys.close());
-  const uses = new KeyUses(db);
+  const uses = new KeyUses(db, () => keys.now());
   opened.push(() => uses.close());
   const logs =
     options.openLogStore?.(databaseUrl) ??
@@ -97,6 +97,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     pepper,
     master,
     logRetentionDays,
+    now: () => keys.now(),
     guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
   const fetch: typeof app.fetch = trustedProxies

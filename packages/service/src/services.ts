@@ -10,6 +10,8 @@ export interface Services {
   readonly change: Changes;
   readonly logs: LogStore;
   readonly guards: Guards;
+  /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */
+  readonly now: () => number;
   readonly pepper: Keyring;
   readonly master: Keyring;
   readonly logRetentionDays: number;

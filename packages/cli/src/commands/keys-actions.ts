@@ -17,6 +17,9 @@ import { formatTime, parseDuration, parseTime } from "../times.ts";
 import { type AnyKey, endedAt, findAmong, inProject, keysOf, type ProjectOption } from "./both-kinds.ts";
 import { collect, type ListOptions } from "./paging.ts";
 
+/** Requests a minute. */
+type Limit = number | "default";
+
 interface ExpiryOptions {
   readonly expires?: string;
   readonly expiresAt?: string;
@@ -31,7 +34,7 @@ export interface CreateOptions extends ProjectOption, ExpiryOptions {
   readonly name?: string;
   readonly style?: KeyStyle;
   readonly scopes?: string;
-  readonly limit?: number | null;
+  readonly limit?: Limit;
 }
 
 /** Prints the key, and nothing else, to stdout: `KEY=$(sazabi keys create --name ci)` works. */
@@ -40,7 +43,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
     name: readName(words, options.name),
     ...(options.style ? { style: options.style } : {}),
     ...readExpiry(session, options),
-    ...(options.limit === undefined ? {} : { requestsPerMinute: options.limit }),
+    ...readLimit(options.limit),
   };
   const granted = readScopes(kind, options.scopes);
   const admin = await session.admin();
@@ -86,6 +89,10 @@ function readScopes(kind: KeyKind, text: string | undefined): { readonly scopes?
   if (unknown.length > 0)
     throw usageError(`--scopes: there is no ${unknown.join(", ")}.`, `There are: ${scopes.join(", ")}, *.`);
   return { scopes: granted as readonly GrantedScope[] };
+}
+
+function readLimit(limit: Limit | undefined): { readonly requestsPerMinute?: number | null } {
+  return limit === undefined ? {} : { requestsPerMinute: limit === "default" ? null : limit };
 }
 
 function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: ExpiryPreset; expiresAt?: string } {
@@ -187,7 +194,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
 export interface UpdateOptions extends ProjectOption, ExpiryOptions {
   readonly name?: string;
   readonly scopes?: string;
-  readonly limit?: number | null;
+  readonly limit?: Limit;
 }
 
 export async function update(session: Session, kind: KeyKind, ref: string, options: UpdateOptions) {
@@ -198,7 +205,7 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
       ? {}
       : { expiresAt: expiry === "never" ? null : readExpiryTime(session, expiry).toISOString() }),
     ...readScopes(kind, options.scopes),
-    ...(options.limit === undefined ? {} : { requestsPerMinute: options.limit }),
+    ...readLimit(options.limit),
   };
   if (Object.keys(change).length === 0) {
     const scopes = kind === "secret" ? "--scopes, " : "";

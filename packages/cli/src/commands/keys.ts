@@ -125,6 +125,7 @@ function addRotateOptions(command: Command): Command {
     .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
     .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
     .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
+    .addOption(new Option("--dotenv <file>", "the same, also for a file that does not exist yet").hideHelp())
     .option("--github-output", "make the new secret the output `key` of this step of GitHub Actions")
     .option("--stdout", "print the new secret (the default when nothing else is named)")
     .option("--finish", "end the previous secret once the new one has proven to work; alone: end it now")
@@ -184,7 +185,7 @@ const expiresOption = () =>
 
 const limitOption = () =>
   new Option("--limit <n>", "requests a minute, or default").argParser((text) => {
-    if (text === "default") return null;
+    if (text === "default") return text;
     const limit = parseLimit(text);
     if (limit > 1_000_000) throw new InvalidArgumentError("At most 1,000,000, or default.");
     return limit;

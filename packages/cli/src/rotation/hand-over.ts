@@ -7,6 +7,8 @@ import { checkEnvFile, isOpenToOthers, keyVariables, setInEnvFile } from "./env-
 export interface HandOverOptions {
   readonly exec?: string;
   readonly envFile?: string;
+  /** Node reads `--env-file` too, wherever it stands, and ends when there is no such file; this one is ours alone. */
+  readonly dotenv?: string;
   readonly githubOutput?: boolean;
   readonly stdout?: boolean;
 }
@@ -22,7 +24,7 @@ export interface HandOver {
 
 /** The ways that were named, in the order they are gone; without any, stdout. */
 export function handOversOf(session: Session, kind: KeyKind, options: HandOverOptions): readonly HandOver[] {
-  const { exec, envFile, githubOutput, stdout } = options;
+  const { exec, dotenv, envFile = dotenv, githubOutput, stdout } = options;
   const named = [
     ...(envFile === undefined ? [] : [toEnvFile(session, kind, envFile)]),
     ...(githubOutput ? [toGithubOutput(session)] : []),
@@ -32,8 +34,8 @@ export function handOversOf(session: Session, kind: KeyKind, options: HandOverOp
   return named.length > 0 ? named : [toStdout(session)];
 }
 
-export function namesHandOver({ exec, envFile, githubOutput, stdout }: HandOverOptions): boolean {
-  return exec !== undefined || envFile !== undefined || githubOutput === true || stdout === true;
+export function namesHandOver({ exec, envFile, dotenv, githubOutput, stdout }: HandOverOptions): boolean {
+  return [exec, envFile, dotenv, githubOutput, stdout].some((way) => way !== undefined);
 }
 
 function toEnvFile(session: Session, kind: KeyKind, path: string): HandOver {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -11,6 +11,26 @@ import { scratchDirectory } from "../support/terminal.ts";
 describe("the process", () => {
   test("prints its version without loading anything", async () => {
     expect(await sazabi(scratchDirectory(), ["--version"])).toEqual({ code: 0, out: `sazabi ${version}\n`, err: "" });
+  });
+
+  test.each([
+    [["--help"], ["session.js", "/sdk/", "/conf/", "/undici/", "/chalk/"]],
+    [
+      ["keys", "rotate", "--help"],
+      ["session.js", "/sdk/", "/conf/", "/undici/", "/chalk/"],
+    ],
+    [
+      ["keys", "inspect", "sk_live_x"],
+      ["/protocol/query/", "/conf/", "/undici/"],
+    ],
+  ])("loads for %j only what it needs", async (argv, foreign) => {
+    const home = scratchDirectory();
+    await sazabi(home, argv, { env: { NODE_V8_COVERAGE: join(home, "loaded") } });
+    const [report] = readdirSync(join(home, "loaded"));
+    const { result } = JSON.parse(readFileSync(join(home, "loaded", report as string), "utf8"));
+    const loaded = (result as { url: string }[]).map(({ url }) => url).filter((url) => url.startsWith("file:"));
+    expect(loaded.some((url) => url.endsWith("/dist/run.js"))).toBe(true);
+    expect(loaded.filter((url) => foreign.some((part) => url.includes(part)))).toEqual([]);
   });
 
   test("that is not built says what to do", async () => {
@@ -134,13 +154,15 @@ describe("the process", () => {
   test("says which folder it may not write to", async () => {
     const { url, secretKey } = await startService();
     const home = scratchDirectory();
-    // Not even root can make a folder below a file.
+    // Not even root can make a folder below a file, or one in /proc.
     writeFileSync(join(home, "file"), "");
-    const env = { SAZABI_API_URL: url, SAZABI_CONFIG_DIR: join(home, "file", "sazabi") };
-    const argv = ["auth", "login", "--key", "-", "--store", "file"];
-    const { code, err } = await sazabi(home, argv, { env, stdin: secretKey });
-    expect(code).toBe(1);
-    expect(err).toMatch(/^error: Cannot write .*file\/sazabi .*SAZABI_CONFIG_DIR/);
+    for (const directory of [join(home, "file", "sazabi"), "/proc/none/of/sazabi"]) {
+      const env = { SAZABI_API_URL: url, SAZABI_CONFIG_DIR: directory };
+      const argv = ["auth", "login", "--key", "-", "--store", "file"];
+      const { code, err } = await sazabi(home, argv, { env, stdin: secretKey });
+      expect(code).toBe(1);
+      expect(err).toMatch(/^error: Cannot write .*\/sazabi .*SAZABI_CONFIG_DIR/);
+    }
   });
 });
 

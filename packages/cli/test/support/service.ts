@@ -27,8 +27,11 @@ export function secretKeyOf(value: string, more: object = {}) {
 
 type Answers = Readonly<Record<string, (asked: Asked) => Answer | Promise<Answer>>>;
 
-/** A service on loopback that knows one secret key, and answers `GET /v1/me` for it; the test adds the rest. */
-export async function startService(answers: Answers = {}) {
+/**
+ * A service on loopback that knows one secret key, and `alsoKnown`, and answers `GET /v1/me` for it; the test adds the
+ * rest.
+ */
+export async function startService(answers: Answers = {}, alsoKnown: readonly string[] = []) {
   const secretKey = someKey("secret");
   const publicKey = someKey("public");
   const me = {
@@ -40,13 +43,17 @@ export async function startService(answers: Answers = {}) {
   const guarded = Object.entries<(asked: Asked) => Answer | Promise<Answer>>({
     "GET /v1/me": () => ({ body: me }),
     ...answers,
-  }).map(([route, answer]) => [route, (asked: Asked) => checkKey(asked, secretKey) ?? answer(asked)] as const);
+  }).map(
+    ([route, answer]) =>
+      [route, (asked: Asked) => checkKey(asked, [secretKey, ...alsoKnown]) ?? answer(asked)] as const,
+  );
   const server = await startLoopback(Object.fromEntries(guarded));
   onTestFinished(server.close);
   return { ...server, secretKey, publicKey, env: { SAZABI_API_URL: server.url, SAZABI_SECRET_KEY: secretKey } };
 }
 
-function checkKey({ method, path, headers }: Asked, secretKey: string): Answer | undefined {
-  if (`${method} ${path}` === "POST /v1/logs" || headers.authorization === `Bearer ${secretKey}`) return undefined;
+function checkKey({ method, path, headers }: Asked, secretKeys: readonly string[]): Answer | undefined {
+  if (`${method} ${path}` === "POST /v1/logs") return undefined;
+  if (secretKeys.some((key) => headers.authorization === `Bearer ${key}`)) return undefined;
   return refusal(401, "UNAUTHORIZED", "Unknown key.", { reason: "invalid_api_key" });
 }

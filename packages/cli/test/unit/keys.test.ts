@@ -152,6 +152,16 @@ describe("keys list", () => {
     expect(items.at(-1)).toMatchObject({ type: "public", name: "browser" });
   });
 
+  test("finds those that nobody used for so long", async () => {
+    const { env, asked } = await service();
+    const { run } = terminal({ env });
+    for (const kind of ["secret", "public"]) await run(["keys", "list", "--type", kind, "--unused-for", "90d"]);
+    expect(asked.map(({ query }) => query.unusedForDays)).toEqual(["90", "90"]);
+    for (const text of ["soon", "12h", "11y", "4000d"]) {
+      expect((await run(["keys", "list", "--unused-for", text])).code).toBe(2);
+    }
+  });
+
   test("tells live keys from ended ones", async () => {
     const { env } = await startService({
       "GET /v1/secret-keys": () => ({
@@ -217,6 +227,23 @@ describe("keys get and update", () => {
     expect((await run(["secret-keys", "update", keyId])).code).toBe(2);
   });
 
+  test("update changes rights and limit, and says when there is nothing to change", async () => {
+    const { env, asked } = await startService({
+      [`PATCH /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz") } }),
+      [`PATCH /v1/public-keys/${otherId}`]: () => ({ body: { publicKey: publicKeyOf() } }),
+    });
+    const { run } = terminal({ env });
+    await run(["secret-keys", "update", keyId, "--scopes", "read:logs,read:keys", "--limit", "600"]);
+    await run(["public-keys", "update", otherId, "--limit", "default"]);
+    expect(asked.map(({ json }) => json)).toEqual([
+      { scopes: ["read:logs", "read:keys"], requestsPerMinute: 600 },
+      { requestsPerMinute: null },
+    ]);
+    expect((await run(["secret-keys", "update", keyId])).err).toContain("--scopes, or --limit");
+    expect((await run(["secret-keys", "update", keyId, "--limit", "0"])).code).toBe(2);
+    expect((await run(["public-keys", "update", otherId, "--scopes", "*"])).code).toBe(2);
+  });
+
   test("a name that several keys have is not guessed at", async () => {
     const twins = [secretKeyOf("aaaa", { id: otherId, name: "ci" }), secretKeyOf("bbbb", { name: "ci" })];
     const { env, asked } = await startService({
@@ -276,13 +303,89 @@ describe("keys revoke", () => {
     const { code, err } = await run(["keys", "revoke", keyId]);
     expect(code).toBe(1);
     expect(err).toContain("This is the last secret key. --force");
-    await run(["keys", "revoke", keyId, "--force"]);
-    expect(asked.at(-1)?.query).toEqual({ force: "true" });
+    await run(["keys", "revoke", keyId, "--force", "--reason", "found in a log"]);
+    expect(asked.at(-1)?.query).toEqual({ force: "true", reason: "found in a log" });
   });
 
   test("of a key that does not exist exits 3", async () => {
     const { env } = await service();
     expect((await terminal({ env }).run(["keys", "revoke", "11111111-1111-4111-8111-111111111111"])).code).toBe(3);
+  });
+});
+
+describe("keys revoke-all", () => {
+  const revoked = [{ id: otherId, name: "ci", masked: "sk_live_…wxyz" }];
+  const service = () =>
+    startService({
+      "POST /v1/keys/revoke-all": () => ({ body: { revokedCount: 1, revoked } }),
+      "GET /v1/projects": () => ({ body: { projects: [{ id: projectId, name: "Shop" }] } }),
+    });
+  const bodies = (asked: readonly { path: string; json: unknown }[]) =>
+    asked.filter(({ path }) => path === "/v1/keys/revoke-all").map(({ json }) => json);
+
+  test("needs the organization's name at a terminal, and --yes without one", async () => {
+    const { env, asked } = await service();
+    const { run } = terminal({ env });
+    expect(await run(["keys", "revoke-all"])).toMatchObject({ code: 2, err: expect.stringContaining("--yes") });
+    const wrong = await run(["keys", "revoke-all"], { columns: 80, typed: ["y"] });
+    expect(wrong).toMatchObject({ code: 1, err: expect.stringContaining("Type the organization's name, Acme") });
+    expect(bodies(asked)).toEqual([]);
+    expect((await run(["keys", "revoke-all"], { columns: 80, typed: ["Acme"] })).out).toContain(otherId);
+    expect((await run(["keys", "revoke-all", "--yes", "--json"])).out).toContain('"revokedCount": 1');
+    expect(bodies(asked)).toEqual([{ except: ["caller"] }, { except: ["caller"] }]);
+  });
+
+  test("passes its filters on, and spares the key in use unless told", async () => {
+    const { env, asked } = await service();
+    const { run } = terminal({ env });
+    const filters = ["--kind", "public", "--project", "Shop", "--unused-for", "90d", "--reason", "spring cleaning"];
+    await run(["keys", "revoke-all", "--yes", ...filters, "--except", `${otherId}, ${keyId}`]);
+    await run(["keys", "revoke-all", "--yes", "--include-self"]);
+    expect(bodies(asked)).toEqual([
+      { kind: "public", projectId, unusedForDays: 90, except: [otherId, keyId, "caller"], reason: "spring cleaning" },
+      { except: [] },
+    ]);
+  });
+
+  test.each([
+    [["--except", "ci"], "takes the ids of keys"],
+    [["--unused-for", "12h"], "whole days"],
+    [["--keep-self", "--include-self"], "exclude each other"],
+    [["--kind", "other"], "Allowed choices"],
+  ])("%j is refused before anything is sent", async (options, words) => {
+    const { env, asked } = await service();
+    const { code, err } = await terminal({ env }).run(["keys", "revoke-all", "--yes", ...options]);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(words) });
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("keys usage", () => {
+  const point = (generation: number) => ({ start: "2026-11-22T08:00:00.000Z", generation, accepted: 7, refused: 1 });
+  const service = (points: readonly object[]) => {
+    const usage = { keyId, from: "2026-11-21T08:00:00.000Z", to: "2026-11-22T08:00:00.000Z", interval: "1h", points };
+    return startService({
+      [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz") } }),
+      [`GET /v1/keys/${keyId}/usage`]: () => ({ body: usage }),
+    });
+  };
+
+  test("counts by interval, and by secret when there were several", async () => {
+    const { env, asked } = await service([point(1), point(2)]);
+    const { run } = terminal({ env, now: new Date("2026-11-22T10:00:00Z") });
+    const { out, err } = await run(["keys", "usage", keyId, "--since", "2h", "--interval", "5m"]);
+    expect(out).toMatch(/^FROM +SECRET +ACCEPTED +REFUSED\n.*#1 +7 +1\n.*#2 +7 +1\n$/);
+    expect(err).toContain("14 accepted, 2 refused");
+    expect(asked.at(-1)?.query).toEqual({ from: "2026-11-22T08:00:00.000Z", interval: "5m" });
+    expect(JSON.parse((await run(["secret-keys", "usage", keyId, "--json"])).out).points).toHaveLength(2);
+    expect((await run(["keys", "usage", keyId, "--interval", "2h"])).code).toBe(2);
+  });
+
+  test("of a key that nobody used says so", async () => {
+    const { env } = await service([]);
+    const { code, out, err } = await terminal({ env }).run(["keys", "usage", keyId]);
+    expect({ code, out }).toEqual({ code: 0, out: "" });
+    expect(err).toContain("It was not used.");
   });
 });
 

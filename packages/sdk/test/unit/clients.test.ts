@@ -89,6 +89,55 @@ describe("SazabiAdmin", () => {
     expect(asked.map(({ headers }) => headers["idempotency-key"])).toEqual([undefined, "k"]);
   });
 
+  test("rotates a key of either kind, and finishes or cancels that", async () => {
+    const answer = (name: string) => () => ({ status: 201, body: { [name]: { id, value: "v" } } });
+    const { url, asked } = await service({
+      [`POST /v1/secret-keys/${id}/rotate`]: answer("secretKey"),
+      [`POST /v1/secret-keys/${id}/rotate/finish`]: answer("secretKey"),
+      [`POST /v1/public-keys/${id}/rotate`]: answer("publicKey"),
+      [`POST /v1/public-keys/${id}/rotate/cancel`]: answer("publicKey"),
+    });
+    const { secretKeys, publicKeys } = new SazabiAdmin({ secretKey, baseUrl: url });
+    expect((await secretKeys.rotate(id, { graceSeconds: 60 }, { idempotencyKey: "k" })).value).toBe("v");
+    await secretKeys.finishRotation(id);
+    await publicKeys.rotate(id);
+    await publicKeys.cancelRotation(id);
+    expect(asked.map(({ json, headers }) => [json, headers["idempotency-key"]])).toEqual([
+      [{ graceSeconds: 60 }, "k"],
+      [undefined, undefined],
+      [{}, undefined],
+      [undefined, undefined],
+    ]);
+  });
+
+  test("passes on what to change, what to look for, and why", async () => {
+    const usage = { keyId: id, from: "f", to: "t", interval: "1h", points: [] };
+    const revoked = { revokedCount: 0, revoked: [] };
+    const { url, asked } = await service({
+      [`PATCH /v1/secret-keys/${id}`]: () => ({ body: { secretKey: { id } } }),
+      "GET /v1/secret-keys": () => ({ body: { secretKeys: [], nextCursor: null } }),
+      "GET /v1/public-keys": () => ({ body: { publicKeys: [], nextCursor: null } }),
+      [`DELETE /v1/secret-keys/${id}`]: () => ({ status: 204 }),
+      [`GET /v1/keys/${id}/usage`]: () => ({ body: usage }),
+      "POST /v1/keys/revoke-all": () => ({ body: revoked }),
+    });
+    const { secretKeys, publicKeys, keys } = new SazabiAdmin({ secretKey, baseUrl: url });
+    await secretKeys.update(id, { scopes: ["read:logs"], requestsPerMinute: null });
+    await secretKeys.list({ unusedForDays: 90 });
+    await publicKeys.list({ unusedForDays: 7, projectId: "p-1" });
+    await secretKeys.revoke(id, { reason: "found in a log" });
+    expect(await keys.usage(id, { interval: "1h" })).toEqual(usage);
+    expect(await keys.revokeAll({ kind: "secret", except: ["caller"] })).toEqual(revoked);
+    expect(asked.map(({ query, json }) => json ?? query)).toEqual([
+      { scopes: ["read:logs"], requestsPerMinute: null },
+      { unusedForDays: "90" },
+      { unusedForDays: "7", projectId: "p-1" },
+      { reason: "found in a log" },
+      { interval: "1h" },
+      { kind: "secret", except: ["caller"] },
+    ]);
+  });
+
   test("says so when the answer is not one of this API", async () => {
     const { url } = await service({ "GET /v1/projects": () => ({ body: { hello: "world" } }) });
     const listing = new SazabiAdmin({ secretKey, baseUrl: url }).projects.list();

@@ -1,4 +1,5 @@
 import { log } from "../log.ts";
+import { hideKeys } from "../misplaced-keys.ts";
 import type { Database } from "../store/database.ts";
 import { addKeyUses } from "../store/key-uses.ts";
 import type { KeyRecord } from "../store/keys.ts";
@@ -23,18 +24,21 @@ interface Count {
  */
 export class KeyUses {
   readonly #db: Database;
+  readonly #now: () => number;
   #counts = new Map<string, Count>();
   #flushing: Promise<void> = Promise.resolve();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(db: Database) {
+  /** `now` in Unix milliseconds, by a clock that all processes share. */
+  constructor(db: Database, now: () => number) {
     this.#db = db;
+    this.#now = now;
     this.#timer = setInterval(() => this.#flushSoon(), flushEveryMs);
     this.#timer.unref();
   }
 
   record({ id, generation }: KeyRecord, accepted: boolean, address: string, agent: string | undefined): void {
-    const now = Date.now();
+    const now = this.#now();
     const name = `${id}${generation}`;
     let count = this.#counts.get(name);
     if (!count) {
@@ -70,7 +74,7 @@ export class KeyUses {
         [...counts.values()].map(({ lastUsedAtMs, agent, ...count }) => ({
           ...count,
           lastUsedAt: new Date(lastUsedAtMs),
-          agent: agent?.slice(0, 200),
+          agent: agent && hideKeys(agent).slice(0, 200),
         })),
       );
     } catch (error) {

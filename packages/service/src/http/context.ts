@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
+import { holdsKey } from "../misplaced-keys.ts";
 import { forwardedAddress } from "./client-address.ts";
 
 /**
@@ -30,7 +31,7 @@ export function header(c: HttpContext, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** The caller's `X-Request-Id` when it is a plain one of 8 to 64 characters, else one of ours. */
+/** The caller's `X-Request-Id` when it is a plain one of 8 to 64 characters and no key, else one of ours. */
 export function requestId({ env }: HttpContext): string {
   env.requestId ??= givenRequestId(env.incoming.headers["x-request-id"]) ?? randomUUID();
   return env.requestId;
@@ -43,7 +44,7 @@ export function answerHeaders(c: HttpContext): Record<string, string> {
 }
 
 function givenRequestId(given: string | string[] | undefined): string | undefined {
-  return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) ? given : undefined;
+  return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) && !holdsKey(given) ? given : undefined;
 }
 
 /**

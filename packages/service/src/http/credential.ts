@@ -1,5 +1,6 @@
 import { type KeyKind, type ParsedKey, parseKey } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
+import { holdsKey } from "../misplaced-keys.ts";
 import { type HttpContext, header } from "./context.ts";
 
 /** Where a key may be sent (design.md section 2). A URL is not such a place. */
@@ -75,10 +76,8 @@ function fromAuthorization(c: HttpContext): string | undefined {
   });
 }
 
-const keyInUrl = /(?:[sp]k_live_|sazabi_(?:secret|public)_)\w{8}/;
-
 function refuseKeyInUrl(c: HttpContext): void {
-  if (keyInUrl.test(c.env.incoming.url ?? "")) {
+  if (holdsKey(c.env.incoming.url ?? "")) {
     throw new ApiError(
       "VALIDATION_ERROR",
       "The URL holds a key. URLs end up in logs and histories: send the key in a header, and revoke the one in the URL.",

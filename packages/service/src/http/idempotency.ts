@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { SecretCaller } from "../auth/authenticate.ts";
 import { seal, unseal } from "../auth/seal.ts";
 import { ApiError } from "../errors.ts";
+import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
 import type { Queryable } from "../store/database.ts";
 import { keepAnswer, lockAnswer } from "../store/idempotent-answers.ts";
@@ -14,6 +15,7 @@ export function readIdempotencyKey(c: HttpContext): string | undefined {
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw new ApiError("VALIDATION_ERROR", "Idempotency-Key must be 1 to 200 visible ASCII characters.");
   }
+  if (holdsKey(key)) throw new ApiError("VALIDATION_ERROR", "Idempotency-Key holds an API key. Make up another text.");
   return key;
 }
 

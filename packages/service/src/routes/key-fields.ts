@@ -3,6 +3,7 @@ import { z } from "zod";
 import { addressList, isWithin, parseAddressRange } from "../addresses.ts";
 import type { SecretCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
+import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
 
 /*
@@ -14,7 +15,14 @@ const keyName = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .refine((name) => !hasControlCharacter(name), "must not hold control characters");
+  .refine((name) => !hasControlCharacter(name), "must not hold control characters")
+  .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
+
+/** Why a key is revoked. */
+export const revocationReason = z
+  .string()
+  .max(200)
+  .refine((text) => !holdsKey(text), "must not hold a key: reasons are kept on record");
 
 const expiresAt = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time, e.g. 2030-01-31T12:00:00Z" })
@@ -65,20 +73,20 @@ export const grantedScopes = z
   .min(1)
   .max(scopes.length);
 
-/** When a new key ends, from a time or a preset; undefined for never. */
-export function expiryOf(fields: {
-  expiresAt?: Date | null | undefined;
-  expiresIn?: keyof typeof expiryPresets | undefined;
-}): Date | undefined {
+/** When a new key ends, from a time or a preset; undefined for never. `nowMs` by the database's clock. */
+export function expiryOf(
+  fields: { expiresAt?: Date | null | undefined; expiresIn?: keyof typeof expiryPresets | undefined },
+  nowMs: number,
+): Date | undefined {
   if (fields.expiresAt && fields.expiresIn) throw invalid("expiresIn", "give expiresAt or expiresIn, not both");
-  if (fields.expiresAt) return inTheFuture(fields.expiresAt);
+  if (fields.expiresAt) return inTheFuture(fields.expiresAt, nowMs);
   const seconds = fields.expiresIn ? expiryPresets[fields.expiresIn] : Number.POSITIVE_INFINITY;
-  return Number.isFinite(seconds) ? new Date(Date.now() + seconds * 1000) : undefined;
+  return Number.isFinite(seconds) ? new Date(nowMs + seconds * 1000) : undefined;
 }
 
 /** A key that has ended is revoked, not given a past expiry by mistake. */
-export function inTheFuture(time: Date): Date {
-  if (time.getTime() <= Date.now()) throw invalid("expiresAt", "must be in the future; revoke a key to end it now");
+export function inTheFuture(time: Date, nowMs: number): Date {
+  if (time.getTime() <= nowMs) throw invalid("expiresAt", "must be in the future; revoke a key to end it now");
   if (time.getUTCFullYear() > 9999) throw invalid("expiresAt", "must be before the year 10000");
   return time;
 }

@@ -47,7 +47,7 @@ const request = z.object({ keys: z.array(importedKey).min(1).max(maxImported) })
  * Takes over keys that customers hold already, by their SHA-256. They work as they are, and move under the pepper
  * the first time they are used. All of a request are imported, or none.
  */
-export const keyImportRoutes = ({ db, change, guards: { secretKey } }: Services) =>
+export const keyImportRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/",
     secretKey("keys.import", "write:keys", async (c, caller) => {
@@ -72,7 +72,7 @@ export const keyImportRoutes = ({ db, change, guards: { secretKey } }: Services)
               style: "live",
               name: key.name,
               scopes: granted,
-              expiresAt: expiryOf(key),
+              expiresAt: expiryOf(key, now()),
               requestsPerMinute: key.requestsPerMinute,
               allowedAddresses: key.allowedAddresses,
               importedPrefix: key.prefix,

@@ -10,6 +10,7 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { listKeyUsage } from "../store/key-uses.ts";
 import { findKey, revokeAllKeys } from "../store/keys.ts";
+import { revocationReason } from "./key-fields.ts";
 
 const revokeAll = z.object({
   projectId: z.uuid().optional(),
@@ -20,7 +21,7 @@ const revokeAll = z.object({
     .array(z.union([z.uuid(), z.literal("caller")]))
     .max(1000)
     .default([]),
-  reason: z.string().max(200).optional(),
+  reason: revocationReason.optional(),
 });
 
 const stepSeconds = { "1m": 60, "5m": 300, "1h": 3600, "1d": 86_400 } as const;

@@ -8,11 +8,11 @@ import { readQuery } from "../http/request.ts";
 import { noContent, ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { findKey, isKey, revokeKey } from "../store/keys.ts";
-import { lastKey } from "./key-fields.ts";
+import { lastKey, revocationReason } from "./key-fields.ts";
 
 const revocation = z.object({
   force: z.enum(["true", "false"]).default("false"),
-  reason: z.string().max(200).optional(),
+  reason: revocationReason.optional(),
 });
 
 /**

@@ -6,6 +6,7 @@ import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
+import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
 import { findProject, insertProject, listProjects, type NumberedProject, renameProject } from "../store/projects.ts";
 
@@ -14,7 +15,8 @@ const projectName = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -");
+  .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -")
+  .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 const newProject = z.object({
   name: projectName,

@@ -50,7 +50,7 @@ const publicKeyChange = z.object({
 const forwardingKeyName = "sazabi-cli-forward";
 
 export const publicKeyRoutes = (services: Services) => {
-  const { db, change, guards, pepper } = services;
+  const { db, change, guards, pepper, now } = services;
   const { secretKey } = guards;
   return (
     new Hono<HttpEnv>()
@@ -70,7 +70,7 @@ export const publicKeyRoutes = (services: Services) => {
         "/",
         secretKey("publicKeys.create", "write:keys", async (c, caller) => {
           const wanted = await readBody(c, newPublicKey);
-          const expiresAt = expiryOf(wanted);
+          const expiresAt = expiryOf(wanted, now());
           const project = await readProject(db, caller, wanted.projectId);
           refuseWidening(caller, [], project.id);
           const answer = await change(auditSource(c, caller), (tx) =>
@@ -120,7 +120,7 @@ export const publicKeyRoutes = (services: Services) => {
           const id = readId(c, "id", "public key");
           const { projectId, ...wanted } = await readBody(c, publicKeyChange);
           refuseEmptyChange(wanted);
-          if (wanted.expiresAt) inTheFuture(wanted.expiresAt);
+          if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const owner = narrowed(caller, projectId);
           const key = await change(auditSource(c, caller), async (tx) => {
             const key = found(await updateKey(tx, owner, "public", id, wanted));

@@ -24,6 +24,7 @@ import {
   refuseShuttingOut,
   refuseWidening,
   refuseWiderFence,
+  revocationReason,
   unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
@@ -37,11 +38,11 @@ const newSecretKey = z.object({
 const secretKeyChange = z.object({ ...keyChangeFields, scopes: grantedScopes.optional(), allowedOrigins: noOrigins });
 const revocation = z.object({
   force: z.enum(["true", "false"]).default("false"),
-  reason: z.string().max(200).optional(),
+  reason: revocationReason.optional(),
 });
 
 export const secretKeyRoutes = (services: Services) => {
-  const { db, change, pepper, guards } = services;
+  const { db, change, pepper, guards, now } = services;
   const { secretKey } = guards;
   return (
     new Hono<HttpEnv>()
@@ -67,7 +68,7 @@ export const secretKeyRoutes = (services: Services) => {
         "/",
         secretKey("secretKeys.create", "write:keys", async (c, caller) => {
           const wanted = await readBody(c, newSecretKey);
-          const expiresAt = expiryOf(wanted);
+          const expiresAt = expiryOf(wanted, now());
           const projectId = wanted.projectId ?? caller.projectId;
           if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
           refuseWidening(caller, wanted.scopes, projectId);
@@ -99,7 +100,7 @@ export const secretKeyRoutes = (services: Services) => {
           const id = readId(c, "id", "secret key");
           const wanted = await readBody(c, secretKeyChange);
           refuseEmptyChange(wanted);
-          if (wanted.expiresAt) inTheFuture(wanted.expiresAt);
+          if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const { allowedAddresses } = wanted;
           if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(auditSource(c, caller), async (tx) => {
