@@ -17,7 +17,7 @@ export async function insertKeys(databaseUrl: string, pepper: Buffer, count: num
   const values = newKeyValues(count);
   const digests = values.map((value) => createHmac("sha256", pepper).update(value).digest());
   const hashes = values.map((value) => createHash("sha256").update(value).digest("hex"));
-  const db = openDatabase({ url: databaseUrl, connections: 1 });
+  const db = openDatabase({ url: databaseUrl, connections: 1, statementTimeoutMs: 0 });
   try {
     await db.query(sql`insert into organizations (name, slug) values ('bench', 'bench') on conflict do nothing`);
     await db.query(sql`

@@ -43,7 +43,7 @@ async function openParts() {
   const { LocalRateLimiter } = await built("auth/rate-limit");
   const { ok, onError } = await built("http/respond");
   const { openDatabase } = await built("store/database");
-  const db = openDatabase({ url: databaseUrl, connections: 10 });
+  const db = openDatabase({ url: databaseUrl, connections: 10, statementTimeoutMs: 0 });
   const failures = new FailedAttempts();
   const keys = new KeyDirectory({
     url: databaseUrl,

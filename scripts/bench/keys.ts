@@ -4,11 +4,12 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
 import { migrate } from "../../packages/service/src/store/migrate.ts";
 import { type BenchKey, insertKeys } from "./bench-keys.ts";
 import { type Contestant, describe, interleave, type Measurement, type Subject, startSubject } from "./harness.ts";
-import { type LoadResult, rotate } from "./load.ts";
+import { type LoadResult, type RotationOptions, rotate } from "./load.ts";
 
 const rounds = 5;
 const durationMs = 4_000;
@@ -62,7 +63,14 @@ async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measu
     const run = () => {
       const slice = keys.slice(round * keysInRotation, (round + 1) * keysInRotation);
       round += 1;
-      return ask(subject, requestsOf(path, slice.map(({ value }) => value)), { once: true });
+      return ask(
+        subject,
+        requestsOf(
+          path,
+          slice.map(({ value }) => value),
+        ),
+        { once: true },
+      );
     };
     return { name, subject, run };
   };
@@ -79,12 +87,18 @@ async function measureRevocations(): Promise<{ p50: number; p99: number }> {
   const keys = await insertKeys(postgres.url, pepper, revocations + 100);
   const admin = keys.at(-1)?.value as string;
   const live = keys.slice(revocations).map(({ value }) => value);
-  let over = false;
-  const load = replicas.map(async (replica) => {
-    while (!over) {
-      await ask(replica, requestsOf("/v1/secret-keys/none", live), { restMs: 64, expectedStatus: 404, durationMs: 500 });
-    }
-  });
+  const over = new AbortController();
+  const load = Promise.all(
+    replicas.map((replica) =>
+      ask(replica, requestsOf("/v1/secret-keys/none", live), {
+        restMs: connections,
+        expectedStatus: 404,
+        durationMs: Number.POSITIVE_INFINITY,
+        signal: over.signal,
+      }),
+    ),
+  );
+  await sleep(3_000);
   const times: number[] = [];
   for (const [index, { id }] of keys.slice(0, revocations).entries()) {
     const startedAt = performance.now();
@@ -95,8 +109,8 @@ async function measureRevocations(): Promise<{ p50: number; p99: number }> {
     if (answer.status !== 204) throw new Error(await answer.text());
     times.push(performance.now() - startedAt);
   }
-  over = true;
-  await Promise.all(load);
+  over.abort();
+  await load;
   times.sort((a, b) => a - b);
   const quantile = (part: number) => Number((times[Math.floor(part * (times.length - 1))] as number).toFixed(2));
   return { p50: quantile(0.5), p99: quantile(0.99) };
@@ -137,14 +151,12 @@ function contestant(name: string, subject: Subject, path: string, values: readon
 
 function requestsOf(path: string, values: readonly string[]): readonly Buffer[] {
   return values.map((value) =>
-    Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\nauthorization: Bearer ${value}\r\n\r\n`),
+    Buffer.from(
+      `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\nauthorization: Bearer ${value}\r\n\r\n`,
+    ),
   );
 }
 
-function ask(
-  { url }: Subject,
-  requests: readonly Buffer[],
-  options: { once?: boolean; restMs?: number; expectedStatus?: number; durationMs?: number },
-): Promise<LoadResult> {
+function ask({ url }: Subject, requests: readonly Buffer[], options: Partial<RotationOptions>): Promise<LoadResult> {
   return rotate({ url, requests, connections, durationMs, expectedStatus: 200, ...options });
 }

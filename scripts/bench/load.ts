@@ -20,8 +20,10 @@ export interface RotationOptions {
   readonly once?: boolean;
   readonly connections: number;
   readonly durationMs: number;
-  /** How long each connection rests after an answer. */
+  /** How long each connection rests after an answer, on average: twice that at most, and not all at once. */
   readonly restMs?: number;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
   readonly expectedStatus: number;
 }
 
@@ -51,14 +53,14 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
 
 /** The same with requests that differ. */
 export async function rotate(options: RotationOptions): Promise<LoadResult> {
-  const { url, requests, once, connections, durationMs, restMs = 0, expectedStatus } = options;
+  const { url, requests, once, connections, durationMs, restMs = 0, signal, expectedStatus } = options;
   const { hostname, port } = new URL(url);
   const startedAt = performance.now();
   const until = startedAt + (once ? Number.POSITIVE_INFINITY : durationMs);
   let sent = 0;
   /** Undefined when it is over. */
   const next = (): Buffer | undefined => {
-    if (performance.now() >= until || (once && sent >= requests.length)) return undefined;
+    if (signal?.aborted || performance.now() >= until || (once && sent >= requests.length)) return undefined;
     return requests[sent++ % requests.length];
   };
   const latencies = await Promise.all(
@@ -107,7 +109,7 @@ function keepAsking(
         return socket.destroy(new Error(received.slice(0, 2000)));
       received = "";
       latencies.push(performance.now() - sentAt);
-      if (restMs > 0) setTimeout(ask, restMs);
+      if (restMs > 0) setTimeout(ask, 2 * restMs * Math.random());
       else ask();
     });
   });

@@ -26,7 +26,10 @@ try {
   const cold = await makeKeys(pepper, Math.min(samples, 10_000));
   const ring = `1:${pepper.toString("base64")}`;
   const bench = JSON.stringify({ databaseUrl: postgres.url, dataDir, pepper: ring, masterKey: ring });
-  const subject = await startSubject(new URL("keys-service.mjs", import.meta.url), { SUBJECT: "verdicts", BENCH: bench });
+  const subject = await startSubject(new URL("keys-service.mjs", import.meta.url), {
+    SUBJECT: "verdicts",
+    BENCH: bench,
+  });
   report("each key once", await measure(subject.url, cold, cold.unknown.length));
   await measure(subject.url, warm, 5_000);
   report("keys that come again and again", await measure(subject.url, warm, samples));
@@ -43,7 +46,7 @@ async function makeKeys(pepper: Buffer, count: number): Promise<Keys> {
     await insertKeys(postgres.url, pepper, count),
     await insertKeys(postgres.url, pepper, count),
   ] as const;
-  const db = openDatabase({ url: postgres.url, connections: 1 });
+  const db = openDatabase({ url: postgres.url, connections: 1, statementTimeoutMs: 0 });
   await db.query(sql`update keys set revoked_at = now() where id = any(${revoked.map(({ id }) => id)}::uuid[])`);
   await db.query(sql`update keys set expires_at = now() where id = any(${expired.map(({ id }) => id)}::uuid[])`);
   await db.close();
@@ -90,7 +93,11 @@ function report(title: string, taken: Record<Kind, number[]>): void {
   for (const { kind, mean, median } of kept) {
     console.log(`  ${kind.padEnd(8)} mean ${mean.toFixed(1)} µs   median ${median.toFixed(1)} µs`);
   }
-  for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) {
+  for (const [a, b] of [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ] as const) {
     const [one, other] = [kept[a], kept[b]] as [(typeof kept)[number], (typeof kept)[number]];
     const t = (one.mean - other.mean) / Math.sqrt(one.variance / one.count + other.variance / other.count);
     console.log(`  ${one.kind} against ${other.kind}: t ${t.toFixed(1)}`);

@@ -160,8 +160,8 @@ const secretKeys = (transport: Transport) => ({
   },
 
   /**
-   * Ends the key, at once and for good. The service refuses (409) to end the key that asks, or the organization's
-   * last one, unless `force` is set. `reason`, up to 200 characters, goes on the record.
+   * Ends the key, at once and for good, also the one that asks. The service refuses (409) to end the organization's last
+   * key that can administer it, unless `force` is set. `reason`, up to 200 characters, goes on the record.
    */
   async revoke(id: string, options: RequestOptions & Revocation = {}): Promise<void> {
     const { force, reason, ...rest } = options;

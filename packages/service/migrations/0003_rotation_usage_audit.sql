@@ -54,6 +54,9 @@ create table key_usage (
   primary key (key_id, minute, generation)
 ) with (fillfactor = 50);
 
+create index key_usage_by_age on key_usage (minute);
+create index log_volume_by_age on log_volume (minute);
+
 -- What was done, by whom, from where. Each row holds the hash of the one before it in its organization.
 create table audit_events (
   organization_id uuid not null references organizations,

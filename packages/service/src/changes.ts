@@ -1,6 +1,6 @@
 import type { KeyDirectory } from "./auth/key-directory.ts";
 import { type AuditSource, insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
-import type { Database, Queryable } from "./store/database.ts";
+import { type Database, isConflict, type Queryable } from "./store/database.ts";
 import { keyChangeToAwait } from "./store/key-changes.ts";
 
 /** A transaction that also collects what shall be on record about it. */
@@ -16,11 +16,16 @@ export type Changes = <T>(source: AuditSource, work: (change: Change) => Promise
 
 export function changesOf(db: Database, keys: KeyDirectory): Changes {
   return async (source, work) => {
-    const { result, seq } = await db.transaction(async (tx) => {
-      const events: NewAuditEvent[] = [];
-      const result = await work({ query: (statement) => tx.query(statement), record: (event) => events.push(event) });
-      if (events.length > 0) await insertAuditEvents(tx, source, events);
-      return { result, seq: await keyChangeToAwait(tx) };
+    const attempt = () =>
+      db.transaction(async (tx) => {
+        const events: NewAuditEvent[] = [];
+        const result = await work({ query: (statement) => tx.query(statement), record: (event) => events.push(event) });
+        if (events.length > 0) await insertAuditEvents(tx, source, events);
+        return { result, seq: await keyChangeToAwait(tx) };
+      });
+    const { result, seq } = await attempt().catch((error) => {
+      if (isConflict(error)) return attempt();
+      throw error;
     });
     await keys.awaitForgotten(seq);
     return result;

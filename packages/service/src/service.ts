@@ -20,6 +20,7 @@ import type { LogStore } from "./logs/store.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
+import { deleteOldKeyUsage } from "./store/key-uses.ts";
 import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
@@ -97,6 +98,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     pepper,
     master,
     logRetentionDays,
+    requestsPerMinute,
     now: () => keys.now(),
     guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
@@ -132,6 +134,7 @@ async function keepHouse(db: Database, logs: LogStore): Promise<void> {
     await logs.keepHouse();
     await deleteOldKeyChanges(db);
     await deleteOldAnswers(db);
+    await deleteOldKeyUsage(db);
   } catch (error) {
     log.warn("housekeeping put off", { error });
   }

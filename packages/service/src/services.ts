@@ -15,4 +15,6 @@ export interface Services {
   readonly pepper: Keyring;
   readonly master: Keyring;
   readonly logRetentionDays: number;
+  /** Requests a minute for a secret key without a limit of its own. */
+  readonly requestsPerMinute: number;
 }

@@ -75,6 +75,23 @@ test("the chain verifies, also when many change things at once; and a row that w
   expect(faultsOf(oldestFirst.slice(0, -1), head)).not.toEqual([]);
 });
 
+test("the chain verifies after a change of every member that can be changed, times among them", async () => {
+  const made = await send(service, "POST /v1/secret-keys", { headers, body: { name: "all members" } });
+  const { id } = made.body.secretKey;
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+  const body = {
+    name: "changed",
+    expiresAt,
+    scopes: ["read:logs"],
+    requestsPerMinute: 5,
+    allowedAddresses: ["10.0.0.0/8"],
+  };
+  expect((await send(service, `PATCH /v1/secret-keys/${id}`, { headers, body })).status).toBe(200);
+  const { events, head } = await trail();
+  expect(events[0]?.details).toMatchObject({ expiresAt });
+  expect(faultsOf([...events].reverse(), head)).toEqual([]);
+});
+
 test("a change that fails leaves no record", async () => {
   const before = (await trail()).head.seq;
   await send(service, "POST /v1/projects", { headers, body: { name: "default" } });

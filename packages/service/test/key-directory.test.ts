@@ -260,9 +260,37 @@ describe("the lease", () => {
     await replica.close();
   });
 
+  test("a replica's clock is never behind the database's, also when it stands still while a renewal is answered", async () => {
+    let standStill = false;
+    const clock = {
+      monotonic: () => performance.now(),
+      // Read when a renewal is about to be sent; the pause comes when it is on its way.
+      wall: () => {
+        if (standStill) setImmediate(() => blockFor(700));
+        standStill = false;
+        return Date.now();
+      },
+    };
+    const replica = new KeyDirectory({ url: database.url, db, pepper, clock });
+    await replica.open();
+    standStill = true;
+    await expect.poll(() => standStill, { timeout: 5_000 }).toBe(false);
+    for (let look = 0; look < 20; look++) {
+      await sleep(50);
+      const before = Date.now(); // The database runs on this machine, by the same clock.
+      expect(replica.now()).toBeGreaterThanOrEqual(before - 1);
+    }
+    await replica.close();
+  });
+
   test("a replica that stops in good order leaves no row to wait for", async () => {
     await closeAll(await openReplicas(3));
     const { rows } = await db.query<{ count: number }>(sql`select count(*)::int as count from replicas`);
     expect(rows[0]?.count).toBe(0);
   });
 });
+
+function blockFor(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}

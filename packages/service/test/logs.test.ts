@@ -156,6 +156,26 @@ describe("intake", () => {
     expect(answer.body.message).toContain(limit);
   });
 
+  test("a line that is no JSON and holds a NUL does not sink the batch it came in, with an Idempotency-Key too", async () => {
+    const message = unique();
+    const body = `{"message":"${message}"}\n{"bad\u0000": \ud800\n`;
+    const answer = await intake(body, { ...ndjson, "idempotency-key": unique() });
+    expect(answer).toMatchObject({ status: 202, body: { data: { accepted: 1, rejectedCount: 1 } } });
+    expect(await messages(message)).toHaveLength(1);
+  });
+
+  test("a small body cannot be made to grow without end by a long name over many members", async () => {
+    const message = unique();
+    const members = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`m${index}`, index]));
+    expect((await intake({ message, ["x".repeat(100_000)]: members })).status).toBe(202);
+    const { rows } = await queryDatabase(
+      service.databaseUrl,
+      "select length(attributes::text) as length from logs where message = $1",
+      [message],
+    );
+    expect(rows[0].length).toBeLessThan(250_000);
+  });
+
   test("a refusal reaches a sender that is still sending, and its connection can be used again", async () => {
     const body = JSON.stringify({ message: "x".repeat(9 * 1024 * 1024) });
     for (let attempt = 0; attempt < 5; attempt++) {

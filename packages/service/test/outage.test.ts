@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { leaseMs } from "../src/auth/lease.ts";
+import { openDatabase } from "../src/store/database.ts";
+import { sql } from "../src/store/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
@@ -84,3 +87,32 @@ test("a network that swallows everything delays a revocation by no more than a l
   expect((await late).status).toBeGreaterThanOrEqual(400);
   await expect.poll(async () => (await list(fragile, key.value)).status, { timeout: 10_000 }).toBe(401);
 }, 40_000);
+
+test("a process that froze in the middle of a change does not stop the changes of all others for good", async () => {
+  const frozen = new pg.Client({
+    connectionString: database.url,
+    options: "-c search_path=sazabi -c idle_in_transaction_session_timeout=5000",
+  });
+  frozen.on("error", () => {});
+  await frozen.connect();
+  await frozen.query("begin; update key_change_head set seq = seq");
+  const key = await newKey("behind a frozen process");
+  const revoked = await send(steady, `DELETE /v1/secret-keys/${key.id}`, { headers: bearer(steady.secretKey) });
+  expect(revoked.status).toBe(204);
+  expect((await list(steady, key.value)).status).toBe(401);
+  await frozen.end().catch(() => {});
+}, 30_000);
+
+test("every session that holds locks gives them up when its process stands still", async () => {
+  const { rows } = await queryDatabase(
+    database.url,
+    "select setting from pg_settings where name = 'idle_in_transaction_session_timeout'",
+  );
+  expect(rows[0].setting).toBe("0"); // The server's default; ours is set by each of our sessions.
+  const db = openDatabase({ url: database.url, connections: 1 });
+  const own = await db.query<{ setting: string }>(
+    sql`select setting from pg_settings where name = 'idle_in_transaction_session_timeout'`,
+  );
+  await db.close();
+  expect(own.rows[0]?.setting).toBe("5000");
+});

@@ -23,7 +23,11 @@ const auth = betterAuth({
 const { internalAdapter } = await auth.$context;
 const keys = [];
 for (let count = 0; count < Number(process.env.KEYS); count++) {
-  const user = await internalAdapter.createUser({ name: "bench", email: `bench-${count}@example.com`, emailVerified: true });
+  const user = await internalAdapter.createUser({
+    name: "bench",
+    email: `bench-${count}@example.com`,
+    emailVerified: true,
+  });
   keys.push((await auth.api.createApiKey({ body: { userId: user.id, name: "bench" } })).key);
 }
 

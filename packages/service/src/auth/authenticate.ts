@@ -19,6 +19,10 @@ export interface SecretCaller {
   readonly scopes: readonly string[];
   /** Where the key may be used from; empty for anywhere. */
   readonly allowedAddresses: readonly string[];
+  /** Unix milliseconds; undefined for never. */
+  readonly expiresAtMs: number | undefined;
+  /** The key's own limit, if it has one. */
+  readonly requestsPerMinute: number | undefined;
 }
 
 /** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
@@ -63,7 +67,7 @@ export function guards(auth: Authentication) {
         return handle(c, caller as PublicCaller);
       }),
 
-    /** A handler for what a key may always do: ask about itself, and end itself. */
+    /** A handler for what whoever holds a key may ask with it, of either kind and without a scope. */
     anyKey: (operationId: string, handle: OwnHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "any", undefined, ({ id, name, kind, organizationId }) =>
         handle(c, { keyId: id, keyName: name, kind, organizationId }),
@@ -127,8 +131,18 @@ function check(
   return state instanceof Promise ? state.then((known) => tell(c, known, refusal)) : tell(c, state, refusal);
 }
 
-function secretCaller({ id, name, organizationId, projectId, scopes, allowedAddresses }: KeyRecord): SecretCaller {
-  return { keyId: id, keyName: name, organizationId, projectId, scopes, allowedAddresses };
+function secretCaller(record: KeyRecord): SecretCaller {
+  const { id, name, organizationId, projectId, scopes, allowedAddresses, expiresAtMs, requestsPerMinute } = record;
+  return {
+    keyId: id,
+    keyName: name,
+    organizationId,
+    projectId,
+    scopes,
+    allowedAddresses,
+    expiresAtMs,
+    requestsPerMinute,
+  };
 }
 
 function addressRefusal({ addresses }: KeyRecord, address: string): ApiError | undefined {

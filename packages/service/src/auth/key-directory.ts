@@ -138,8 +138,11 @@ export class KeyDirectory implements Forgetful {
       this.#db,
       digests.map(({ digest }) => digest),
     );
-    if (found && found.pepperVersion !== this.#pepper.current.version) this.#rehash(digests, found.pepperVersion);
-    return found?.record;
+    if (!found) return undefined;
+    // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
+    this.#lease.notBehind(found.databaseTimeMs);
+    if (found.pepperVersion !== this.#pepper.current.version) this.#rehash(digests, found.pepperVersion);
+    return found.record;
   }
 
   /** A key that was stored under a retired pepper, or none, moves to the current one the first time it is used. */

@@ -94,9 +94,14 @@ export class Lease {
     return this.#processed;
   }
 
-  /** Unix milliseconds by the database's clock, the one clock all replicas share. Our own before the first lease. */
+  /** Unix milliseconds by the database's clock, the one clock all replicas share, and never behind it. Our own before the first lease. */
   now(): number {
     return this.#databaseOffsetMs === undefined ? this.#clock.wall() : this.#clock.monotonic() + this.#databaseOffsetMs;
+  }
+
+  /** Call with what the database says of its clock: `now` is not behind it from then on. */
+  notBehind(databaseTimeMs: number): void {
+    if (this.now() < databaseTimeMs) this.#databaseOffsetMs = databaseTimeMs - this.#clock.monotonic();
   }
 
   /**
@@ -212,8 +217,9 @@ export class Lease {
   #extend(sentAt: { monotonic: number; wall: number }, { databaseTimeMs }: Renewal): void {
     const lastsMs = leaseMs - marginMs;
     this.#validUntil = { monotonic: sentAt.monotonic + lastsMs, wall: sentAt.wall + lastsMs };
-    // The database read its clock between sending and now; the middle is the best guess.
-    this.#databaseOffsetMs = databaseTimeMs - (sentAt.monotonic + this.#clock.monotonic()) / 2;
+    // The database read its clock after we sent. Taking that for the same moment, we are never behind it: a secret may
+    // end here early by the time a renewal takes, and never late.
+    this.#databaseOffsetMs = databaseTimeMs - sentAt.monotonic;
   }
 
   #stamp() {

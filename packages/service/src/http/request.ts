@@ -1,6 +1,7 @@
 import type { Issue } from "@sazabi/sdk/protocol";
 import type { z } from "zod";
 import { ApiError } from "../errors.ts";
+import { hideKeys } from "../misplaced-keys.ts";
 import { type HttpContext, header } from "./context.ts";
 
 /** Bodies of everything but the intake. */
@@ -54,9 +55,20 @@ async function readJson(c: HttpContext): Promise<unknown> {
 function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues: Issue[] = result.error.issues
-    .slice(0, 20)
-    .map((issue) => ({ path: issue.path.map(String).join(".") || where, message: issue.message }));
+  const issues = result.error.issues.flatMap((issue) => toIssues(issue, where)).slice(0, 20);
   const first = issues[0] as Issue;
   throw new ApiError("VALIDATION_ERROR", `${first.path}: ${first.message}`, { issues });
+}
+
+/** A member that is none of the request's is named like one that is wrong. */
+function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
+  if (issue.code !== "unrecognized_keys") return [{ path: pathOf(issue.path) || where, message: issue.message }];
+  return issue.keys.map((name) => ({
+    path: hideKeys(pathOf([...issue.path, name])).slice(0, 100),
+    message: "is not a member of this request",
+  }));
+}
+
+function pathOf(path: readonly PropertyKey[]): string {
+  return path.map(String).join(".");
 }

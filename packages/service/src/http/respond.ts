@@ -32,6 +32,12 @@ export function notFound(c: HttpContext): Response {
 /** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
 export function onError(error: Error, c: HttpContext): Response {
   if (error instanceof ApiError) return refuse(c, error);
+  if (isTimeout(error) && c.env.operationId === "logs.query") {
+    return refuse(
+      c,
+      new ApiError("TIMEOUT", "The search took too long and was stopped. Narrow the time window or the query."),
+    );
+  }
   if (isUnavailable(error)) {
     log.warn("database unavailable", { requestId: requestId(c), operationId: c.env.operationId, error });
     return refuse(
@@ -41,12 +47,6 @@ export function onError(error: Error, c: HttpContext): Response {
         "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.",
         { retryAfterSeconds: 1 },
       ),
-    );
-  }
-  if (isTimeout(error)) {
-    return refuse(
-      c,
-      new ApiError("TIMEOUT", "The search took too long and was stopped. Narrow the time window or the query."),
     );
   }
   log.error("request failed", { requestId: requestId(c), operationId: c.env.operationId, error });

@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import zlib from "node:zlib";
-import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { intakeLimits, type Rejection, storable } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 
 export interface BodyHeaders {
@@ -164,7 +164,8 @@ function parseJson(text: string): { readonly value: unknown } | { readonly error
   try {
     return { value: JSON.parse(text) };
   } catch (error) {
-    return { error: (error as Error).message.slice(0, 200) };
+    // The message quotes the text, which may hold what cannot be stored.
+    return { error: storable((error as Error).message.slice(0, 200)) };
   }
 }
 

@@ -137,7 +137,9 @@ function readNested(draft: Draft, prefix: string, members: Members, depth: numbe
 }
 
 function flatten(draft: Draft, path: string, value: unknown, depth: number): void {
-  if (isObject(value) && depth < intakeLimits.attributeDepth && hasMembers(value)) {
+  // Below a name that is too long already, every path would be: it stays one text, or a small body could grow without end.
+  const canNest = depth < intakeLimits.attributeDepth && path.length <= intakeLimits.attributeKeyBytes;
+  if (isObject(value) && canNest && hasMembers(value)) {
     readNested(draft, `${path}.`, value, depth + 1);
   } else {
     setAttribute(draft, path, value);

@@ -54,6 +54,8 @@ function microsOf(text: string): number {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)$/i.exec(text);
   const seconds = match ? Date.parse(`${match[1]}${match[3]}`) : Date.parse(text);
   if (Number.isNaN(seconds)) throw invalid(`"${text.slice(0, 40)}" is not an ISO 8601 time`);
+  const year = new Date(seconds).getUTCFullYear();
+  if (year < 1 || year > 9999) throw invalid(`"${text.slice(0, 40)}" is not in the years 1 to 9999`);
   const fraction = match?.[2] ? Number(match[2].slice(0, 6).padEnd(6, "0")) : 0;
   return seconds * 1000 + fraction;
 }

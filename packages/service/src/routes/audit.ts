@@ -1,15 +1,21 @@
 import { Hono } from "hono";
 import { z } from "zod";
+import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { findAuditHead, listAuditEvents } from "../store/audit.ts";
+import { hasControlCharacter } from "./key-fields.ts";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
 const listQuery = z.object({
-  action: z.string().max(100).optional(),
+  action: z
+    .string()
+    .max(100)
+    .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+    .optional(),
   actorId: z.uuid().optional(),
   targetId: z.uuid().optional(),
   from: time.optional(),
@@ -23,6 +29,7 @@ export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().get(
     "/",
     secretKey("audit.list", "read:audit", async (c, caller) => {
+      if (caller.projectId) throw organizationOnly();
       const { limit, cursor, ...filter } = readQuery(c, listQuery);
       const head = await findAuditHead(db, caller.organizationId);
       const events = await listAuditEvents(db, caller.organizationId, { ...filter, before: cursor, limit });
@@ -31,3 +38,10 @@ export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
       return ok(c, { events: page, nextCursor, head });
     }),
   );
+
+/** The record is one chain for the whole organization: a part of it would prove nothing. */
+function organizationOnly(): ApiError {
+  return new ApiError("FORBIDDEN", "This key is narrowed to one project; the audit is of the whole organization.", {
+    reason: "project_mismatch",
+  });
+}

@@ -12,7 +12,7 @@ import { listKeyUsage } from "../store/key-uses.ts";
 import { findKey, revokeAllKeys } from "../store/keys.ts";
 import { revocationReason } from "./key-fields.ts";
 
-const revokeAll = z.object({
+const revokeAll = z.strictObject({
   projectId: z.uuid().optional(),
   kind: z.enum(["public", "secret"]).optional(),
   unusedForDays: z.number().int().min(1).max(3650).optional(),

@@ -9,6 +9,7 @@ import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
 import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
 import type { StoredLog } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
+import { Turns } from "../logs/turns.ts";
 import { readWindow } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 
@@ -24,7 +25,7 @@ const filter = z.object({
   ]),
 }) satisfies z.ZodType<LogFilter>;
 
-const search = z.object({
+const logQuery = z.object({
   projectId: z.uuid().optional(),
   search: z
     .object({
@@ -53,24 +54,29 @@ const search = z.object({
     .prefault({}),
 });
 
-export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) =>
-  new Hono<HttpEnv>().post(
+const searchesAtOnce = 2;
+const searchesWaiting = 16;
+
+export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) => {
+  const turns = new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting });
+  return new Hono<HttpEnv>().post(
     "/query",
     secretKey("logs.query", "read:logs", async (c, caller) => {
       const startedAt = performance.now();
-      const wanted = await readBody(c, search);
+      const wanted = await readBody(c, logQuery);
       const { limit, cursor } = wanted.pagination;
       const window = readWindow(wanted.filters, Date.now());
       const { query, warnings } = readSearch(wanted.search, wanted.filters);
       const projects = await readProjects(db, caller, wanted.projectId);
-      const found = await logs.search({
+      const search = {
         projectNumbers: projects.map(({ number }) => number),
         query,
         ...window,
         direction: wanted.sort?.direction ?? "desc",
         limit,
         after: cursor === undefined ? undefined : decodeCursor(cursor),
-      });
+      };
+      const found = await turns.take(caller.organizationId, () => logs.search(search));
       const projectIds = new Map(projects.map(({ number, id }) => [number, id]));
       const page = found.slice(0, limit);
       const last = page.at(-1);
@@ -88,8 +94,9 @@ export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) =>
       return ok(c, result);
     }),
   );
+};
 
-function readSearch(wanted: z.infer<typeof search>["search"], filters: readonly LogFilter[]) {
+function readSearch(wanted: z.infer<typeof logQuery>["search"], filters: readonly LogFilter[]) {
   const fromFilters = queryOfFilters(filters);
   if (!wanted) return { query: fromFilters, warnings: [] };
   const { ast, warnings } =

@@ -1,3 +1,4 @@
+import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { auditSource } from "../auth/authenticate.ts";
@@ -7,7 +8,7 @@ import type { HttpEnv } from "../http/context.ts";
 import { readQuery } from "../http/request.ts";
 import { noContent, ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
-import { findKey, isKey, revokeKey } from "../store/keys.ts";
+import { findKey, revokeKey } from "../store/keys.ts";
 import { lastKey, revocationReason } from "./key-fields.ts";
 
 const revocation = z.object({
@@ -16,8 +17,8 @@ const revocation = z.object({
 });
 
 /**
- * What whoever holds a key can do with it, of either kind and whatever its scopes: see what it is, and make it
- * worthless. For somebody who found one.
+ * What whoever holds a key can do with it whatever its scopes: see what it is, and make a secret one worthless. For
+ * somebody who found one. A public key stands in web pages, so everybody holds it (docs/decisions/0005).
  */
 export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
   new Hono<HttpEnv>()
@@ -26,21 +27,36 @@ export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
       anyKey("keys.self", async (c, { keyId, kind, organizationId }) => {
         const key = await findKey(db, { organizationId }, kind, keyId);
         if (!key) throw new ApiError("NOT_FOUND", "No such key.");
-        return ok(c, { kind, key });
+        return ok(c, { kind, key: kind === "secret" ? key : publicly(key) });
       }),
     )
 
     .post(
       "/revoke",
       anyKey("keys.revokeSelf", async (c, caller) => {
+        if (caller.kind === "public") throw everybodyHasIt();
         const { force, reason } = readQuery(c, revocation);
         const { organizationId, keyId, kind } = caller;
         await change(auditSource(c, caller), async (tx) => {
           const how = { revokedBy: keyId, reason, force: force === "true" };
           const revoked = await revokeKey(tx, { organizationId }, kind, keyId, how);
           if (revoked === "last") throw lastKey();
-          if (isKey(revoked)) tx.record(keyRevoked(revoked, reason ?? "by itself"));
+          if (revoked?.revokedNow) tx.record(keyRevoked(revoked.key, reason ?? "by itself"));
         });
         return noContent(c);
       }),
     );
+
+/** What a stranger may know who read the key in a web page: nothing about the people who use it. */
+function publicly({ masked, projectId, expiresAt }: SecretKey | PublicKey) {
+  return { masked, projectId, expiresAt };
+}
+
+function everybodyHasIt(): ApiError {
+  return new ApiError(
+    "FORBIDDEN",
+    "A public key cannot end itself, since whoever sees it in a web page could end it. A secret key that may write " +
+      "keys can: POST /v1/public-keys/:id/deactivate.",
+    { reason: "wrong_key_type" },
+  );
+}

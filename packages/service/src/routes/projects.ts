@@ -4,6 +4,7 @@ import { z } from "zod";
 import { auditSource } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
+import { once } from "../http/idempotency.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { holdsKey } from "../misplaced-keys.ts";
@@ -26,8 +27,10 @@ const newProject = z.object({
 const projectChange = z.object({ name: projectName });
 const organizationQuery = z.object({ organizationId: z.string().optional() });
 
-export const projectRoutes = ({ db, change, guards: { secretKey } }: Services) =>
-  new Hono<HttpEnv>()
+export const projectRoutes = (services: Services) => {
+  const { db, change, guards } = services;
+  const { secretKey } = guards;
+  return new Hono<HttpEnv>()
     .get(
       "/",
       secretKey("projects.list", "read:projects", async (c, caller) => {
@@ -55,13 +58,15 @@ export const projectRoutes = ({ db, change, guards: { secretKey } }: Services) =
             reason: "project_mismatch",
           });
         }
-        const project = await change(auditSource(c, caller), async (tx) => {
-          const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
-          if (!made) throw taken(name);
-          tx.record({ action: "project.created", target: targetOf(made), details: { region } });
-          return made;
-        });
-        return ok(c, { project: toProject(project) }, 201);
+        const answer = await change(auditSource(c, caller), (tx) =>
+          once(c, services, tx, caller, { name, region }, async () => {
+            const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
+            if (!made) throw taken(name);
+            tx.record({ action: "project.created", target: targetOf(made), details: { region } });
+            return { project: toProject(made) };
+          }),
+        );
+        return ok(c, answer, 201);
       }),
     )
 
@@ -80,6 +85,7 @@ export const projectRoutes = ({ db, change, guards: { secretKey } }: Services) =
         return ok(c, { project: toProject(project) });
       }),
     );
+};
 
 function refuseOtherOrganization({ organizationId }: { organizationId: string }, named: string | undefined): void {
   if (named !== undefined && named !== organizationId) throw new ApiError("NOT_FOUND", "No such organization.");

@@ -22,6 +22,7 @@ import {
   insertKey,
   type KeyOwner,
   listKeys,
+  revokeExpiredLogForwardingKey,
   revokeKey,
   updateKey,
   withValue,
@@ -31,23 +32,24 @@ import {
   expiryOf,
   inTheFuture,
   keyChangeFields,
+  lastKey,
   newKeyFields,
   refuseEmptyChange,
-  refuseWidening,
   unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
 const projectQuery = z.object({ projectId: z.uuid().optional() });
 const listQuery = pageQuery.extend({ ...projectQuery.shape, ...unusedQuery });
-const newPublicKey = z.object({ ...newKeyFields, allowedOrigins: allowedOrigins.optional() });
-const publicKeyChange = z.object({
+const newPublicKey = z.strictObject({ ...newKeyFields, allowedOrigins: allowedOrigins.optional() });
+const publicKeyChange = z.strictObject({
   ...keyChangeFields,
   allowedOrigins: allowedOrigins.optional(),
   ...projectQuery.shape,
 });
 
 const forwardingKeyName = "sazabi-cli-forward";
+const expiry = "expired";
 
 export const publicKeyRoutes = (services: Services) => {
   const { db, change, guards, pepper, now } = services;
@@ -72,7 +74,6 @@ export const publicKeyRoutes = (services: Services) => {
           const wanted = await readBody(c, newPublicKey);
           const expiresAt = expiryOf(wanted, now());
           const project = await readProject(db, caller, wanted.projectId);
-          refuseWidening(caller, [], project.id);
           const answer = await change(auditSource(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "public", wanted.style);
@@ -138,11 +139,10 @@ export const publicKeyRoutes = (services: Services) => {
           const owner = ownerOf(c, caller);
           const id = readId(c, "id", "public key");
           const key = await change(auditSource(c, caller), async (tx) => {
-            const before = found(await findKey(tx, owner, "public", id)) as PublicKey;
-            const how = { revokedBy: caller.keyId, force: true };
-            const key = found(await revokeKey(tx, owner, "public", id, how)) as PublicKey;
-            if (!before.deactivatedAt) tx.record(keyRevoked(key, undefined));
-            return key;
+            const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId, force: true }));
+            if (revoked === "last") throw lastKey();
+            if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, undefined));
+            return revoked.key;
           });
           return ok(c, { publicKey: key });
         }),
@@ -167,6 +167,8 @@ async function ensureLogForwarding(
     tx.record(keyRevealed(existing.key));
     return withValue(existing.key, unseal(master, sealIdentity(existing.key.id), existing.sealed));
   }
+  const expired = await revokeExpiredLogForwardingKey(tx, owner.projectId, { revokedBy: createdBy, reason: expiry });
+  if (expired) tx.record(keyRevoked(expired, expiry));
   const secret = newSecret(pepper, "public", "live");
   const id = randomUUID();
   const key = await insertKey(

@@ -11,11 +11,11 @@ import { once } from "../http/idempotency.ts";
 import { readBody, readId } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
-import { endOf, findKey, withValue } from "../store/keys.ts";
+import { endOf, findKey, isSealed, withValue } from "../store/keys.ts";
 import { beginRotation, cancelRotation, finishRotation } from "../store/rotation.ts";
-import { refuseWidening, refuseWiderFence } from "./key-fields.ts";
+import { reachOf, refuseWidening } from "./key-fields.ts";
 
-const rotation = z.object({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
+const rotation = z.strictObject({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
 
 /**
  * Rotation in place: the same key, with its name, scopes, limits and history, gets a new secret; the old one works
@@ -30,10 +30,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     const key = await findKey(tx, caller, kind, id);
     if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
     // Its new secret would do what the caller cannot.
-    if ("scopes" in key) {
-      refuseWidening(caller, key.scopes, key.projectId ?? undefined);
-      refuseWiderFence(caller, key.allowedAddresses);
-    }
+    if ("scopes" in key) refuseWidening(caller, reachOf(key, services));
     return key;
   }
 
@@ -61,6 +58,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
         const answer = await change(auditSource(c, caller), (tx) =>
           once(c, services, tx, caller, { graceSeconds }, async () => {
             const { style } = await liveKey(tx, caller, id);
+            if (await isSealed(tx, id)) throw sealed();
             const secret = newSecret(pepper, kind, style);
             if (!(await beginRotation(tx, id, graceSeconds, secret))) throw underWay();
             const key = await liveKey(tx, caller, id);
@@ -76,6 +74,15 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
 
     .post("/:id/rotate/cancel", guards.secretKey(`${operation}.cancelRotation`, "write:keys", endRotation("cancel")));
 };
+
+/** Its value is kept, and a rotation would leave the old one behind. */
+function sealed(): ApiError {
+  return new ApiError(
+    "CONFLICT",
+    "This is the project's log-forwarding key, which is not rotated: deactivate it, then " +
+      "POST /v1/public-keys/log-forwarding/ensure makes a new one.",
+  );
+}
 
 function underWay(): ApiError {
   return new ApiError(

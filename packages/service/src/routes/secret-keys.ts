@@ -3,6 +3,7 @@ import { z } from "zod";
 import { auditSource } from "../auth/authenticate.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
+import type { SecretKey } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
@@ -20,22 +21,26 @@ import {
   lastKey,
   newKeyFields,
   noOrigins,
+  reachOf,
   refuseEmptyChange,
   refuseShuttingOut,
   refuseWidening,
-  refuseWiderFence,
   revocationReason,
   unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
 const listQuery = pageQuery.extend(unusedQuery);
-const newSecretKey = z.object({
+const newSecretKey = z.strictObject({
   ...newKeyFields,
   scopes: grantedScopes.default(["*"]),
   allowedOrigins: noOrigins,
 });
-const secretKeyChange = z.object({ ...keyChangeFields, scopes: grantedScopes.optional(), allowedOrigins: noOrigins });
+const secretKeyChange = z.strictObject({
+  ...keyChangeFields,
+  scopes: grantedScopes.optional(),
+  allowedOrigins: noOrigins,
+});
 const revocation = z.object({
   force: z.enum(["true", "false"]).default("false"),
   reason: revocationReason.optional(),
@@ -71,10 +76,15 @@ export const secretKeyRoutes = (services: Services) => {
           const expiresAt = expiryOf(wanted, now());
           const projectId = wanted.projectId ?? caller.projectId;
           if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
-          refuseWidening(caller, wanted.scopes, projectId);
           // A key of a fenced one is fenced as it is, unless narrower.
           const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
-          refuseWiderFence(caller, allowedAddresses);
+          refuseWidening(caller, {
+            projectId,
+            scopes: wanted.scopes,
+            allowedAddresses,
+            expiresAtMs: expiresAt?.getTime(),
+            requestsPerMinute: wanted.requestsPerMinute ?? services.requestsPerMinute,
+          });
           const answer = await change(auditSource(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "secret", wanted.style);
@@ -104,10 +114,11 @@ export const secretKeyRoutes = (services: Services) => {
           const { allowedAddresses } = wanted;
           if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(auditSource(c, caller), async (tx) => {
-            const before = found(await findKey(tx, caller, "secret", id));
-            if (wanted.scopes) refuseWidening(caller, wanted.scopes, before.projectId ?? undefined);
-            if (allowedAddresses) refuseWiderFence(caller, allowedAddresses);
-            const key = found(await updateKey(tx, caller, "secret", id, wanted));
+            // What it may do now counts, too: a change must not put a key to use that the caller could not make.
+            const before = found(await findKey(tx, caller, "secret", id)) as SecretKey;
+            refuseWidening(caller, reachOf(before, services));
+            const key = found(await updateKey(tx, caller, "secret", id, wanted)) as SecretKey;
+            refuseWidening(caller, reachOf(key, services));
             tx.record(keyUpdated(key, wanted));
             return key;
           });
@@ -122,11 +133,10 @@ export const secretKeyRoutes = (services: Services) => {
           const id = readId(c, "id", "secret key");
           const { force, reason } = readQuery(c, revocation);
           await change(auditSource(c, caller), async (tx) => {
-            const before = found(await findKey(tx, caller, "secret", id));
             const how = { revokedBy: caller.keyId, reason, force: force === "true" };
             const revoked = found(await revokeKey(tx, caller, "secret", id, how));
             if (revoked === "last") throw lastKey();
-            if ("revokedAt" in before && !before.revokedAt) tx.record(keyRevoked(revoked, reason));
+            if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, reason));
           });
           return noContent(c);
         }),

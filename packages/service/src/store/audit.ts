@@ -71,7 +71,8 @@ function chain(
       actor: source.actor,
       action,
       target,
-      details,
+      // As they will be read back: the hash is of what is stored.
+      details: JSON.parse(JSON.stringify(details)),
       address: source.address,
       requestId: source.requestId,
       previousHash: previousHash || firstPreviousHash,

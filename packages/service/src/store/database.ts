@@ -37,18 +37,26 @@ export interface Database extends Queryable {
 export interface DatabaseOptions {
   readonly url: string;
   readonly connections: number;
-  /** A statement that runs longer is stopped (SQLSTATE 57014). */
+  /** A statement that runs longer is stopped (SQLSTATE 57014). Default 30 s: only one that waits for somebody takes so long. */
   readonly statementTimeoutMs?: number;
   /** Told of a connection that dropped while idle; the pool has already replaced it. */
   readonly onIdleError?: (error: Error) => void;
 }
 
-export function openDatabase({ url, connections, statementTimeoutMs = 0, onIdleError }: DatabaseOptions): Database {
+export function openDatabase({
+  url,
+  connections,
+  statementTimeoutMs = 30_000,
+  onIdleError,
+}: DatabaseOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
+    // A server that vanished without a word answers nothing, not even its own time limit.
+    query_timeout: statementTimeoutMs + 5_000,
+    keepAlive: true,
     application_name: "sazabi",
     options: sessionSettings(statementTimeoutMs),
   });
@@ -64,9 +72,15 @@ export function openDatabase({ url, connections, statementTimeoutMs = 0, onIdleE
   };
 }
 
+/** A process that stops in the middle of a transaction, frozen or cut off, must not keep its locks for longer. */
+const idleInTransactionMs = 5_000;
+
 function sessionSettings(statementTimeoutMs: number): string {
   // An acknowledged write is on disk, whatever the server's own default.
-  return `-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on -c statement_timeout=${statementTimeoutMs}`;
+  return (
+    "-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on " +
+    `-c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=${idleInTransactionMs}`
+  );
 }
 
 /** Connects and listens; when this resolves, no notification of a later commit is missed until `onEnd`. */
@@ -86,15 +100,18 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     if (!closed) onEnd();
   });
   client.on("notification", ({ channel, payload }) => onNotification(channel, payload ?? ""));
-  await client.connect();
-  for (const channel of channels) await client.query(`listen ${client.escapeIdentifier(channel)}`);
-  return {
-    query: (statement) => run(client, statement),
-    async close() {
-      closed = true;
-      await client.end().catch(() => undefined);
-    },
+  const close = async () => {
+    closed = true;
+    await client.end().catch(() => undefined);
   };
+  try {
+    await client.connect();
+    for (const channel of channels) await client.query(`listen ${client.escapeIdentifier(channel)}`);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { query: (statement) => run(client, statement), close };
 }
 
 /** Whether the database answers at all, within the time a connection may take. */
@@ -151,8 +168,11 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
-/** Connection exceptions (class 08), too many connections, a server that stops, crashes or starts. */
-const unavailableStates = /^(?:08...|53300|57P0[1-5])$/;
+/**
+ * Connection exceptions (class 08), too many connections, a server that stops, crashes, starts or became a standby, and
+ * locks or statements that took too long because somebody else holds what they need.
+ */
+const unavailableStates = /^(?:08...|53300|57P0[1-5]|25006|25P03|55P03|57014)$/;
 const networkErrors = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -161,9 +181,13 @@ const networkErrors = new Set([
   "ENOTFOUND",
   "EHOSTUNREACH",
   "EAI_AGAIN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ECONNABORTED",
 ]);
 /** node-postgres gives these no code. */
-const lostConnection = /Connection terminated|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
+const lostConnection =
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
 
 /** True when the database could not be asked, whatever the statement: worth a retry by the caller, later. */
 export function isUnavailable(error: unknown): boolean {
@@ -172,6 +196,17 @@ export function isUnavailable(error: unknown): boolean {
   if (state) return unavailableStates.test(state);
   const code = (error as NodeJS.ErrnoException).code;
   return (code !== undefined && networkErrors.has(code)) || lostConnection.test(error.message);
+}
+
+/** Another transaction was in the way of this one, and nothing of it was done: it may be repeated. */
+export function isConflict(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === "40P01" || state === "40001";
+}
+
+/** The values themselves were refused (SQLSTATE classes 22, 23 and 54), not the moment. */
+export function isRefusedData(error: unknown): boolean {
+  return /^(?:22|23|54)/.test(sqlState(error) ?? "");
 }
 
 /** True when PostgreSQL stopped the statement at its time limit. */

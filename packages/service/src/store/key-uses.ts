@@ -76,3 +76,8 @@ export async function listKeyUsage(
     refused: Number(refused),
   }));
 }
+
+/** The minutes are kept for 90 days; the totals of `key_secret_uses` for as long as the key. */
+export async function deleteOldKeyUsage(db: Queryable): Promise<void> {
+  await db.query(sql`delete from key_usage where minute < now() - interval '90 days'`);
+}

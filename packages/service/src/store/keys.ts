@@ -46,6 +46,8 @@ export interface FoundKey {
   readonly record: KeyRecord;
   /** Of the pepper its secret is stored under. */
   readonly pepperVersion: number;
+  /** Unix milliseconds, by the database, when it was asked. */
+  readonly databaseTimeMs: number;
 }
 
 /** The key that has a secret with one of these digests, live or dead. */
@@ -65,6 +67,7 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     revoked: boolean;
     generation: number;
     retires_at: Date | null;
+    database_time_ms: string;
     pepper_version: number;
   }>(
     prepared(
@@ -73,7 +76,8 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     select k.id, k.kind, k.name, k.organization_id, k.project_id, p.number as project_number, k.scopes,
            k.requests_per_minute, k.allowed_addresses, k.allowed_origins, k.expires_at,
            k.revoked_at is not null or o.disabled_at is not null as revoked,
-           s.generation, s.retires_at, s.pepper_version
+           s.generation, s.retires_at, s.pepper_version,
+           extract(epoch from clock_timestamp()) * 1000 as database_time_ms
     from key_secrets s
     join keys k on k.id = s.key_id
     join organizations o on o.id = k.organization_id
@@ -103,7 +107,7 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     generation: row.generation,
     retiresAtMs: row.retires_at?.getTime(),
   };
-  return { record, pepperVersion: row.pepper_version };
+  return { record, pepperVersion: row.pepper_version, databaseTimeMs: Number(row.database_time_ms) };
 }
 
 /** Stores a secret under the current pepper instead of the retired one it was found under. */
@@ -191,7 +195,10 @@ export async function listKeys(
   if (kind === "secret") conditions.push(sql`k.revoked_at is null`);
   if (unusedForDays !== undefined) conditions.push(sql`k.revoked_at is null`, unusedFor(unusedForDays));
   if (cursor) {
-    conditions.push(sql`(k.created_at, k.id) < (select c.created_at, c.id from keys c where c.id = ${cursor})`);
+    conditions.push(sql`
+      (k.created_at, k.id) < (
+        select k.created_at, k.id from keys k where k.id = ${cursor} and k.kind = ${kind} and ${ownedBy(owner)}
+      )`);
   }
   return selectKeys(
     db,
@@ -245,9 +252,16 @@ export interface Revocation {
   readonly reason?: string | undefined;
 }
 
+/** A key that is revoked, and whether this very call did it. */
+export interface Revoked {
+  readonly key: SecretKey | PublicKey;
+  readonly revokedNow: boolean;
+}
+
 /**
  * Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key.
- * The last live secret key of an organization is left alone unless `force`: the answer is then `"last"`.
+ * The last live secret key that can administer the organization is left alone unless `force`: the answer is then
+ * `"last"`.
  */
 export async function revokeKey(
   tx: Queryable,
@@ -255,14 +269,16 @@ export async function revokeKey(
   kind: KeyKind,
   id: string,
   { revokedBy, reason, force }: Revocation & { force: boolean },
-): Promise<SecretKey | PublicKey | "last" | undefined> {
+): Promise<Revoked | "last" | undefined> {
   await lockOrganization(tx, owner.organizationId);
   const found = await findKey(tx, owner, kind, id);
-  if (!found || endOf(found)) return found;
+  if (!found) return undefined;
+  if (endOf(found)) return { key: found, revokedNow: false };
   if (kind === "secret" && !force && (await isLastSecretKey(tx, owner.organizationId, id))) return "last";
-  await tx.query(sql`
-    update keys set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason} where id = ${id}`);
-  return findKey(tx, owner, kind, id);
+  const { rowCount } = await tx.query(sql`
+    update keys set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
+    where id = ${id} and revoked_at is null`);
+  return { key: (await findKey(tx, owner, kind, id)) ?? found, revokedNow: rowCount > 0 };
 }
 
 export interface RevokeAllFilter {
@@ -307,14 +323,29 @@ export async function findLogForwardingKey(db: Queryable, projectId: string): Pr
   return key && { key: key as PublicKey, sealed: row.sealed_value };
 }
 
+/** Makes room for a new one: the unique index of log-forwarding keys does not look at the clock. */
+export async function revokeExpiredLogForwardingKey(
+  tx: Queryable,
+  projectId: string,
+  { revokedBy, reason }: Revocation,
+): Promise<SecretKey | PublicKey | undefined> {
+  const { rows } = await tx.query<{ id: string; organization_id: string }>(sql`
+    update keys set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
+    where project_id = ${projectId} and sealed_value is not null and revoked_at is null and expires_at <= now()
+    returning id, organization_id`);
+  const row = rows[0];
+  return row && findKey(tx, { organizationId: row.organization_id }, "public", row.id);
+}
+
+/** Whether the key's value is kept to be read again, as that of a log-forwarding key. */
+export async function isSealed(db: Queryable, id: string): Promise<boolean> {
+  const { rowCount } = await db.query(sql`select from keys where id = ${id} and sealed_value is not null`);
+  return rowCount > 0;
+}
+
 /** Adds the value that its owner is shown this once. */
 export function withValue<K>(key: K, value: string): Created<K> {
   return { ...key, value };
-}
-
-/** True for the key that `revokeKey` answers, revoked now or before. */
-export function isKey(revoked: SecretKey | PublicKey | "last" | undefined): revoked is SecretKey | PublicKey {
-  return typeof revoked === "object";
 }
 
 /** When the key was revoked; null while it was not. */
@@ -322,19 +353,24 @@ export function endOf(key: SecretKey | PublicKey): string | null {
   return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
 }
 
-/** Two revocations at once must not each leave the other's key as "not the last". */
+/**
+ * Two revocations at once must not each leave the other's key as "not the last". Who only refers to the organization,
+ * as every record does, is not held up.
+ */
 async function lockOrganization(tx: Queryable, organizationId: string): Promise<void> {
-  await tx.query(sql`select 1 from organizations where id = ${organizationId} for update`);
+  await tx.query(sql`select 1 from organizations where id = ${organizationId} for no key update`);
 }
 
 /** Whether nobody could administer the organization without this key. */
 async function isLastSecretKey(tx: Queryable, organizationId: string, id: string): Promise<boolean> {
   const { rows } = await tx.query<{ last: boolean }>(sql`
-    select not exists (
-      select from keys
-      where organization_id = ${organizationId} and kind = 'secret' and id <> ${id} and revoked_at is null
-        and (expires_at is null or expires_at > now())
-    ) as last`);
+    with administering as (
+      select id from keys
+      where organization_id = ${organizationId} and kind = 'secret' and project_id is null
+        and scopes && '{*,write:keys}' and revoked_at is null and (expires_at is null or expires_at > now())
+    )
+    select exists (select from administering where id = ${id})
+       and not exists (select from administering where id <> ${id}) as last`);
   return rows[0]?.last ?? false;
 }
 

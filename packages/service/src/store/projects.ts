@@ -64,7 +64,7 @@ export async function renameProject(
 ): Promise<NumberedProject | "taken" | undefined> {
   const { rows } = await db.query<ProjectRow & { taken: boolean }>(sql`
     with target as (
-      select * from projects where id = ${id} and ${ownedBy(owner)} for update
+      select * from projects where id = ${id} and ${ownedBy(owner)} for no key update
     ), taken as (
       select 1 from projects other, target
       where other.organization_id = target.organization_id and other.name = ${name} and other.id <> target.id

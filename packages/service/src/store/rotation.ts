@@ -46,7 +46,7 @@ export async function cancelRotation(tx: Queryable, keyId: string): Promise<bool
 
 /** The previous secret that still works, if any; nobody else rotates the key until this transaction ends. */
 async function lockRotation(tx: Queryable, keyId: string): Promise<{ generation: number } | undefined> {
-  await tx.query(sql`select 1 from keys where id = ${keyId} for update`);
+  await tx.query(sql`select 1 from keys where id = ${keyId} for no key update`);
   const { rows } = await tx.query<{ generation: number }>(sql`
     select generation from key_secrets where key_id = ${keyId} and retires_at > now()`);
   return rows[0];

@@ -26,8 +26,12 @@ export async function listThreads(
 ): Promise<readonly Thread[]> {
   const conditions = [sql`project_id = any(${projectIds}::uuid[])`];
   if (status) conditions.push(sql`status = ${status}`);
-  if (cursor)
-    conditions.push(sql`(created_at, id) < (select c.created_at, c.id from threads c where c.id = ${cursor})`);
+  if (cursor) {
+    conditions.push(sql`
+      (created_at, id) < (
+        select c.created_at, c.id from threads c where c.id = ${cursor} and c.project_id = any(${projectIds}::uuid[])
+      )`);
+  }
   const { rows } = await db.query<ThreadRow>(sql`
     select * from threads where ${join(conditions, " and ")} order by created_at desc, id desc limit ${limit + 1}`);
   return rows.map(toThread);

@@ -39,7 +39,9 @@ async function ask(request: string, { headers = {}, body }: Asked = {}): Promise
   const made = response.status === 201 ? JSON.parse(text) : undefined;
   const key = made?.secretKey?.value ?? made?.publicKey?.value;
   if (key) canaries.push(key);
-  answers.push(`${request.replace(/[sp]k_live_\w+/, "<key>")} ${response.status} ${headersOf(response)}\n${key ? text.replaceAll(key, "") : text}`);
+  answers.push(
+    `${request.replace(/[sp]k_live_\w+/, "<key>")} ${response.status} ${headersOf(response)}\n${key ? text.replaceAll(key, "") : text}`,
+  );
   return made;
 }
 
@@ -57,7 +59,10 @@ async function useKeys(): Promise<{ admin: string; spare: { id: string; value: s
   const { secretKey: spare } = await ask("POST /v1/secret-keys", { ...owner, body: { name: "spare" } });
   const kept = { headers: { ...owner.headers, "idempotency-key": "canary" } };
   for (let retry = 0; retry < 2; retry++) await ask("POST /v1/secret-keys", { ...kept, body: { name: "idempotent" } });
-  const { secretKey: rotating } = await ask("POST /v1/secret-keys", { ...owner, body: { name: "rotating", style: "sazabi" } });
+  const { secretKey: rotating } = await ask("POST /v1/secret-keys", {
+    ...owner,
+    body: { name: "rotating", style: "sazabi" },
+  });
   await ask(`POST /v1/secret-keys/${rotating.id}/rotate`, { ...owner, body: { graceSeconds: 60 } });
   await ask("GET /v1/me", { headers: bearer(rotating.value) });
   await ask(`POST /v1/secret-keys/${rotating.id}/rotate/finish`, owner);
@@ -78,17 +83,39 @@ async function misplaceKeys(admin: string, { id, value }: { id: string; value: s
     await ask(`GET ${path}`, { headers: owner });
     await ask(`GET ${path}`);
   }
-  for (const authorization of [`Basic ${value}`, `Bearer${value}`, value, `Bearer ${value}x`, `Bearer ${value} ${value}`]) {
+  for (const authorization of [
+    `Basic ${value}`,
+    `Bearer${value}`,
+    value,
+    `Bearer ${value}x`,
+    `Bearer ${value} ${value}`,
+  ]) {
     await ask("GET /v1/me", { headers: { authorization } });
   }
   await ask("GET /v1/me", { headers: { ...owner, "x-api-key": value } });
-  for (const name of ["user-agent", "x-request-id", "idempotency-key", "referer", "cookie", "x-forwarded-for", "origin"]) {
+  for (const name of [
+    "user-agent",
+    "x-request-id",
+    "idempotency-key",
+    "referer",
+    "cookie",
+    "x-forwarded-for",
+    "origin",
+  ]) {
     await changes({ [name]: value });
     await ask("POST /v1/secret-keys", { headers: { ...owner, [name]: value }, body: { name: "made" } });
-    await ask("POST /v1/logs", { headers: { "x-sazabi-key": publicKey, [name]: value }, body: { message: "odd header" } });
+    await ask("POST /v1/logs", {
+      headers: { "x-sazabi-key": publicKey, [name]: value },
+      body: { message: "odd header" },
+    });
   }
   await changes({ "content-type": value });
-  for (const body of [{ name: value }, { name: "n", scopes: [value] }, { name: "n", expiresAt: value }, { [value]: 1 }]) {
+  for (const body of [
+    { name: value },
+    { name: "n", scopes: [value] },
+    { name: "n", expiresAt: value },
+    { [value]: 1 },
+  ]) {
     await ask("POST /v1/secret-keys", { headers: owner, body });
     await ask("POST /v1/projects", { headers: owner, body });
   }
@@ -104,7 +131,10 @@ async function fail(admin: string): Promise<void> {
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
     [service.name],
   );
-  await Promise.all([cut, ...Array.from({ length: 10 }, () => ask("POST /v1/secret-keys", { headers: bearer(admin), body: { name: "cut" } }))]);
+  await Promise.all([
+    cut,
+    ...Array.from({ length: 10 }, () => ask("POST /v1/secret-keys", { headers: bearer(admin), body: { name: "cut" } })),
+  ]);
   await queryDatabase(postgres.url, "alter table keys add constraint broken check (name <> 'broken')");
   await ask("POST /v1/secret-keys", { headers: bearer(admin), body: { name: "broken" } });
 }

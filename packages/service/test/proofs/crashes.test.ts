@@ -39,7 +39,9 @@ class Writers {
 
   async #write(service: { readonly url: string }): Promise<void> {
     const ask = async (request: string, body?: object) => {
-      const answer = await send(service, request, { headers: bearer(admin), ...(body && { body }) }).catch(() => undefined);
+      const answer = await send(service, request, { headers: bearer(admin), ...(body && { body }) }).catch(
+        () => undefined,
+      );
       if (!answer) await sleep(10);
       return answer;
     };
@@ -112,11 +114,18 @@ async function expectVerifiedChain(): Promise<void> {
         previousHash,
       };
       const hash = createHash("sha256").update(auditText(event)).digest("hex");
-      const stored = { seq: Number(row.seq), previous: row.previous_hash.toString("hex"), hash: row.hash.toString("hex") };
+      const stored = {
+        seq: Number(row.seq),
+        previous: row.previous_hash.toString("hex"),
+        hash: row.hash.toString("hex"),
+      };
       expect(stored).toEqual({ seq: index + 1, previous: previousHash, hash });
       previousHash = hash;
     }
-    expect({ seq: Number(head.seq), hash: head.hash.toString("hex") }).toEqual({ seq: rows.length, hash: previousHash });
+    expect({ seq: Number(head.seq), hash: head.hash.toString("hex") }).toEqual({
+      seq: rows.length,
+      hash: previousHash,
+    });
   }
 }
 

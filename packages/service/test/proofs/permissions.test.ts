@@ -15,7 +15,13 @@ import { sql } from "../../src/store/sql.ts";
 import { type FreshDatabase, freshDatabase } from "../support/database.ts";
 import { bearer, send, startTestService, type TestService } from "../support/index.ts";
 import { newKeyring } from "../support/keyring.ts";
-import { type ModelKey, type ModelSecret, type Operation, type Verdict, verdictOf } from "../support/permission-model.ts";
+import {
+  type ModelKey,
+  type ModelSecret,
+  type Operation,
+  type Verdict,
+  verdictOf,
+} from "../support/permission-model.ts";
 import { scaled } from "../support/scale.ts";
 
 const verdictsWanted = scaled({ committed: 5_000, full: 100_000 });
@@ -29,7 +35,7 @@ let replica: KeyDirectory;
 
 beforeAll(async () => {
   database = await freshDatabase();
-  db = openDatabase({ url: database.url, connections: 4 });
+  db = openDatabase({ url: database.url, connections: 4, statementTimeoutMs: 0 });
   service = await startTestService({ databaseUrl: database.url, keyPepper: pepper, requestsPerMinute: 1_000_000 });
   replica = new KeyDirectory({ url: database.url, db, pepper });
   await replica.open();
@@ -66,7 +72,17 @@ const operationPlan = fc.record({
   scopes: someScopes,
 });
 const changePlan = fc.record({
-  what: fc.constantFrom("revoke", "rotate", "rotate at once", "finish", "cancel", "expire", "rescope", "disable", "enable"),
+  what: fc.constantFrom(
+    "revoke",
+    "rotate",
+    "rotate at once",
+    "finish",
+    "cancel",
+    "expire",
+    "rescope",
+    "disable",
+    "enable",
+  ),
   key: index,
   scopes: someScopes,
 });
@@ -101,7 +117,13 @@ class World {
     const project = narrowed === undefined ? undefined : pick(organization.projects, narrowed);
     const granted = plan.kind === "public" ? [] : plan.scopes;
     const secret = newSecret(pepper, plan.kind, "live");
-    const common = { kind: plan.kind, style: "live", name: "model", expiresAt: undefined, createdBy: undefined } as const;
+    const common = {
+      kind: plan.kind,
+      style: "live",
+      name: "model",
+      expiresAt: undefined,
+      createdBy: undefined,
+    } as const;
     const owner = { organizationId: organization.id, projectId: project };
     const { id } = await insertKey(db, { ...common, ...owner, scopes: granted }, secret);
     const key = { id, kind: plan.kind, organization, project, scopes: granted, revoked: false, expired: false };
@@ -149,13 +171,19 @@ class World {
       case "disable":
       case "enable": {
         const at = what === "disable" ? new Date() : null;
-        await make((tx) => tx.query(sql`update organizations set disabled_at = ${at} where id = ${key.organization.id}`));
+        await make((tx) =>
+          tx.query(sql`update organizations set disabled_at = ${at} where id = ${key.organization.id}`),
+        );
         key.organization.disabled = what === "disable";
       }
     }
   }
 
-  async #rotate(key: ModelKey, graceSeconds: number, make: (work: (tx: Change) => Promise<unknown>) => Promise<unknown>) {
+  async #rotate(
+    key: ModelKey,
+    graceSeconds: number,
+    make: (work: (tx: Change) => Promise<unknown>) => Promise<unknown>,
+  ) {
     const secret = newSecret(pepper, key.kind, "live");
     const begun = await make((tx) => beginRotation(tx, key.id, graceSeconds, secret));
     expect(begun).toBe(!this.#rotating.has(key));

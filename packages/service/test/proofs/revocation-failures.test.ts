@@ -83,26 +83,33 @@ test("while a process loses its database connections again and again, no revoked
 test.each([
   ["is restarted", "SIGINT"],
   ["crashes and recovers", "SIGKILL"],
-] as const)("while PostgreSQL %s, no revoked key works", async (_, signal) => {
-  storm = await storming(12, 16);
-  for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
-  const restarted = postgres.restart(signal);
-  for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
-  await restarted;
-  for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
-  await sleep(500);
-  await storm.stop();
+] as const)(
+  "while PostgreSQL %s, no revoked key works",
+  async (_, signal) => {
+    storm = await storming(12, 16);
+    for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
+    const restarted = postgres.restart(signal);
+    for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
+    await restarted;
+    for (let index = 0; index < 4; index++) await storm.revokeNext(anyOf(replicas));
+    await sleep(500);
+    await storm.stop();
 
-  expect(storm.stale).toEqual([]);
-  for (const { refusedRevoked } of storm.tallies.values()) expect(refusedRevoked).toBeGreaterThan(0);
-}, 120_000);
+    expect(storm.stale).toEqual([]);
+    for (const { refusedRevoked } of storm.tallies.values()) expect(refusedRevoked).toBeGreaterThan(0);
+  },
+  120_000,
+);
 
 test("a revocation that is repeated while the first is not answered yet does not answer before it", async () => {
   const proxy = await openCuttableProxy(postgres.url);
   const blind = await startReplica({ databaseUrl: proxy.url, secrets, name: "blind" });
   try {
     const use = async (key: string) => (await send(blind, "GET /v1/secret-keys/none", { headers: bearer(key) })).status;
-    const created = await send(replicas[0], "POST /v1/secret-keys", { headers: bearer(admin), body: { name: "twice" } });
+    const created = await send(replicas[0], "POST /v1/secret-keys", {
+      headers: bearer(admin),
+      body: { name: "twice" },
+    });
     const { id, value } = created.body.secretKey;
     expect(await use(value)).toBe(404);
     // It hears of nothing from here on, and holds its lease for some seconds more.

@@ -64,7 +64,10 @@ async function use(replica: Replica, key: string): Promise<Use> {
 }
 
 async function makeKey(body: object = {}) {
-  const made = await send(replicas[1] as Replica, "POST /v1/secret-keys", { headers: bearer(admin), body: { name: "k", ...body } });
+  const made = await send(replicas[1] as Replica, "POST /v1/secret-keys", {
+    headers: bearer(admin),
+    body: { name: "k", ...body },
+  });
   return made.body.secretKey;
 }
 
@@ -108,30 +111,37 @@ test.each([
       return { value, deadlineMs: expiresAt.getTime() };
     },
   ],
-])("on replicas two hours behind, right, and two hours ahead, %s, by the database's clock", async (_, begin) => {
-  const { value, deadlineMs } = await begin();
-  const clock = await measureDatabaseClock();
-  const deadline = deadlineMs - clock.offsetMs;
-  const uses = await useUntil(value, deadline + 1_000);
-  const slack = toleranceMs + clock.uncertaintyMs;
+])(
+  "on replicas two hours behind, right, and two hours ahead, %s, by the database's clock",
+  async (_, begin) => {
+    const { value, deadlineMs } = await begin();
+    const clock = await measureDatabaseClock();
+    const deadline = deadlineMs - clock.offsetMs;
+    const uses = await useUntil(value, deadline + 1_000);
+    const slack = toleranceMs + clock.uncertaintyMs;
 
-  for (const { name } of replicas) {
-    const own = uses.filter(({ replica }) => replica === name);
-    const lastAccepted = Math.max(...own.filter(({ accepted }) => accepted).map(({ askedAt }) => askedAt));
-    const firstRefused = Math.min(...own.filter(({ accepted }) => !accepted).map(({ answeredAt }) => answeredAt));
-    console.log(
-      `${name}: accepted until ${(lastAccepted - deadline).toFixed(0)} ms, refused from ${(firstRefused - deadline).toFixed(0)} ms`,
-    );
-    expect(own.filter(({ accepted, askedAt }) => accepted && askedAt > deadline + slack)).toEqual([]);
-    expect(own.filter(({ accepted, answeredAt }) => !accepted && answeredAt < deadline - slack)).toEqual([]);
-    expect(own.some(({ accepted }) => accepted)).toBe(true);
-    expect(own.some(({ accepted }) => !accepted)).toBe(true);
-  }
-}, 60_000);
+    for (const { name } of replicas) {
+      const own = uses.filter(({ replica }) => replica === name);
+      const lastAccepted = Math.max(...own.filter(({ accepted }) => accepted).map(({ askedAt }) => askedAt));
+      const firstRefused = Math.min(...own.filter(({ accepted }) => !accepted).map(({ answeredAt }) => answeredAt));
+      console.log(
+        `${name}: accepted until ${(lastAccepted - deadline).toFixed(0)} ms, refused from ${(firstRefused - deadline).toFixed(0)} ms`,
+      );
+      expect(own.filter(({ accepted, askedAt }) => accepted && askedAt > deadline + slack)).toEqual([]);
+      expect(own.filter(({ accepted, answeredAt }) => !accepted && answeredAt < deadline - slack)).toEqual([]);
+      expect(own.some(({ accepted }) => accepted)).toBe(true);
+      expect(own.some(({ accepted }) => !accepted)).toBe(true);
+    }
+  },
+  60_000,
+);
 
 test("a preset such as 1h is an hour from now, whichever replica makes the key", async () => {
   for (const replica of replicas) {
-    const made = await send(replica, "POST /v1/secret-keys", { headers: bearer(admin), body: { name: "k", expiresIn: "1h" } });
+    const made = await send(replica, "POST /v1/secret-keys", {
+      headers: bearer(admin),
+      body: { name: "k", expiresIn: "1h" },
+    });
     const lastsMs = Date.parse(made.body.secretKey.expiresAt) - Date.now();
     expect(Math.abs(lastsMs - hourMs), `${replica.name}: ${lastsMs / hourMs} h`).toBeLessThan(10_000);
   }

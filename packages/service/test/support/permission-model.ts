@@ -31,11 +31,17 @@ export interface Verdict {
   readonly reason?: ErrorReason;
 }
 
-const needs = { "read the audit": "read:audit", "read a project": "read:projects", "read a key": "read:keys", "make a key": "write:keys" } as const;
+const needs = {
+  "read the audit": "read:audit",
+  "read a project": "read:projects",
+  "read a key": "read:keys",
+  "make a key": "write:keys",
+} as const;
 
 export function verdictOf({ value, key, dead }: ModelSecret, operation: Operation): Verdict {
   const kind = value.startsWith("sk_") ? "secret" : "public";
-  if (kind !== (operation.does === "send a log" ? "public" : "secret")) return { status: 403, reason: "wrong_key_type" };
+  if (kind !== (operation.does === "send a log" ? "public" : "secret"))
+    return { status: 403, reason: "wrong_key_type" };
   if (!key) return { status: 401, reason: "invalid_api_key" };
   if (key.revoked || key.organization.disabled) return { status: 401, reason: "revoked_api_key" };
   if (key.expired) return { status: 401, reason: "expired_api_key" };

@@ -12,14 +12,14 @@ const probePath = "/v1/secret-keys/none";
 const accepted = 404;
 const refused = 401;
 
-export interface StormKey {
+interface StormKey {
   readonly id: string;
   readonly value: string;
   /** True from the moment the revoke call has answered. */
   revoked: boolean;
 }
 
-export interface Stale {
+interface Stale {
   readonly keyId: string;
   readonly replica: string;
 }
@@ -126,7 +126,7 @@ async function revokeUntilAnswered(replica: Replica, admin: string, id: string):
 async function insertKeys({ databaseUrl, secrets, keys }: StormOptions): Promise<StormKey[]> {
   const pepper = parseKeyring(secrets.pepper) as Keyring;
   const { rows } = await queryDatabase(databaseUrl, "select id from organizations limit 1");
-  const db = openDatabase({ url: databaseUrl, connections: 1 });
+  const db = openDatabase({ url: databaseUrl, connections: 1, statementTimeoutMs: 0 });
   const common = { organizationId: rows[0].id, projectId: undefined, kind: "secret", style: "live" } as const;
   const limits = { scopes: ["*"], expiresAt: undefined, createdBy: undefined, requestsPerMinute: 1_000_000 };
   const made: StormKey[] = [];

@@ -33,18 +33,30 @@ export class Partitions {
     await this.ensure([-1, 0, 1, 2].map((days) => nowMs * 1000 + days * dayMicros));
   }
 
-  /** Drops the partitions whose last row is older than `retentionDays`. Rows are gone with their partition. */
-  async dropExpired(nowMs: number, retentionDays: number): Promise<void> {
-    const firstKept = Math.floor((nowMs * 1000) / dayMicros) - retentionDays;
-    const { rows } = await this.#db.query<{ name: string }>(sql`
-      select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = 'logs'::regclass and c.relname < ${nameOf(firstKept)} order by c.relname`);
-    for (const { name } of rows) {
-      if (!/^logs_\d{8}$/.test(name)) continue;
-      await this.#db.query(sql`drop table if exists ${raw(name)}`);
+  /**
+   * Drops the partitions whose last row is older than `retentionDays`, by the database's clock. Rows are gone with
+   * their partition. A day that a search is reading is left for the next time: to wait for it would stop everybody else.
+   */
+  async dropExpired(retentionDays: number): Promise<void> {
+    const { rows } = await this.#db.query<{ today: number }>(sql`
+      select floor(extract(epoch from now()) / 86400)::int as today`);
+    const firstKept = (rows[0]?.today as number) - retentionDays;
+    for (const name of await this.#partitionsBefore(firstKept)) {
+      await this.#db.transaction(async (tx) => {
+        await tx.query(sql`set local lock_timeout = '1s'`);
+        await tx.query(sql`drop table if exists ${raw(name)}`);
+      });
       this.forget();
     }
     await this.#db.query(sql`delete from log_volume where minute < ${isoDay(firstKept)}::timestamptz`);
+  }
+
+  async #partitionsBefore(day: number): Promise<readonly string[]> {
+    const { rows } = await this.#db.query<{ name: string }>(sql`
+      select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = 'logs'::regclass and c.relname ~ '^logs_[0-9]{8}$' and c.relname < ${nameOf(day)}
+      order by c.relname`);
+    return rows.map(({ name }) => name);
   }
 
   /** Call when a row found no partition: somebody dropped one that was known. */

@@ -26,7 +26,7 @@ export function openPostgresLogStore({ url, onIdleError, retentionDays }: Postgr
     search: (search) => searchLogs(reads, search),
     async keepHouse() {
       await partitions.ensureAround(Date.now());
-      await partitions.dropExpired(Date.now(), retentionDays);
+      await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
     },
     close: async () => {

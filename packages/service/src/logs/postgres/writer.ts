@@ -1,6 +1,6 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { type Database, isUnavailable, type Queryable, sqlState } from "../../store/database.ts";
+import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 import { copyColumns, copyText } from "./copy-text.ts";
@@ -124,7 +124,7 @@ export class LogWriter {
         else resolve(result);
       }
     } catch (error) {
-      if (work.length === 1 || isUnavailable(error)) {
+      if (work.length === 1 || !isRefusedData(error)) {
         for (const { reject } of work) reject(error);
         return;
       }
