@@ -99,6 +99,13 @@ test("a change that fails leaves no record", async () => {
   expect((await trail()).head.seq).toBe(before);
 });
 
+test("a key that is narrowed to a project does not read the record of the whole organization", async () => {
+  const body = { name: "narrow", projectId: service.projectId };
+  const made = await send(service, "POST /v1/secret-keys", { headers, body });
+  const answer = await send(service, "GET /v1/audit", { headers: bearer(made.body.secretKey.value) });
+  expect(answer).toMatchObject({ status: 403, body: { reason: "project_mismatch" } });
+});
+
 test("pages hold every event once, newest first", async () => {
   const all = (await trail()).events.map(({ seq }) => seq);
   const seen: number[] = [];

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
+import { newKeyring } from "./support/keyring.ts";
 
 let service: TestService;
 let other: TestService;
@@ -126,6 +127,78 @@ test("importing the digest of a key that is in use does not take it away from it
   const { imported } = (await importKeys({ prefix: "acme_", sha256: sha256(key) })).body;
   await send(service, "GET /v1/me", { headers: bearer(key) });
   await expect.poll(async () => (await storedAs(imported[0].id))[0].pepper_version).toBe(1);
-  await importKeys({ prefix: "acme_", name: "thief", sha256: sha256(key) });
+  expect(await importKeys({ prefix: "acme_", name: "thief", sha256: sha256(key) })).toMatchObject({
+    status: 400,
+    body: { issues: [{ path: "keys.0.sha256" }] },
+  });
   expect((await send(service, "GET /v1/me", { headers: bearer(key) })).body.key.id).toBe(imported[0].id);
+});
+
+test("an import that is repeated makes no key twice: by its Idempotency-Key the same answer, else refused", async () => {
+  const key = newKey("acme_");
+  const body = { keys: [{ kind: "secret", name: "theirs", prefix: "acme_", sha256: sha256(key) }] };
+  const repeat = () =>
+    send(service, "POST /v1/keys/import", { headers: { ...headers, "idempotency-key": "import-once" }, body });
+  const first = await repeat();
+  expect(first.status).toBe(201);
+  await send(service, "GET /v1/me", { headers: bearer(key) });
+  await expect.poll(async () => (await storedAs(first.body.imported[0].id))[0].pepper_version).toBe(1);
+  expect(await repeat()).toMatchObject({ status: 201, body: first.body });
+});
+
+test("a key that moved under a retired pepper is still known", async () => {
+  const before = await startTestService();
+  const key = newKey("acme_");
+  const body = { keys: [{ kind: "secret", name: "theirs", prefix: "acme_", sha256: sha256(key) }] };
+  const request = { headers: bearer(before.secretKey), body };
+  expect((await send(before, "POST /v1/keys/import", request)).status).toBe(201);
+  await before.close({ keepDatabase: true });
+  const next = newKeyring(2);
+  const keyPepper = { current: next.current, entries: [...next.entries, ...before.keyrings.keyPepper.entries] };
+  const after = await startTestService({ ...before.keyrings, databaseUrl: before.databaseUrl, keyPepper });
+  try {
+    expect((await send(after, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
+    expect(await send(after, "POST /v1/keys/import", request)).toMatchObject({ status: 400 });
+  } finally {
+    await after.close();
+    await before.drop();
+  }
+});
+
+test("of two imports of the same key at once one is refused, naming it", async () => {
+  const keys = Array.from({ length: 20 }, () => ({ prefix: "acme_", sha256: sha256(newKey("acme_")) }));
+  const answers = await Promise.all([importKeys(...keys), importKeys(...keys.toReversed())]);
+  expect(answers.map(({ status }) => status).sort()).toEqual([201, 400]);
+  expect(answers.find(({ status }) => status === 400)?.body.issues[0].path).toBe("keys.0.sha256");
+});
+
+test("the same key twice in a request is refused", async () => {
+  const twice = { prefix: "acme_", sha256: sha256(newKey("acme_")) };
+  expect(await importKeys(twice, twice)).toMatchObject({ status: 400, body: { issues: [{ path: "keys.1.sha256" }] } });
+});
+
+test("an imported public key may be fenced to web pages; a secret one may not", async () => {
+  const key = newKey("widget-");
+  const allowedOrigins = ["https://app.example.com"];
+  const fenced = { prefix: "widget-", sha256: sha256(key), allowedOrigins };
+  expect(await importKeys(fenced)).toMatchObject({ status: 400, body: { issues: [{ path: "keys.0.allowedOrigins" }] } });
+  expect((await importKeys({ ...fenced, kind: "public" })).status).toBe(201);
+  const log = (origin: string) =>
+    send(service, "POST /v1/logs", { headers: { "x-sazabi-key": key, origin }, body: { message: "x" } });
+  expect((await log("https://app.example.com")).status).toBe(202);
+  expect(await log("https://evil.example")).toMatchObject({ status: 403, body: { reason: "origin_not_allowed" } });
+});
+
+test("500 keys are imported in their order, and announced once", async () => {
+  const announced = async () =>
+    (await queryDatabase(service.databaseUrl, "select seq::int from key_change_head")).rows[0].seq;
+  const before = await announced();
+  const keys = Array.from({ length: 500 }, (_, index) => ({
+    name: `import ${index}`,
+    prefix: "acme_",
+    sha256: sha256(newKey("acme_")),
+  }));
+  const answer = await importKeys(...keys);
+  expect(answer.body.imported.map(({ name }: { name: string }) => name)).toEqual(keys.map(({ name }) => name));
+  expect((await announced()) - before).toBe(1);
 });

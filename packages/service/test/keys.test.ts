@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseKey } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
@@ -113,6 +114,24 @@ describe("secret keys", () => {
       expect((await send(alone, "GET /v1/me", { headers })).status).toBe(200);
       expect((await send(alone, `DELETE /v1/secret-keys/${id}?force=true`, { headers })).status).toBe(204);
       expect((await send(alone, "GET /v1/me", { headers })).status).toBe(401);
+    } finally {
+      await alone.close();
+    }
+  });
+
+  test("the last key that can administer the organization is the last, whatever other keys there are", async () => {
+    const alone = await startTestService();
+    try {
+      const headers = bearer(alone.secretKey);
+      const { id } = (await send(alone, "GET /v1/me", { headers })).body.key;
+      const make = (body: object) => send(alone, "POST /v1/secret-keys", { headers, body: { name: "other", ...body } });
+      const reader = (await make({ scopes: ["read:logs"] })).body.secretKey;
+      await make({ projectId: alone.projectId });
+      const end = (key: string) => send(alone, `DELETE /v1/secret-keys/${key}`, { headers });
+      expect(await end(id)).toMatchObject({ status: 409, body: { code: "CONFLICT" } });
+      expect((await end(reader.id)).status).toBe(204);
+      await make({ scopes: ["write:keys"] });
+      expect((await end(id)).status).toBe(204);
     } finally {
       await alone.close();
     }
@@ -234,6 +253,33 @@ describe("public keys", () => {
     expect(fresh.id).not.toBe(old.id);
     expect(fresh.value).not.toBe(old.value);
   });
+
+  test("the log-forwarding key is not rotated, since its kept value would be the old one", async () => {
+    const body = { projectId: service.projectId };
+    const ensure = () => send(service, "POST /v1/public-keys/log-forwarding/ensure", { ...owner, body });
+    const { id, value } = (await ensure()).body.publicKey;
+    const rotated = await send(service, `POST /v1/public-keys/${id}/rotate`, { ...owner, body: { graceSeconds: 0 } });
+    expect(rotated).toMatchObject({ status: 409, body: { message: expect.stringContaining("log-forwarding/ensure") } });
+    expect((await ensure()).body.publicKey.value).toBe(value);
+    const log = { headers: { "x-sazabi-key": value }, body: { message: "x" } };
+    expect((await send(service, "POST /v1/logs", log)).status).toBe(202);
+  });
+
+  test("once expired, the log-forwarding key is made anew, also when two ask at once", async () => {
+    const body = { projectId: service.projectId };
+    const ensure = () => send(service, "POST /v1/public-keys/log-forwarding/ensure", { ...owner, body });
+    const old = (await ensure()).body.publicKey;
+    const expiresAt = new Date(Date.now() + 500).toISOString();
+    await send(service, `PATCH /v1/public-keys/${old.id}`, { ...owner, body: { expiresAt } });
+    await sleep(600);
+    const [first, second] = await Promise.all([ensure(), ensure()]);
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect(first.body.publicKey.id).not.toBe(old.id);
+    expect(second.body.publicKey.value).toBe(first.body.publicKey.value);
+    const { events } = (await send(service, `GET /v1/audit?targetId=${old.id}`, owner)).body;
+    const ends = events.filter(({ action }: { action: string }) => action === "public_key.revoked");
+    expect(ends).toMatchObject([{ details: { reason: "expired" } }]);
+  });
 });
 
 test("another organization's things are answered with the same bytes as things that do not exist", async () => {
@@ -273,27 +319,124 @@ test.each(["not-an-id", "1; drop table keys", "%00", "../organizations"])("the i
   expect(answer).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
 });
 
-test.each(["secret", "public"])(
-  "whoever holds a %s key can see what it is and make it worthless, without any scope",
-  async (kind) => {
-    const body =
-      kind === "secret" ? { name: "found", scopes: ["read:logs"] } : { name: "found", projectId: service.projectId };
-    const made = (await send(service, `POST /v1/${kind}-keys`, { ...owner, body })).body[`${kind}Key`];
-    const headers = bearer(made.value);
-    expect((await send(service, "GET /v1/keys/self", { headers })).body).toMatchObject({ kind, key: { id: made.id } });
-    expect((await send(service, "POST /v1/keys/self/revoke?reason=found", { headers })).status).toBe(204);
-    expect(await send(service, "GET /v1/keys/self", { headers })).toMatchObject({
-      status: 401,
-      body: { reason: "revoked_api_key" },
-    });
-    const { events } = (await send(service, `GET /v1/audit?targetId=${made.id}`, owner)).body;
-    expect(events[0]).toMatchObject({
-      action: `${kind}_key.revoked`,
-      actor: { id: made.id },
-      details: { reason: "found" },
-    });
-  },
-);
+test("whoever holds a secret key can see what it is and make it worthless, without any scope", async () => {
+  const made = (await create({ name: "found", scopes: ["read:logs"] })).body.secretKey;
+  const headers = bearer(made.value);
+  expect((await send(service, "GET /v1/keys/self", { headers })).body).toMatchObject({
+    kind: "secret",
+    key: { id: made.id, lastUsedAddress: null },
+  });
+  expect((await send(service, "POST /v1/keys/self/revoke?reason=found", { headers })).status).toBe(204);
+  expect(await send(service, "GET /v1/keys/self", { headers })).toMatchObject({
+    status: 401,
+    body: { reason: "revoked_api_key" },
+  });
+  const { events } = (await send(service, `GET /v1/audit?targetId=${made.id}`, owner)).body;
+  expect(events[0]).toMatchObject({
+    action: "secret_key.revoked",
+    actor: { id: made.id },
+    details: { reason: "found" },
+  });
+});
+
+test("whoever sees a public key in a web page can neither end it nor learn who uses it", async () => {
+  const body = { name: "browser", projectId: service.projectId };
+  const made = (await send(service, "POST /v1/public-keys", { ...owner, body })).body.publicKey;
+  const headers = bearer(made.value);
+  expect((await send(service, "GET /v1/keys/self", { headers })).body).toEqual({
+    kind: "public",
+    key: { masked: made.masked, projectId: service.projectId, expiresAt: null },
+  });
+  expect(await send(service, "POST /v1/keys/self/revoke", { headers })).toMatchObject({
+    status: 403,
+    body: { reason: "wrong_key_type", message: expect.stringContaining("/deactivate") },
+  });
+  const log = { headers: { "x-sazabi-key": made.value }, body: { message: "still taken" } };
+  expect((await send(service, "POST /v1/logs", log)).status).toBe(202);
+});
+
+test("a key that is ended many times at once is on record as ended once", async () => {
+  const secret = (await create({ name: "secret" })).body.secretKey;
+  const own = (await create({ name: "own" })).body.secretKey;
+  const body = { name: "public", projectId: service.projectId };
+  const open = (await send(service, "POST /v1/public-keys", { ...owner, body })).body.publicKey;
+  const requests = [
+    [secret.id, `DELETE /v1/secret-keys/${secret.id}`, owner.headers],
+    [own.id, "POST /v1/keys/self/revoke", bearer(own.value)],
+    [open.id, `POST /v1/public-keys/${open.id}/deactivate`, owner.headers],
+  ] as const;
+  for (const [id, request, headers] of requests) {
+    await Promise.all(Array.from({ length: 8 }, () => send(service, request, { headers })));
+    const { events } = (await send(service, `GET /v1/audit?targetId=${id}`, owner)).body;
+    const ends = events.filter(({ action }: { action: string }) => action.endsWith(".revoked"));
+    expect([request, ends.length]).toEqual([request, 1]);
+  }
+});
+
+test.each([
+  ["POST /v1/secret-keys", { name: "typo", scope: ["read:logs"] }, "scope"],
+  ["POST /v1/secret-keys", { name: "typo", sk_live_0123456789abcdef: 1 }, "sk_live_"],
+  ["POST /v1/public-keys", { name: "typo", scopes: ["read:logs"] }, "scopes"],
+  ["PATCH /v1/secret-keys/:id", { name: "typo", expiresIn: "1h" }, "expiresIn"],
+  ["PATCH /v1/public-keys/:id", { name: "typo", origins: [] }, "origins"],
+  ["POST /v1/secret-keys/:id/rotate", { grace: 0 }, "grace"],
+  ["POST /v1/public-keys/:id/rotate", { grace: 0 }, "grace"],
+  ["POST /v1/keys/revoke-all", { projectID: nobody }, "projectID"],
+  ["POST /v1/keys/import", { keys: [{ kind: "public", name: "x", scopes: ["*"] }] }, "keys.0.scopes"],
+])("%s refuses %j: a member it does not know is named, not ignored", async (request, body, path) => {
+  const kind = request.includes("public") ? "public" : "secret";
+  const made = await send(service, `POST /v1/${kind}-keys`, {
+    ...owner,
+    body: { name: "target", projectId: service.projectId },
+  });
+  const answer = await send(service, request.replace(":id", made.body[`${kind}Key`].id), { ...owner, body });
+  expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+  const named = answer.body.issues.map((issue: { path: string }) => issue.path);
+  expect(named).toContainEqual(expect.stringMatching(new RegExp(`^${path}`)));
+  expect(answer.text).not.toContain("0123456789abcdef");
+});
+
+test.each([
+  ["DELETE /v1/secret-keys/:id?reason=a%00b", undefined],
+  ["DELETE /v1/secret-keys/:id?reason=a%1bb", undefined],
+  ["POST /v1/keys/self/revoke?reason=a%00b", undefined],
+  ["POST /v1/keys/revoke-all", { reason: "a\u0000b", except: ["caller"], unusedForDays: 3650 }],
+  ["POST /v1/keys/revoke-all", { reason: "a\ud800b", except: ["caller"], unusedForDays: 3650 }],
+  ["GET /v1/audit?action=%00", undefined],
+  ["GET /v1/audit?action=a%0ab", undefined],
+])("%s %j: a control character or half a character is refused", async (request, body) => {
+  const { id } = (await create({ name: "kept" })).body.secretKey;
+  const answer = await send(service, request.replace(":id", id), { ...owner, body });
+  expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+});
+
+test("the cursor of somebody else's list, or of another kind of key, is no place in mine", async () => {
+  const foreign = await queryDatabase(
+    service.databaseUrl,
+    `with o as (insert into organizations (name, slug) values ('cursor', 'cursor') returning id),
+          p as (insert into projects (organization_id, name, region) select id, 'theirs', 'us-west-2' from o returning id),
+          t as (insert into threads (project_id, created_at) select id, now() + interval '1 hour' from p returning id),
+          k as (insert into keys (organization_id, kind, style, name, scopes, created_at)
+                select id, 'secret', 'live', 'theirs', '{*}', now() + interval '1 hour' from o returning id)
+     select k.id as key, t.id as thread from k, t`,
+  );
+  await queryDatabase(service.databaseUrl, "insert into threads (project_id) values ($1)", [service.projectId]);
+  const { key, thread } = foreign.rows[0];
+  const keys = (cursor: string) => send(service, `GET /v1/secret-keys?cursor=${cursor}`, owner);
+  expect((await keys(key)).body).toEqual((await keys(nobody)).body);
+  const threads = (cursor: string) => send(service, `GET /v1/threads?cursor=${cursor}`, owner);
+  expect((await threads(thread)).body).toEqual((await threads(nobody)).body);
+  await queryDatabase(service.databaseUrl, "delete from threads");
+});
+
+test("a project that is made again with the same Idempotency-Key is the same project", async () => {
+  const headers = { ...owner.headers, "idempotency-key": "project-once" };
+  const make = (name: string) => send(service, "POST /v1/projects", { headers, body: { name } });
+  const [first, second] = [await make("made once"), await make("made once")];
+  expect([first.status, second.status]).toEqual([201, 201]);
+  expect(second.body).toEqual(first.body);
+  expect((await make("another")).status).toBe(409);
+});
 
 test("the unversioned paths of spec/2 are the same routes, in the envelope", async () => {
   const bare = await send(service, "GET /v1/threads", owner);

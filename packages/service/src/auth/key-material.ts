@@ -35,6 +35,14 @@ export function digestsOfImported(pepper: Keyring, key: string): readonly KeyDig
   return [...digestsOf(pepper, key), plain];
 }
 
-function digestUnder(entry: KeyringEntry, key: string): KeyDigest {
+/**
+ * How it is known that a key was imported before, though it has moved under the pepper since: digests of its plain
+ * SHA-256, the current pepper's first.
+ */
+export function importedDigestsOf(pepper: Keyring, sha256: Buffer): readonly Buffer[] {
+  return pepper.entries.map((entry) => digestUnder(entry, sha256).digest);
+}
+
+function digestUnder(entry: KeyringEntry, key: string | Buffer): KeyDigest {
   return { digest: createHmac("sha256", entry.secret).update(key).digest(), pepperVersion: entry.version };
 }

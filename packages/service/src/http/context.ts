@@ -9,7 +9,7 @@ import { forwardedAddress } from "./client-address.ts";
  * What comes with each request: node's request and answer, the proxies whose word on its origin counts, and what we
  * note about it. Notes are plain members, since Hono's variables and headers cost more than checking a key does.
  */
-export interface RequestBindings extends HttpBindings {
+interface RequestBindings extends HttpBindings {
   readonly trustedProxies?: AddressList;
   /** Found once for each request that came through a proxy. */
   clientAddress?: string;

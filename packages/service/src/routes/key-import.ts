@@ -1,26 +1,36 @@
-import { type KeyKind, type Rejection, reservedKeyPrefixes } from "@sazabi/sdk/protocol";
+import { type Rejection, reservedKeyPrefixes } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { auditSource, type SecretCaller } from "../auth/authenticate.ts";
 import { keyImported } from "../auth/key-events.ts";
-import { noPepper } from "../auth/key-material.ts";
+import { importedDigestsOf, noPepper } from "../auth/key-material.ts";
+import type { Keyring } from "../auth/keyring.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { readProject, readProjects } from "../http/project.ts";
+import { once } from "../http/idempotency.ts";
+import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
-import { sqlState } from "../store/database.ts";
-import { insertKey } from "../store/keys.ts";
-import { expiryOf, grantedScopes, newKeyFields, refuseWidening, refuseWiderFence } from "./key-fields.ts";
+import { type Queryable, sqlState } from "../store/database.ts";
+import { findImportedDigests, type ImportedKey, insertImportedKeys } from "../store/keys.ts";
+import type { NumberedProject } from "../store/projects.ts";
+import {
+  allowedOrigins,
+  expiryOf,
+  grantedScopes,
+  newKeyFields,
+  noOrigins,
+  refuseOtherProject,
+  refuseWidening,
+} from "./key-fields.ts";
 
 const maxImported = 500;
 
-const importedKey = z.object({
-  ...newKeyFields,
-  style: z.undefined().optional(),
-  kind: z.enum(["secret", "public"]),
-  scopes: grantedScopes.default(["*"]),
+const { style: _, ...importedFields } = newKeyFields;
+
+const commonFields = {
+  ...importedFields,
   /** Every text of this key begins so; what begins like no known prefix is refused without a look-up. */
   prefix: z
     .string()
@@ -39,59 +49,115 @@ const importedKey = z.object({
     .string()
     .regex(/^[\x21-\x7e]{4}$/, "must be four visible characters")
     .default("????"),
-});
+};
 
-const request = z.object({ keys: z.array(importedKey).min(1).max(maxImported) });
+const importedKey = z.discriminatedUnion("kind", [
+  z.strictObject({
+    ...commonFields,
+    kind: z.literal("secret"),
+    scopes: grantedScopes.default(["*"]),
+    allowedOrigins: noOrigins,
+  }),
+  z.strictObject({ ...commonFields, kind: z.literal("public"), allowedOrigins: allowedOrigins.optional() }),
+]);
+
+const request = z.strictObject({ keys: z.array(importedKey).min(1).max(maxImported) });
 
 /**
  * Takes over keys that customers hold already, by their SHA-256. They work as they are, and move under the pepper
  * the first time they are used. All of a request are imported, or none.
  */
-export const keyImportRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
-  new Hono<HttpEnv>().post(
+export const keyImportRoutes = (services: Services) => {
+  const { db, change, guards, pepper } = services;
+  return new Hono<HttpEnv>().post(
     "/",
-    secretKey("keys.import", "write:keys", async (c, caller) => {
+    guards.secretKey("keys.import", "write:keys", async (c, caller) => {
       const { keys: wanted } = await readBody(c, request);
-      const visible = await readProjects(db, caller, undefined);
-      const imported = await change(auditSource(c, caller), async (tx) => {
-        const made: { index: number; id: string; kind: KeyKind; name: string; masked: string }[] = [];
-        for (const [index, key] of wanted.entries()) {
-          const projectId =
-            key.kind === "public" ? (key.projectId ?? only(visible)?.id) : (key.projectId ?? caller.projectId);
-          if (key.kind === "public" && !projectId) throw refused(index, "projectId", "is required for a public key");
-          if (projectId) await readProject(tx, { ...caller, projectId: undefined }, projectId);
-          const granted = key.kind === "secret" ? key.scopes : [];
-          refuseWidening(caller, granted, projectId);
-          if (key.kind === "secret") refuseWiderFence(caller, key.allowedAddresses ?? []);
-          const stored = await insertKey(
-            tx,
-            {
-              organizationId: caller.organizationId,
-              projectId,
-              kind: key.kind,
-              style: "live",
-              name: key.name,
-              scopes: granted,
-              expiresAt: expiryOf(key, now()),
-              requestsPerMinute: key.requestsPerMinute,
-              allowedAddresses: key.allowedAddresses,
-              importedPrefix: key.prefix,
-              createdBy: caller.keyId,
-            },
-            { digest: key.sha256, pepperVersion: noPepper, lastFour: key.lastFour },
-          ).catch((error) => {
-            // Also when another organization has it: a key names one owner.
-            if (sqlState(error) === "23505") throw refused(index, "sha256", "is a key that is known already");
-            throw error;
-          });
-          tx.record(keyImported(stored));
-          made.push({ index, id: stored.id, kind: key.kind, name: stored.name, masked: stored.masked });
-        }
-        return made;
+      const projects = await readProjects(db, { ...caller, projectId: undefined }, undefined);
+      const keys = wanted.map((key, index) => toImported(services, caller, projects, key, index));
+      const importAll = () =>
+        change(auditSource(c, caller), (tx) =>
+          once(c, services, tx, caller, wanted, async () => {
+            await refuseKnown(tx, pepper, wanted);
+            const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
+            const imported = await insertImportedKeys(tx, owner, keys);
+            for (const key of imported) tx.record(keyImported(key));
+            return {
+              imported: imported.map(({ id, name, masked }, index) => ({
+                index,
+                id,
+                kind: keys[index]?.kind,
+                name,
+                masked,
+              })),
+            };
+          }),
+        );
+      const answer = await importAll().catch((error) => {
+        // Another request imported one of them at the same moment: now it is known which.
+        if (sqlState(error) === "23505") return importAll();
+        throw error;
       });
-      return ok(c, { imported }, 201);
+      return ok(c, answer, 201);
     }),
   );
+};
+
+function toImported(
+  services: Services,
+  caller: SecretCaller,
+  projects: readonly NumberedProject[],
+  key: z.infer<typeof importedKey>,
+  index: number,
+): ImportedKey {
+  const projectId = projectOf(caller, projects, key, index);
+  const expiresAt = expiryOf(key, services.now());
+  const { kind, name, prefix, requestsPerMinute, allowedAddresses = [] } = key;
+  const [importedDigest] = importedDigestsOf(services.pepper, key.sha256) as [Buffer];
+  const secret = { digest: key.sha256, pepperVersion: noPepper, lastFour: key.lastFour };
+  const stored = { projectId, name, prefix, expiresAt, requestsPerMinute, allowedAddresses, importedDigest, secret };
+  if (key.kind === "public") return { ...stored, kind, scopes: [], allowedOrigins: key.allowedOrigins };
+  refuseWidening(caller, {
+    projectId,
+    scopes: key.scopes,
+    allowedAddresses,
+    expiresAtMs: expiresAt?.getTime(),
+    requestsPerMinute: requestsPerMinute ?? services.requestsPerMinute,
+  });
+  return { ...stored, kind, scopes: key.scopes };
+}
+
+/** The project of a key, by the rules of a creation. */
+function projectOf(
+  caller: SecretCaller,
+  projects: readonly NumberedProject[],
+  { kind, projectId }: z.infer<typeof importedKey>,
+  index: number,
+): string | undefined {
+  const named = projectId?.toLowerCase() ?? caller.projectId ?? (kind === "public" ? only(projects)?.id : undefined);
+  if (named === undefined) {
+    if (kind === "public") throw refused(index, "projectId", "is required for a public key");
+    return undefined;
+  }
+  if (!projects.some(({ id }) => id === named)) throw new ApiError("NOT_FOUND", "No such project.");
+  refuseOtherProject(caller, named);
+  return named;
+}
+
+/** Also when another organization has it: a key names one owner. Under the pepper or not: it is the same key. */
+async function refuseKnown(
+  tx: Queryable,
+  pepper: Keyring,
+  keys: readonly { readonly sha256: Buffer }[],
+): Promise<void> {
+  const digests = keys.map(({ sha256 }) => importedDigestsOf(pepper, sha256).map((digest) => digest.toString("hex")));
+  const asked = digests.flat().map((digest) => Buffer.from(digest, "hex"));
+  const known = new Set((await findImportedDigests(tx, asked)).map((digest) => digest.toString("hex")));
+  for (const [index, versions] of digests.entries()) {
+    if (versions.some((digest) => known.has(digest))) throw refused(index, "sha256", "is a key that is known already");
+    for (const digest of versions) known.add(digest);
+  }
+}
 
 function only<T>(items: readonly T[]): T | undefined {
   return items.length === 1 ? items[0] : undefined;

@@ -1,9 +1,9 @@
+import type { SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { auditSource } from "../auth/authenticate.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
-import type { SecretKey } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";

@@ -23,7 +23,7 @@ export interface Queryable {
   query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
 }
 
-export interface Transaction extends Queryable {
+interface Transaction extends Queryable {
   /** Runs a `COPY … FROM STDIN` with rows in PostgreSQL's text format. */
   copyIn(statement: string, chunks: Iterable<string>): Promise<void>;
 }

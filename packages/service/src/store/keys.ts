@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import {
   type Created,
   type GrantedScope,
@@ -141,8 +142,6 @@ export interface NewKey {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** The key that makes this one; undefined at the first start. */
   readonly createdBy: string | undefined;
-  /** How an imported key begins. */
-  readonly importedPrefix?: string | undefined;
   /** Only for the key whose value can be read again. */
   readonly sealedValue?: Buffer;
   /** Where the sealed value is bound to the id, the caller chooses it. */
@@ -154,11 +153,10 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
   const { rows } = await tx.query<{ id: string }>(sql`
     with made as (
       insert into keys (id, organization_id, project_id, kind, style, name, scopes, expires_at, requests_per_minute,
-                        allowed_addresses, allowed_origins, created_by, sealed_value, imported_prefix)
+                        allowed_addresses, allowed_origins, created_by, sealed_value)
       values (coalesce(${key.id ?? null}::uuid, gen_random_uuid()), ${key.organizationId}, ${key.projectId}, ${key.kind},
               ${key.style}, ${key.name}, ${key.scopes}, ${key.expiresAt}, ${key.requestsPerMinute},
-              ${key.allowedAddresses ?? []}, ${key.allowedOrigins ?? []}, ${key.createdBy}, ${key.sealedValue},
-              ${key.importedPrefix})
+              ${key.allowedAddresses ?? []}, ${key.allowedOrigins ?? []}, ${key.createdBy}, ${key.sealedValue})
       returning id
     ), secret as (
       insert into key_secrets (digest, key_id, pepper_version, last_four)
@@ -166,6 +164,66 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
     )
     select id from made`);
   return (await findKey(tx, key, key.kind, rows[0]?.id as string)) as SecretKey | PublicKey;
+}
+
+export interface ImportedKey extends Omit<NewKey, "organizationId" | "createdBy" | "style" | "sealedValue" | "id"> {
+  /** How its text begins. */
+  readonly prefix: string;
+  /** By which it is recognised if it comes again. */
+  readonly importedDigest: Buffer;
+  readonly secret: StoredSecret;
+}
+
+/** Stores keys that were made elsewhere, all in one statement. Returns them in the same order. */
+export async function insertImportedKeys(
+  tx: Queryable,
+  { organizationId, createdBy }: { organizationId: string; createdBy: string },
+  imported: readonly ImportedKey[],
+): Promise<readonly (SecretKey | PublicKey)[]> {
+  const rows = imported.map((key) => ({ id: randomUUID(), ...toImportedRow(key) }));
+  await tx.query(sql`
+    with imported as (
+      select * from jsonb_to_recordset(${JSON.stringify(rows)}) as i(
+        id uuid, project_id uuid, kind text, name text, scopes text[], expires_at timestamptz, requests_per_minute int,
+        allowed_addresses text[], allowed_origins text[], imported_prefix text, imported_digest bytea, digest bytea,
+        pepper_version smallint, last_four text)
+    ), made as (
+      insert into keys (id, organization_id, project_id, kind, style, name, scopes, expires_at, requests_per_minute,
+                        allowed_addresses, allowed_origins, created_by, imported_prefix, imported_digest)
+      select id, ${organizationId}, project_id, kind, 'live', name, scopes, expires_at, requests_per_minute,
+             allowed_addresses, allowed_origins, ${createdBy}, imported_prefix, imported_digest
+      from imported
+    )
+    insert into key_secrets (digest, key_id, pepper_version, last_four)
+    select digest, id, pepper_version, last_four from imported`);
+  const ids = rows.map(({ id }) => id);
+  return selectKeys(tx, sql`where k.id = any(${ids}::uuid[]) order by array_position(${ids}::uuid[], k.id)`);
+}
+
+function toImportedRow(key: ImportedKey) {
+  return {
+    project_id: key.projectId,
+    kind: key.kind,
+    name: key.name,
+    scopes: key.scopes,
+    expires_at: key.expiresAt,
+    requests_per_minute: key.requestsPerMinute,
+    allowed_addresses: key.allowedAddresses ?? [],
+    allowed_origins: key.allowedOrigins ?? [],
+    imported_prefix: key.prefix,
+    imported_digest: toBytea(key.importedDigest),
+    digest: toBytea(key.secret.digest),
+    pepper_version: key.secret.pepperVersion,
+    last_four: key.secret.lastFour,
+  };
+}
+
+/** Those of the digests that an imported key has, live or dead, of any organization. */
+export async function findImportedDigests(db: Queryable, digests: readonly Buffer[]): Promise<readonly Buffer[]> {
+  const { rows } = await db.query<{ imported_digest: Buffer }>(
+    sql`select imported_digest from keys where imported_digest = any(${digests})`,
+  );
+  return rows.map((row) => row.imported_digest);
 }
 
 /** How the imported keys of all organizations begin. */
@@ -387,6 +445,11 @@ function unusedFor(days: number): Sql {
       select from key_secret_uses u
       where u.key_id = k.id and u.last_used_at >= now() - make_interval(days => ${days})
     )`;
+}
+
+/** As PostgreSQL reads bytes from JSON. */
+function toBytea(bytes: Buffer): string {
+  return `\\x${bytes.toString("hex")}`;
 }
 
 interface KeyRow {
