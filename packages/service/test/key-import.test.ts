@@ -154,7 +154,10 @@ test("a key that moved under a retired pepper is still known", async () => {
   expect((await send(before, "POST /v1/keys/import", request)).status).toBe(201);
   await before.close({ keepDatabase: true });
   const next = newKeyring(2);
-  const keyPepper = { current: next.current, entries: [...next.entries, ...before.keyrings.keyPepper.entries] };
+  const keyPepper = {
+    current: next.current,
+    entries: [...next.entries, ...(before.keyrings.keyPepper?.entries ?? [])],
+  };
   const after = await startTestService({ ...before.keyrings, databaseUrl: before.databaseUrl, keyPepper });
   try {
     expect((await send(after, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
@@ -166,10 +169,12 @@ test("a key that moved under a retired pepper is still known", async () => {
 });
 
 test("of two imports of the same key at once one is refused, naming it", async () => {
-  const keys = Array.from({ length: 20 }, () => ({ prefix: "acme_", sha256: sha256(newKey("acme_")) }));
-  const answers = await Promise.all([importKeys(...keys), importKeys(...keys.toReversed())]);
-  expect(answers.map(({ status }) => status).sort()).toEqual([201, 400]);
-  expect(answers.find(({ status }) => status === 400)?.body.issues[0].path).toBe("keys.0.sha256");
+  for (let round = 0; round < 5; round++) {
+    const keys = Array.from({ length: 200 }, () => ({ prefix: "acme_", sha256: sha256(newKey("acme_")) }));
+    const answers = await Promise.all([importKeys(...keys), importKeys(...keys.toReversed())]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 400]);
+    expect(answers.find(({ status }) => status === 400)?.body.issues[0].path).toBe("keys.0.sha256");
+  }
 });
 
 test("the same key twice in a request is refused", async () => {
@@ -181,7 +186,10 @@ test("an imported public key may be fenced to web pages; a secret one may not", 
   const key = newKey("widget-");
   const allowedOrigins = ["https://app.example.com"];
   const fenced = { prefix: "widget-", sha256: sha256(key), allowedOrigins };
-  expect(await importKeys(fenced)).toMatchObject({ status: 400, body: { issues: [{ path: "keys.0.allowedOrigins" }] } });
+  expect(await importKeys(fenced)).toMatchObject({
+    status: 400,
+    body: { issues: [{ path: "keys.0.allowedOrigins" }] },
+  });
   expect((await importKeys({ ...fenced, kind: "public" })).status).toBe(201);
   const log = (origin: string) =>
     send(service, "POST /v1/logs", { headers: { "x-sazabi-key": key, origin }, body: { message: "x" } });

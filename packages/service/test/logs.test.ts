@@ -15,6 +15,8 @@ function intake(body: unknown, headers: Record<string, string> = {}) {
   return send(service, "POST /v1/logs", { headers: { ...publicKey(), ...headers }, body });
 }
 
+const cursorOf = (text: string) => Buffer.from(text).toString("base64url");
+
 async function search(body: object) {
   return (await send(service, "POST /v1/logs/query", { headers: bearer(service.secretKey), body })).body;
 }
@@ -340,6 +342,11 @@ describe("query", () => {
     ["a limit of 0", { pagination: { limit: 0 } }],
     ["a limit of 1001", { pagination: { limit: 1001 } }],
     ["a cursor of nobody", { pagination: { cursor: "hello" } }],
+    ["a cursor with an id beyond all ids", { pagination: { cursor: cursorOf("1.1.9223372036854775808") } }],
+    ["a cursor with a project beyond all projects", { pagination: { cursor: cursorOf("1.2147483648.1") } }],
+    ["a time before the year 1", { filters: [{ field: "timestamp", op: "gte", value: "-271821-04-20T00:00:00Z" }] }],
+    ["the year 0", { filters: [{ field: "timestamp", op: "gte", value: "0000-01-01T00:00:00Z" }] }],
+    ["a time after the year 9999", { filters: [{ field: "timestamp", op: "lt", value: "+275760-09-13T00:00:00Z" }] }],
     ["a query of 501 characters", { search: { query: "x".repeat(501) } }],
     [
       "a window that ends before it begins",

@@ -65,8 +65,7 @@ describe("a key that expires", () => {
 
   test("cannot take its own expiry away, but renames and rotates itself", async () => {
     const { id, value, expiresAt } = await create({ expiresAt: inMinutes(60) });
-    const change = (body: object) =>
-      send(service, `PATCH /v1/secret-keys/${id}`, { headers: bearer(value), body });
+    const change = (body: object) => send(service, `PATCH /v1/secret-keys/${id}`, { headers: bearer(value), body });
     expect(await change({ expiresAt: null })).toMatchObject({ status: 403 });
     expect(await change({ expiresAt: inMinutes(61) })).toMatchObject({ status: 403 });
     expect(await change({ name: "still me", expiresAt })).toMatchObject({ status: 200 });

@@ -185,6 +185,8 @@ function isFinal(error: unknown, resumed: boolean): boolean {
 
 function explainConflict(error: unknown, { key }: Subject): unknown {
   if (!(error instanceof SazabiApiError) || error.status !== 409) return error;
+  // A log-forwarding key is never rotated; the service says what to do instead.
+  if (error.message.includes("log-forwarding")) return error;
   const command = `sazabi keys rotate ${key.id}`;
   return new CliError(error.message, {
     code: error.code,

@@ -1,4 +1,4 @@
-import { hasScope, type KeyKind, type Scope } from "@sazabi/sdk/protocol";
+import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { answerHeaders, clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
 import { malformedKey, readCredential, refuseWrongKind } from "../http/credential.ts";
@@ -97,20 +97,31 @@ async function guarded(
 ): Promise<Response> {
   c.env.operationId = operationId;
   const address = clientAddress(c);
-  const { text, parsed } = readCredential(c, takes);
-  if (!parsed && !(await auth.keys.mayBeImported(text))) {
-    // It cost no I/O, but whoever sends such texts counts as failing.
-    auth.failures.countMalformed(address);
-    throw malformedKey();
-  }
-  const found = auth.keys.find(text, address);
-  const record = found instanceof Promise ? await found : found;
+  const text = readCredential(c, takes);
+  const record = auth.keys.known(text) ?? (await lookUp(auth, text, takes, address));
   refuseDead(record, takes, auth.keys.now());
   const checked = check(auth, c, record, address, scope);
   const refusal = checked instanceof Promise ? await checked : checked;
   auth.uses.record(record, !refusal, address, header(c, "user-agent"));
   if (refusal) throw refusal;
   return handle(record);
+}
+
+/** A text that is no key goes no further than here, and costs no I/O; but whoever sends such texts counts as failing. */
+async function lookUp(
+  auth: Authentication,
+  text: string,
+  takes: KeyKind | "any",
+  address: string,
+): Promise<KeyRecord | undefined> {
+  const parsed = parseKey(text);
+  if (parsed) {
+    refuseWrongKind(takes, parsed.kind);
+  } else if (!(await auth.keys.mayBeImported(text))) {
+    auth.failures.countMalformed(address);
+    throw malformedKey();
+  }
+  return auth.keys.find(text, address);
 }
 
 /**
@@ -175,6 +186,7 @@ function refuseDead(record: KeyRecord | undefined, takes: KeyKind | "any", nowMs
       reason: "invalid_api_key",
     });
   }
+  refuseWrongKind(takes, record.kind);
   if (record.revoked) {
     throw new ApiError("UNAUTHORIZED", "This API key was revoked.", { reason: "revoked_api_key" });
   }
@@ -190,8 +202,6 @@ function refuseDead(record: KeyRecord | undefined, takes: KeyKind | "any", nowMs
       { reason: "revoked_api_key" },
     );
   }
-  // Only an imported key does not show its kind.
-  refuseWrongKind(takes, record.kind);
 }
 
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */

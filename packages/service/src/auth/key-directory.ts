@@ -65,14 +65,17 @@ export class KeyDirectory implements Forgetful {
     return this.#lease.now();
   }
 
+  /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
+  known(key: string): KeyRecord | undefined {
+    return this.#lease.held ? this.#cache.get(digestOf(key)) : undefined;
+  }
+
   /**
    * The key that was sent, live or dead; undefined when nobody has it. A promise only where it is not in memory;
    * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
    */
   find(key: string, address = "unknown"): KeyRecord | Promise<KeyRecord | undefined> {
-    const digest = hash("sha256", key, "base64");
-    const known = this.#lease.held ? this.#cache.get(digest) : undefined;
-    return known ?? this.#ask(digest, key, address);
+    return this.known(key) ?? this.#ask(digestOf(key), key, address);
   }
 
   /** Whether a text that is none of our own keys may be one that was imported. */
@@ -152,4 +155,8 @@ export class KeyDirectory implements Forgetful {
     if (!stored || !current) return;
     rehashSecret(this.#db, stored.digest, current).catch((error) => log.warn("key not re-hashed yet", { error }));
   }
+}
+
+function digestOf(key: string): string {
+  return hash("sha256", key, "base64");
 }

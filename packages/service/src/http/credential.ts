@@ -1,4 +1,4 @@
-import { type KeyKind, type ParsedKey, parseKey } from "@sazabi/sdk/protocol";
+import type { KeyKind } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { type HttpContext, header } from "./context.ts";
@@ -11,28 +11,17 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
   public: "Send a public key as `x-sazabi-key: pk_live_…`.",
 };
 
-export interface Credential {
-  /** As it was sent. */
-  readonly text: string;
-  /** Undefined when it is not of the form of our own keys; then it may be an imported one, or no key at all. */
-  readonly parsed: ParsedKey | undefined;
-}
-
 /**
- * What a request carries as its key. 401 when it carries nothing, 400 when it carries two different keys or has one
- * in its URL, 403 when its key is not of the kind the route takes. Costs no I/O.
+ * The text that a request carries as its key, whatever it is. 401 when it carries none, 400 when it carries two
+ * different ones or has a key in its URL. Costs no I/O.
  */
-export function readCredential(c: HttpContext, takes: KeyKind | "any"): Credential {
+export function readCredential(c: HttpContext, takes: KeyKind | "any"): string {
   refuseKeyInUrl(c);
   const text = presented(c);
-  if (text === undefined) {
-    throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
-      reason: "missing_api_key",
-    });
-  }
-  const parsed = parseKey(text);
-  if (parsed) refuseWrongKind(takes, parsed.kind);
-  return { text, parsed };
+  if (text !== undefined) return text;
+  throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
+    reason: "missing_api_key",
+  });
 }
 
 export function refuseWrongKind(takes: KeyKind | "any", given: KeyKind): void {

@@ -193,9 +193,11 @@ export async function insertImportedKeys(
       select id, ${organizationId}, project_id, kind, 'live', name, scopes, expires_at, requests_per_minute,
              allowed_addresses, allowed_origins, ${createdBy}, imported_prefix, imported_digest
       from imported
+      -- Two imports of the same keys at once meet in the same order: one waits for the other, not each for each.
+      order by digest
     )
     insert into key_secrets (digest, key_id, pepper_version, last_four)
-    select digest, id, pepper_version, last_four from imported`);
+    select digest, id, pepper_version, last_four from imported order by digest`);
   const ids = rows.map(({ id }) => id);
   return selectKeys(tx, sql`where k.id = any(${ids}::uuid[]) order by array_position(${ids}::uuid[], k.id)`);
 }

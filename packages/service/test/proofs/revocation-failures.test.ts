@@ -51,7 +51,7 @@ test("a process that is stopped for ten seconds delays a revocation by its lease
 }, 90_000);
 
 test("while a process loses its database connections again and again, no revoked key works", async () => {
-  storm = await storming(scaled({ committed: 15, full: 100 }), 16);
+  storm = await storming(scaled({ committed: 10, full: 100 }), 16);
   const [, , cut] = replicas;
   let over = false;
   const cutting = (async () => {

@@ -23,7 +23,7 @@ test("keys revoked one after the other, through any of three processes under loa
     secrets,
     databaseUrl: database.url,
     admin: firstSecretKey(replicas[0] as Replica),
-    keys: scaled({ committed: 50, full: 500 }),
+    keys: scaled({ committed: 30, full: 500 }),
     clients: 64,
   });
   const times: number[] = [];

@@ -2,6 +2,6 @@ import { randomBytes } from "node:crypto";
 import { type Keyring, parseKeyring } from "../../src/auth/keyring.ts";
 
 /** A keyring of one version with a random secret. */
-export function newKeyring(): Keyring {
-  return parseKeyring(`1:${randomBytes(32).toString("base64")}`) as Keyring;
+export function newKeyring(version = 1): Keyring {
+  return parseKeyring(`${version}:${randomBytes(32).toString("base64")}`) as Keyring;
 }

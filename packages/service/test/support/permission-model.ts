@@ -53,7 +53,7 @@ export function verdictOf({ value, key, dead }: ModelSecret, operation: Operatio
   const sees = (project: string | undefined) => key.project === undefined || key.project === project;
   switch (operation.does) {
     case "read the audit":
-      return { status: 200 };
+      return key.project === undefined ? { status: 200 } : { status: 403, reason: "project_mismatch" };
     case "read a project":
       return { status: key.organization.projects.includes(operation.project) && sees(operation.project) ? 200 : 404 };
     case "read a key": {
