@@ -184,7 +184,7 @@ export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: read
 export function lastKey(): ApiError {
   return new ApiError(
     "CONFLICT",
-    "This is the organization's last secret key: without it nobody can administer it. Make another one first, " +
+    "This is the last secret key that can administer the organization (write:keys in all projects). Make another one first, " +
       "or repeat with ?force=true.",
   );
 }
