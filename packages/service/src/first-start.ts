@@ -29,13 +29,20 @@ export async function makeFirstKeys(db: Database, pepper: Keyring): Promise<Firs
     const common = {
       organizationId,
       style: "live",
-      name: "first key",
       expiresAt: undefined,
       createdBy: undefined,
     } as const;
     const keys = [
-      await insertKey(tx, { ...common, kind: "secret", projectId: undefined, scopes: ["*"] }, secret),
-      await insertKey(tx, { ...common, kind: "public", projectId: project.id, scopes: [] }, publicSecret),
+      await insertKey(
+        tx,
+        { ...common, kind: "secret", name: "first secret key", projectId: undefined, scopes: ["*"] },
+        secret,
+      ),
+      await insertKey(
+        tx,
+        { ...common, kind: "public", name: "first public key", projectId: project.id, scopes: [] },
+        publicSecret,
+      ),
     ];
     const source = {
       organizationId,

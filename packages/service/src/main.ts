@@ -88,11 +88,11 @@ function say(message: string): void {
 }
 
 function explainStart(error: Error): string {
-  const code = (error as NodeJS.ErrnoException).code;
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number };
   if (code === "EADDRINUSE") {
-    return "Sazabi cannot listen: another program has this port. Set PORT to a free one, or stop the other program.";
+    return `Sazabi cannot listen: another program has port ${port}. Set PORT to a free one, or stop the other program.`;
   }
-  if (code === "ECONNREFUSED") {
+  if (code === "ECONNREFUSED" || code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ETIMEDOUT") {
     return `Sazabi cannot reach PostgreSQL: ${error.message}. Check DATABASE_URL and that the server runs.`;
   }
   return `Sazabi could not start: ${error.message || String(code)}`;

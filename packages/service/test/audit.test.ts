@@ -36,7 +36,7 @@ test("each change of a key is on record: who, what, from where, by which request
   ]);
   expect(events[0]).toMatchObject({ details: { reason: "leaked" }, target: { id, name: "renamed" } });
   expect(events.at(-1)).toMatchObject({
-    actor: { kind: "key", name: "first key" },
+    actor: { kind: "key", name: "first secret key" },
     address: expect.stringContaining("127.0.0.1"),
     requestId: "audited-request",
     details: { scopes: ["*"] },

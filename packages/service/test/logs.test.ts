@@ -347,7 +347,9 @@ describe("query", () => {
     ["a time before the year 1", { filters: [{ field: "timestamp", op: "gte", value: "-271821-04-20T00:00:00Z" }] }],
     ["the year 0", { filters: [{ field: "timestamp", op: "gte", value: "0000-01-01T00:00:00Z" }] }],
     ["a time after the year 9999", { filters: [{ field: "timestamp", op: "lt", value: "+275760-09-13T00:00:00Z" }] }],
-    ["a query of 501 characters", { search: { query: "x".repeat(501) } }],
+    ["a query of 4097 characters", { search: { query: "x".repeat(4097) } }],
+    ["a query in the wrong place", { query: "level:error" }],
+    ["a limit in the wrong place", { limit: 3 }],
     [
       "a window that ends before it begins",
       {

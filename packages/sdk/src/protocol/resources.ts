@@ -61,7 +61,7 @@ interface Key {
   readonly style: KeyStyle;
   readonly createdAt: Timestamp;
   readonly expiresAt: Timestamp | null;
-  /** To the second. */
+  /** To a few seconds: uses are counted in memory and written about once a second. */
   readonly lastUsedAt: Timestamp | null;
   /** The address of the client that used it last. */
   readonly lastUsedAddress: string | null;

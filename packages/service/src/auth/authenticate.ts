@@ -87,33 +87,37 @@ export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: 
   };
 }
 
-async function guarded(
+type Handle = (record: KeyRecord) => Response | Promise<Response>;
+
+/** What a request is checked with. */
+interface Check {
+  readonly auth: Authentication;
+  readonly c: HttpContext;
+  readonly takes: KeyKind | "any";
+  readonly scope: Scope | undefined;
+  readonly address: string;
+  readonly handle: Handle;
+}
+
+/** Answers without a pause where the key is in memory: a promise for each request costs more than the check. */
+function guarded(
   auth: Authentication,
   c: HttpContext,
   operationId: string,
   takes: KeyKind | "any",
   scope: Scope | undefined,
-  handle: (record: KeyRecord) => Response | Promise<Response>,
-): Promise<Response> {
+  handle: Handle,
+): Response | Promise<Response> {
   c.env.operationId = operationId;
-  const address = clientAddress(c);
+  const check = { auth, c, takes, scope, address: clientAddress(c), handle };
   const text = readCredential(c, takes);
-  const record = auth.keys.known(text) ?? (await lookUp(auth, text, takes, address));
-  refuseDead(record, takes, auth.keys.now());
-  const checked = check(auth, c, record, address, scope);
-  const refusal = checked instanceof Promise ? await checked : checked;
-  auth.uses.record(record, !refusal, address, header(c, "user-agent"));
-  if (refusal) throw refusal;
-  return handle(record);
+  const known = auth.keys.known(text);
+  return known ? admit(check, known) : lookUp(check, text);
 }
 
-/** A text that is no key goes no further than here, and costs no I/O; but whoever sends such texts counts as failing. */
-async function lookUp(
-  auth: Authentication,
-  text: string,
-  takes: KeyKind | "any",
-  address: string,
-): Promise<KeyRecord | undefined> {
+/** For a text that is not in memory. One that is no key costs no I/O, but whoever sends it counts as failing. */
+async function lookUp(check: Check, text: string): Promise<Response> {
+  const { auth, takes, address } = check;
   const parsed = parseKey(text);
   if (parsed) {
     refuseWrongKind(takes, parsed.kind);
@@ -121,14 +125,29 @@ async function lookUp(
     auth.failures.countMalformed(address);
     throw malformedKey();
   }
-  return auth.keys.find(text, address);
+  return admit(check, await auth.keys.find(text, address));
+}
+
+function admit(check: Check, record: KeyRecord | undefined): Response | Promise<Response> {
+  const { auth, c, takes, scope, address } = check;
+  refuseDead(record, takes, auth.keys.now());
+  const refusal = refusalOf(auth, c, record, address, scope);
+  return refusal instanceof Promise
+    ? refusal.then((found) => finish(check, record, found))
+    : finish(check, record, refusal);
+}
+
+function finish({ auth, c, address, handle }: Check, record: KeyRecord, refusal: ApiError | undefined) {
+  auth.uses.record(record, !refusal, address, header(c, "user-agent"));
+  if (refusal) throw refusal;
+  return handle(record);
 }
 
 /**
  * What a live key is asked beyond being one; undefined when nothing stands against the request. The limit comes last: a
  * request that is refused for another reason does not use it up, but its answer tells how it stands.
  */
-function check(
+function refusalOf(
   auth: Authentication,
   c: HttpContext,
   record: KeyRecord,

@@ -62,11 +62,30 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 
 /** A member that is none of the request's is named like one that is wrong. */
 function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
-  if (issue.code !== "unrecognized_keys") return [{ path: pathOf(issue.path) || where, message: issue.message }];
+  if (issue.code !== "unrecognized_keys") {
+    return [{ path: pathOf(issue.path) || where, message: plainWords(issue.message) }];
+  }
   return issue.keys.map((name) => ({
     path: hideKeys(pathOf([...issue.path, name])).slice(0, 100),
     message: "is not a member of this request",
   }));
+}
+
+/** The validator's stock sentences, in ours. Messages of our own match none of them. */
+const stockSentences: readonly (readonly [RegExp, string])[] = [
+  [/^Invalid input: expected \w+, received undefined$/, "is required"],
+  [/^Invalid input: expected (\w+), received (\w+)$/, "must be of type $1, not $2"],
+  [/^Too big: expected \w+ to have <=(\d+) (\w+)$/, "must have at most $1 $2"],
+  [/^Too small: expected \w+ to have >=(\d+) (\w+)$/, "must have at least $1 $2"],
+  [/^Too big: expected \w+ to be <=?(\S+)$/, "must be at most $1"],
+  [/^Too small: expected \w+ to be >=?(\S+)$/, "must be at least $1"],
+  [/^Invalid UUID$/, "must be an id (a UUID)"],
+  [/^Invalid option: expected one of (.*)$/, "must be one of $1"],
+];
+
+function plainWords(message: string): string {
+  for (const [stock, ours] of stockSentences) if (stock.test(message)) return message.replace(stock, ours);
+  return message;
 }
 
 function pathOf(path: readonly PropertyKey[]): string {

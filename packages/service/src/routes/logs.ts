@@ -25,11 +25,12 @@ const filter = z.object({
   ]),
 }) satisfies z.ZodType<LogFilter>;
 
-const logQuery = z.object({
+// Strict: a misspelt member would search for everything, and look like an answer.
+const logQuery = z.strictObject({
   projectId: z.uuid().optional(),
   search: z
-    .object({
-      query: z.string().max(500),
+    .strictObject({
+      query: z.string().max(4096),
       mode: z.enum(["all", "any", "phrase"]).default("all"),
       // Free words look into the message. Saying so is allowed; anything else is refused, not ignored.
       fields: z
@@ -50,7 +51,7 @@ const logQuery = z.object({
     })
     .optional(),
   pagination: z
-    .object({ limit: z.number().int().min(1).max(1000).default(50), cursor: z.string().max(200).optional() })
+    .strictObject({ limit: z.number().int().min(1).max(1000).default(50), cursor: z.string().max(200).optional() })
     .prefault({}),
 });
 

@@ -40,7 +40,13 @@ test("a process that is stopped for ten seconds delays a revocation by its lease
   const { tookMs } = await storm.revokeNext(steady);
   // These requests start after the answer, and wait in the stopped process's sockets for it to go on.
   storm.strike(stopped, 32);
-  while (performance.now() - stoppedAt < 10_000) await storm.revokeNext(anyOf([steady, other]));
+  const stillMs = () => 10_000 - (performance.now() - stoppedAt);
+  for (const _ of storm.keys.slice(1)) {
+    if (stillMs() <= 0) break;
+    await storm.revokeNext(anyOf([steady, other]));
+    await sleep(200);
+  }
+  await sleep(Math.max(0, stillMs()));
   stopped.process.kill("SIGCONT");
   await sleep(3_000);
   await storm.stop();
