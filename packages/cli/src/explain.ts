@@ -58,11 +58,22 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
       hint: "Name one with --project or SAZABI_PROJECT_ID, or choose it for good with `sazabi projects use`.",
     };
   }
+  if (error.code === "NOT_FOUND" && error.message === "No such project." && session.projectInUse) {
+    const { value, source } = session.projectInUse;
+    const message = `Project ${value} from ${source}: there is no such project.`;
+    return { exit: "notFound", ...program, message, hint: otherProject(source) };
+  }
   const issues = error.issues
     .map((issue) => `${issue.path}: ${issue.message}`)
     .filter((text) => !error.message.includes(text));
   const message = [error.message, ...issues.slice(0, 5)].join(" ");
   return { exit: exitOf(error), ...program, message, hint: hintOf(error) };
+}
+
+function otherProject(source: string): string {
+  if (source === "--project") return "`sazabi projects list` shows those there are.";
+  if (source === "SAZABI_PROJECT_ID") return "Set it to one of `sazabi projects list`, or unset it.";
+  return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }
 
 type KeyWords = Pick<Explanation, "message" | "hint">;

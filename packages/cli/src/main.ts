@@ -1,5 +1,7 @@
+import { writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { isatty, type WriteStream } from "node:tty";
+import { getSystemErrorMap } from "node:util";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
 import { version } from "./version.ts";
@@ -7,11 +9,11 @@ import { version } from "./version.ts";
 /** The process: the real world goes in, the exit code comes out. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
+  endWhenOutputFails();
   if (argv.length === 1 && ["--version", "-v", "-V"].includes(argv[0] as string)) {
     process.stdout.write(`sazabi ${version}\n`);
     return;
   }
-  endQuietlyWithoutReader();
   const { run } = await import("./run.ts");
   const input = openInput();
   process.exitCode = await run(argv, realContext(input, interruptSignal()));
@@ -69,14 +71,27 @@ function output(stream: WriteStream): Output {
   };
 }
 
-/** `sazabi logs query | head` closes the pipe when it has seen enough. */
-function endQuietlyWithoutReader(): void {
+/** `sazabi logs query | head` closes the pipe when it has seen enough; a full disk is a failure. */
+function endWhenOutputFails(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") process.exit(0);
-      throw error;
+      sayAtOnce(`Cannot write the output (${systemMessage(error)}).`);
+      process.exit(1);
     });
   }
+}
+
+/** To stderr, before the process ends; where stderr is what failed there is nobody to tell. */
+function sayAtOnce(line: string): void {
+  try {
+    writeSync(2, `error: ${line}\n`);
+  } catch {}
+}
+
+function systemMessage({ errno, code, message }: NodeJS.ErrnoException): string {
+  const [, words] = (errno !== undefined && getSystemErrorMap().get(errno)) || [];
+  return words ?? code ?? message;
 }
 
 /** The first Ctrl-C stops the command, which may still say what was done; the second ends the process. */

@@ -18,7 +18,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   program.hook("preAction", async () => void (await load()));
   try {
     // Without a command the person needs to see which there are.
-    await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
+    await program.parseAsync(argv.length === 0 ? ["--help"] : checkedHelp(argv), { from: "user" });
     return exitCodes.ok;
   } catch (error) {
     if (!(error instanceof CommanderError)) return fail(error, await load());
@@ -26,6 +26,14 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     if (error.exitCode === 0) return exitCodes.ok;
     return failOnUsage(error, await load(), commandOf(program, argv));
   }
+}
+
+/** `help` with a word that is no command says so, as the word alone does. */
+function checkedHelp(argv: readonly string[]): string[] {
+  const [first, word] = argv;
+  const isUnknown = first === "help" && word && !word.startsWith("-") && word !== "help";
+  if (isUnknown && !groups.some(({ name }) => name === word)) return argv.slice(1);
+  return [...argv];
 }
 
 /** The tree of commands. A group's own commands are added when the command line names the group. */

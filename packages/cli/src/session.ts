@@ -48,6 +48,8 @@ export class Session {
   #palettes: { out: Palette; err: Palette } | undefined;
   /** The key in use, for the texts of errors. */
   credential: Credential | undefined;
+  /** The project that requests name, for the texts of errors. */
+  projectInUse: Sourced<string> | undefined;
 
   constructor(context: Context, flags: GlobalFlags) {
     this.context = context;

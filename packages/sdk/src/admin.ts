@@ -71,7 +71,7 @@ export class SazabiAdmin {
   readonly #transport: Transport;
 
   constructor(options: SazabiAdminOptions) {
-    const key = requireKey("secretKey", "secret", options.secretKey);
+    const key = requireKey("secretKey", "secret", options?.secretKey);
     const transport = new Transport(options, {
       authorization: `Bearer ${key}`,
       "x-sazabi-client-source": options.clientSource ?? "sdk",

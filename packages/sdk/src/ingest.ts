@@ -14,7 +14,7 @@ export class Sazabi {
   readonly logs: Intake;
 
   constructor(options: SazabiOptions) {
-    const key = requireKey("publicKey", "public", options.publicKey);
+    const key = requireKey("publicKey", "public", options?.publicKey);
     this.logs = intake(new Transport(options, { "x-sazabi-key": key }), options);
   }
 }

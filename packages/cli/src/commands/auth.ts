@@ -1,16 +1,36 @@
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { storeNames } from "../credentials/store.ts";
 import type { AddCommands } from "./groups.ts";
 
 export const addAuth: AddCommands = (auth, { open }) => {
-  const loginOptions = () => [
-    new Option("--key-file <file>", "read the key from a file"),
-    new Option("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
-  ];
+  addLogin(auth.command("login").description("check a secret key and keep it"), { open });
 
-  const login = auth
-    .command("login")
-    .description("check a secret key and keep it")
+  const save = auth
+    .command("save", { hidden: true })
+    .description("the same as login --key")
+    .argument("<key>", "the secret key; - reads it from stdin")
+    .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
+  for (const option of loginOptions()) save.addOption(option);
+
+  addLogout(auth.command("logout").description("forget this profile's key; the key itself stays valid"), { open });
+
+  auth
+    .command("status")
+    .description("print which key is used, where it comes from, and whether it works")
+    .action(async () => (await import("./auth-status.ts")).status(open()));
+
+  addWhoami(auth.command("whoami", { hidden: true }).description("the same as whoami"), { open });
+};
+
+const loginOptions = () => [
+  new Option("--key-file <file>", "read the key from a file"),
+  new Option("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
+];
+
+type Open = Pick<Parameters<AddCommands>[1], "open">;
+
+export const addLogin = (login: Command, { open }: Open) => {
+  login
     .option("--key <key>", "the secret key; - reads it from stdin, and without --key you are asked for it")
     .addHelpText(
       "after",
@@ -24,27 +44,12 @@ locked, nothing is stored; --store file keeps the key in a file that only you ca
     )
     .action(async (options) => (await import("./auth-login.ts")).login(open(), options));
   for (const option of loginOptions()) login.addOption(option);
-
-  const save = auth
-    .command("save", { hidden: true })
-    .description("the same as login --key")
-    .argument("<key>", "the secret key; - reads it from stdin")
-    .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
-  for (const option of loginOptions()) save.addOption(option);
-
-  auth
-    .command("logout")
-    .description("forget this profile's key; the key itself stays valid")
-    .action(async () => (await import("./auth-logout.ts")).logout(open()));
-
-  auth
-    .command("status")
-    .description("print which key is used, where it comes from, and whether it works")
-    .action(async () => (await import("./auth-status.ts")).status(open()));
-
-  addWhoami(auth.command("whoami", { hidden: true }).description("the same as whoami"), { open });
 };
 
-export const addWhoami = (whoami: Parameters<AddCommands>[0], { open }: Pick<Parameters<AddCommands>[1], "open">) => {
+export const addLogout = (logout: Command, { open }: Open) => {
+  logout.action(async () => (await import("./auth-logout.ts")).logout(open()));
+};
+
+export const addWhoami = (whoami: Command, { open }: Open) => {
   whoami.action(async () => (await import("./auth-status.ts")).whoami(open()));
 };

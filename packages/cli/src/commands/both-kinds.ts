@@ -70,7 +70,10 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
   return { kind, ...keys, find: (ref) => findId(ref, kind, keys.list) };
 }
 
-/** Looks for the key among each of `kinds` in turn. */
+/**
+ * The key that `ref` means among all of `kinds`. A name is looked up in each of them before anything is decided: what
+ * follows may not be undone.
+ */
 export async function findAmong(
   session: Session,
   admin: SazabiAdmin,
@@ -78,22 +81,58 @@ export async function findAmong(
   ref: string,
   options: ProjectOption,
 ): Promise<{ readonly keys: Keys; readonly key: AnyKey }> {
-  let missing: unknown;
-  for (const kind of kinds) {
-    const keys = keysOf(session, admin, kind, options);
-    try {
-      return { keys, key: await keys.get(await keys.find(ref)) };
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      missing = error;
-    }
+  const [only] = kinds;
+  if (only && kinds.length === 1) {
+    const keys = keysOf(session, admin, only, options);
+    return { keys, key: await keys.get(await keys.find(ref)) };
   }
-  throw missing;
+  const each = kinds.map((kind) => keysOf(session, admin, kind, options));
+  return isId(ref) ? getAmong(each, ref) : findNamed(session, admin, each, ref);
 }
 
-function isNotFound(error: unknown): boolean {
-  if (error instanceof CliError) return error.exit === "notFound";
-  return error instanceof SazabiApiError && error.status === 404;
+/** An id is of one key only, so the first that has it is the one. */
+async function getAmong(each: readonly Keys[], id: string) {
+  for (const keys of each) {
+    try {
+      return { keys, key: await keys.get(id) };
+    } catch (error) {
+      if (!(error instanceof SazabiApiError) || error.status !== 404) throw error;
+    }
+  }
+  throw new CliError(`There is no key ${id}.`, { code: "NOT_FOUND", exit: "notFound" });
+}
+
+async function findNamed(session: Session, admin: SazabiAdmin, each: readonly Keys[], ref: string) {
+  const whole = parseKey(ref);
+  const named: { readonly keys: Keys; readonly key: AnyKey }[] = [];
+  for (const keys of each) {
+    if (whole && whole.kind !== keys.kind) continue;
+    for (const key of await liveKeys(session, admin, keys, ref)) named.push({ keys, key });
+  }
+  const [only] = named;
+  if (!only) throw noneCalled(ref, "key");
+  if (named.length > 1) {
+    throw severalCalled(
+      ref,
+      "keys",
+      named.map(({ keys, key }) => `${key.id} (${keys.kind} key ${key.masked})`),
+    );
+  }
+  return { keys: only.keys, key: await only.keys.get(only.key.id) };
+}
+
+/** When the service wants to know which project's public keys, those of every project that there is. */
+async function liveKeys(session: Session, admin: SazabiAdmin, keys: Keys, ref: string): Promise<readonly AnyKey[]> {
+  try {
+    return await keysCalled(ref, keys.list);
+  } catch (error) {
+    if (!(error instanceof SazabiApiError) || !error.missingContext.includes("projectId")) throw error;
+  }
+  const found: AnyKey[] = [];
+  for (const { id } of await admin.projects.list({ signal: session.context.signal })) {
+    found.push(...(await keysCalled(ref, keysOf(session, admin, keys.kind, { project: id }).list)));
+  }
+  return found;
 }
 
 export async function inProject(session: Session, admin: SazabiAdmin, { project }: ProjectOption) {
@@ -106,26 +145,44 @@ async function explainConflict<T>(revocation: Promise<T>): Promise<T> {
     return await revocation;
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
-    throw new CliError(error.message, { code: error.code, hint: "--force revokes it all the same.", cause: error });
+    // The service speaks of the request; here there is an option for it.
+    const message = error.message.replaceAll("?force=true", "--force");
+    const hint = message === error.message ? "--force revokes it all the same." : undefined;
+    throw new CliError(message, { code: error.code, hint, cause: error });
   }
 }
 
 /** By id, by name, or by the whole key: who finds a key where it should not be can revoke it without looking it up. */
 async function findId(ref: string, kind: KeyKind, list: Keys["list"]): Promise<string> {
   if (isId(ref)) return ref;
+  const named = await keysCalled(ref, list);
+  const [only] = named;
+  if (!only) throw noneCalled(ref, `${kind} key`);
+  if (named.length === 1) return only.id;
+  throw severalCalled(
+    ref,
+    `${kind} keys`,
+    named.map((key) => `${key.id} (${key.masked})`),
+  );
+}
+
+/** The live keys with this name; for a whole key, those that it can be. */
+async function keysCalled(ref: string, list: Keys["list"]): Promise<readonly AnyKey[]> {
   const whole = parseKey(ref);
   const { items } = await collect({ all: true, limit: 0 }, list);
   const isMeant = (key: AnyKey) =>
     whole ? [key.masked, key.rotation?.previousMasked].includes(maskKey(ref)) : key.name === ref;
-  const named = items.filter((key) => isMeant(key) && !endedAt(key));
-  const [only] = named;
-  if (only && named.length === 1) return only.id;
-  if (!only) {
-    throw new CliError(`There is no live ${kind} key called ${visible(ref)}.`, { code: "NOT_FOUND", exit: "notFound" });
-  }
-  throw new CliError(`Several ${kind} keys are called ${visible(ref)}.`, {
+  return items.filter((key) => isMeant(key) && !endedAt(key));
+}
+
+function noneCalled(ref: string, what: string): CliError {
+  return new CliError(`There is no live ${what} called ${visible(ref)}.`, { code: "NOT_FOUND", exit: "notFound" });
+}
+
+function severalCalled(ref: string, what: string, which: readonly string[]): CliError {
+  return new CliError(`Several ${what} are called ${visible(ref)}.`, {
     code: "AMBIGUOUS",
     exit: "usage",
-    hint: `Use the id: ${named.map((key) => `${key.id} (${key.masked})`).join(", ")}.`,
+    hint: `Use the id: ${which.join(", ")}.`,
   });
 }

@@ -32,6 +32,18 @@ export const groups: readonly Group[] = [
     load: async () => (await import("./auth.ts")).addWhoami,
   },
   {
+    name: "login",
+    description: "the same as auth login",
+    hidden: true,
+    load: async () => (await import("./auth.ts")).addLogin,
+  },
+  {
+    name: "logout",
+    description: "the same as auth logout",
+    hidden: true,
+    load: async () => (await import("./auth.ts")).addLogout,
+  },
+  {
     name: "keys",
     description: "create, list, change, rotate and revoke keys",
     load: async () => (await import("./keys.ts")).addKeys,

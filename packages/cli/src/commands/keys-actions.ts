@@ -151,7 +151,7 @@ function keyColumns(session: Session, kinds: readonly KeyKind[]): readonly Colum
     { title: "id", value: (key) => key.id, narrow: "keep" },
     ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
     { title: "name", value: (key) => key.name, narrow: "cut" },
-    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
+    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "keep" },
     { title: "key", value: (key) => key.masked, narrow: "drop" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },

@@ -61,6 +61,7 @@ async function findSubject(
   if ((ref !== undefined) === (options.self === true)) {
     throw usageError("Which key?", "Name it by its id or name, or use --self for the key in use.");
   }
+  if (options.self && !kinds.includes("secret")) throw usageError("The key in use is a secret key, not a public one.");
   const admin = await session.admin();
   if (ref === undefined) {
     const { key } = await admin.me({ signal: session.context.signal });

@@ -19,23 +19,24 @@ export const addKeys: AddCommands = (keys, opening) => {
   addKeyListOptions(keys.command("list").description("list the keys of both kinds"))
     .addOption(typeOption())
     .option("--project <project>", "list the public keys of this project")
-    .action(async ({ type, ...options }) =>
-      (await actions()).list(open(), type ? [type] : ["secret", "public"], options),
-    );
+    .action(async ({ type, ...options }) => (await actions()).list(open(), kindsOf(type), options));
 
   addRevokeOptions(keys.command("revoke").description("end a key, at once and for good"))
+    .addOption(typeOption())
     .option("--project <project>", "the project of a public key")
-    .action(async (ref, options) => (await actions()).revoke(open(), ["secret", "public"], ref, options));
+    .action(async (ref, { type, ...options }) => (await actions()).revoke(open(), kindsOf(type), ref, options));
 
   addRotateOptions(keys.command("rotate").description(rotateDescription))
     .option("--self", "rotate the key in use")
+    .addOption(typeOption())
     .option("--project <project>", "the project of a public key")
-    .action(async (ref, options) => (await rotation()).rotate(open(), ["secret", "public"], ref, options));
+    .action(async (ref, { type, ...options }) => (await rotation()).rotate(open(), kindsOf(type), ref, options));
 
   addUsageOptions(keys.command("usage").description("print how often a key was used"))
+    .addOption(typeOption())
     .option("--project <project>", "the project of a public key")
-    .action(async (ref, options) =>
-      (await import("./keys-usage.ts")).usage(open(), ["secret", "public"], ref, options),
+    .action(async (ref, { type, ...options }) =>
+      (await import("./keys-usage.ts")).usage(open(), kindsOf(type), ref, options),
     );
 
   keys
@@ -192,3 +193,5 @@ const limitOption = () =>
   });
 
 const typeOption = () => new Option("--type <kind>", "secret or public").choices(["secret", "public"]);
+
+const kindsOf = (type: KeyKind | undefined): readonly KeyKind[] => (type ? [type] : ["secret", "public"]);

@@ -21,6 +21,7 @@ export interface SendOptions {
 
 /** How long a batch may wait in all for a busy service. */
 const retryBudgetMs = 120_000;
+const oldDays = 30;
 /** Rejected lines that are named; all are counted. */
 const maxNamedRejections = 20;
 
@@ -30,12 +31,13 @@ export async function send(session: Session, file: string | undefined, options: 
   checkInput(session, fromStdin, options);
   const client = await openClient(session, options);
   const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openFile(file);
+  const tally = new Tally(session);
   const defaults = {
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
     lineTimes: options.lineTimes ?? false,
+    onLineTime: (time: string) => tally.noteTime(time),
   };
-  const tally = new Tally(session);
   try {
     const batches = makeBatches(readLines(bytes), defaults, session.context.signal);
     for await (const batch of batches) await sendBatch(session, client, batch, tally);
@@ -122,6 +124,8 @@ function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
 class Tally {
   accepted = 0;
   rejected = 0;
+  /** Lines whose own time is longer ago than services may keep logs. */
+  old = 0;
   readonly #session: Session;
   readonly #showsProgress: boolean;
 
@@ -147,8 +151,17 @@ class Tally {
     if (this.#showsProgress) this.#session.context.stderr.write(`\r${count(this.sent)} lines sent…`);
   }
 
+  noteTime(time: string): void {
+    if (this.#session.context.now().getTime() - Date.parse(time) > oldDays * 86_400_000) this.old++;
+  }
+
   end(): void {
     this.#clearProgress();
+    if (this.old > 0) {
+      const lines = this.old === 1 ? "1 line is" : `${count(this.old)} lines are`;
+      const [keeps, gets] = ["where the service keeps less", this.old === 1 ? "it gets" : "they get"];
+      this.#session.say(`${lines} older than ${oldDays} days: ${keeps}, ${gets} the time of arrival.`);
+    }
     if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
   }
 

@@ -16,6 +16,7 @@ export async function findProjectId(
   flag: string | undefined,
 ): Promise<string | undefined> {
   const named = session.project(flag);
+  session.projectInUse = named;
   return named && requireProjectId(session, admin, named.value, named.source);
 }
 

@@ -5,6 +5,8 @@ export interface EntryDefaults {
   readonly level: Level | undefined;
   /** Take the time that a plain line begins with. */
   readonly lineTimes: boolean;
+  /** Told each time that was taken. */
+  readonly onLineTime?: (time: string) => void;
 }
 
 /** One line of input as one line of NDJSON. */
@@ -67,12 +69,14 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function plainEntry(message: string, { service, level, lineTimes }: EntryDefaults): string {
+function plainEntry(message: string, { service, level, lineTimes, onLineTime }: EntryDefaults): string {
+  const timestamp = lineTimes ? leadingTime(message) : undefined;
+  if (timestamp !== undefined) onLineTime?.(timestamp);
   return JSON.stringify({
     message,
     level: level ?? guessLevel(message),
     service,
-    timestamp: lineTimes ? leadingTime(message) : undefined,
+    timestamp,
   });
 }
 

@@ -187,7 +187,8 @@ describe("keys list", () => {
     const { out, err } = await terminal({ env, columns: 60 }).run(["secret-keys", "list", "--no-color"]);
     for (const line of out.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
     expect(out).toContain(keyId);
-    expect(err).toContain("Left out to fit the terminal");
+    expect(out).toMatch(/^ID +NAME +STATUS\n/);
+    expect(err).toContain("Left out to fit the terminal: key, last used, expires, created");
   });
 
   test("a name that tries to drive the terminal is shown, not carried out", async () => {
@@ -307,9 +308,78 @@ describe("keys revoke", () => {
     expect(asked.at(-1)?.query).toEqual({ force: "true", reason: "found in a log" });
   });
 
+  test("the service's words about the request become those of the command", async () => {
+    const { env } = await service(refusal(409, "CONFLICT", "Make another one first, or repeat with ?force=true."));
+    const { err } = await terminal({ env }).run(["keys", "revoke", keyId]);
+    expect(err).toBe("error: Make another one first, or repeat with --force.\n");
+  });
+
   test("of a key that does not exist exits 3", async () => {
     const { env } = await service();
     expect((await terminal({ env }).run(["keys", "revoke", "11111111-1111-4111-8111-111111111111"])).code).toBe(3);
+  });
+});
+
+describe("a name in the short forms", () => {
+  const service = (publicAnswer?: (projectId: string | undefined) => ReturnType<typeof refusal> | undefined) =>
+    startService({
+      "GET /v1/projects": () => ({ body: { projects: [{ id: projectId, name: "Shop" }] } }),
+      "GET /v1/secret-keys": () => ({
+        body: {
+          secretKeys: [secretKeyOf("wxyz", { name: "dup" }), secretKeyOf("abcd", { name: "alone" })],
+          nextCursor: null,
+        },
+      }),
+      "GET /v1/public-keys": ({ query }) =>
+        publicAnswer?.(query.projectId) ?? {
+          body: { publicKeys: [publicKeyOf({ id: otherId, name: "dup" })], nextCursor: null },
+        },
+      [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz", { name: "dup" }) } }),
+      [`DELETE /v1/secret-keys/${keyId}`]: () => ({ status: 204 }),
+      [`GET /v1/public-keys/${otherId}`]: () => ({ body: { publicKey: publicKeyOf({ id: otherId }) } }),
+      [`POST /v1/public-keys/${otherId}/deactivate`]: () => ({ body: { publicKey: publicKeyOf({ id: otherId }) } }),
+    });
+
+  test.each(["revoke", "rotate", "usage"])("%s does not guess between the kinds", async (command) => {
+    const { env, asked } = await service();
+    const { code, err } = await terminal({ env }).run(["keys", command, "dup"]);
+    expect(code).toBe(2);
+    expect(err).toContain(`${keyId} (secret key sk_live_…wxyz), ${otherId} (public key pk_live_…wxyz)`);
+    expect(asked.every(({ method }) => method === "GET")).toBe(true);
+  });
+
+  test("--type decides", async () => {
+    const { env, asked } = await service();
+    const { run } = terminal({ env });
+    expect((await run(["keys", "revoke", "dup", "--type", "public"])).code).toBe(0);
+    expect((await run(["keys", "revoke", "dup", "--type", "secret"])).code).toBe(0);
+    expect(asked.filter(({ method }) => method !== "GET").map(({ path }) => path)).toEqual([
+      `/v1/public-keys/${otherId}/deactivate`,
+      `/v1/secret-keys/${keyId}`,
+    ]);
+  });
+
+  test("where no project is chosen, the public keys of all of them are looked through", async () => {
+    const { env, asked } = await service((project) =>
+      project ? undefined : refusal(400, "VALIDATION_ERROR", "Which?", { missingContext: ["projectId"] }),
+    );
+    expect(await terminal({ env }).run(["keys", "revoke", "dup"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(otherId),
+    });
+    expect(asked.every(({ method }) => method === "GET")).toBe(true);
+  });
+
+  test("when one kind cannot be looked up, nothing is revoked", async () => {
+    const { env, asked } = await service(() => refusal(404, "NOT_FOUND", "No such project."));
+    expect((await terminal({ env }).run(["keys", "revoke", "dup"])).code).toBe(3);
+    expect(asked.every(({ method }) => method === "GET")).toBe(true);
+  });
+
+  test("that nobody has is of no kind", async () => {
+    const { env } = await service();
+    const { code, err } = await terminal({ env }).run(["keys", "revoke", "nosuch"]);
+    expect({ code, err }).toEqual({ code: 3, err: "error: There is no live key called nosuch.\n" });
   });
 });
 

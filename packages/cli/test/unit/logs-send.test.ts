@@ -133,6 +133,16 @@ describe("logs send", () => {
   });
 });
 
+test("logs send counts the lines that are older than the service may keep", async () => {
+  const { sendOnly } = await service();
+  const path = file("old.log", "2026-01-01T00:00:00Z a\n2026-01-02T00:00:00Z b\n2026-11-21T00:00:00Z c\nno time");
+  const { run } = terminal({ env: sendOnly, now: new Date("2026-11-22T00:00:00Z") });
+  const { code, err } = await run(["logs", "send", path, "--line-times"]);
+  expect(code).toBe(0);
+  expect(err).toContain("2 lines are older than 30 days: where the service keeps less, they get the time of arrival.");
+  expect((await run(["logs", "send", path])).err).not.toContain("older than");
+});
+
 describe("lines that are not accepted", () => {
   test("are named with their line in the file and the reason, and the exit code says so", async () => {
     const { sendOnly } = await service((_, turn) =>

@@ -175,6 +175,7 @@ describe("keys rotate", () => {
     [["keys", "rotate", "ci", "--finish", "--cancel"], "exclude each other"],
     [["keys", "rotate", "ci", "--cancel", "--stdout"], "hands nothing over"],
     [["keys", "public-keys", "rotate", "ci", "--self"], "unknown option"],
+    [["keys", "rotate", "--self", "--type", "public"], "is a secret key"],
   ])("%j is refused before anything is sent", async (argv, words) => {
     const { env, asked } = await rotatable();
     const { code, err } = await terminal({ env, now }).run(argv);

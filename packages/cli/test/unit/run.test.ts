@@ -20,6 +20,14 @@ describe("help and version", () => {
     expect(out).toContain("Usage: sazabi logs query");
   });
 
+  test("login and logout are other words for auth login and auth logout", async () => {
+    for (const word of ["login", "logout"]) {
+      expect((await terminal().run([word, "--help"])).out).toContain(`Usage: sazabi ${word}`);
+      expect((await terminal().run(["help", word])).code).toBe(0);
+    }
+    expect((await terminal().run(["logout"])).code).toBe((await terminal().run(["auth", "logout"])).code);
+  });
+
   test("the version is that of the package", async () => {
     expect(version).toBe(manifest.version);
     expect(await terminal().run(["--version"])).toEqual({ code: 0, out: `sazabi ${version}\n`, err: "" });
@@ -31,6 +39,7 @@ describe("a wrong command line exits 2", () => {
     ["a mistyped command", ["lgos", "query"], "Did you mean logs?"],
     ["a mistyped command of a group", ["logs", "qeury"], "Did you mean query?"],
     ["a mistyped option", ["logs", "query", "--lmit", "3"], "Did you mean --limit?"],
+    ["help for a mistyped command", ["help", "lgos"], "Did you mean logs?"],
     ["an option without its value", ["logs", "query", "--limit"], "argument missing"],
     ["a limit that is no number", ["logs", "query", "--limit", "many"], "whole number"],
     ["too many words", ["auth", "logout", "now"], "too many arguments"],
@@ -133,6 +142,22 @@ describe("the service says no", () => {
     expect(err.trimEnd()).not.toContain("\n");
     expect(out + err).not.toContain(secretKey);
     if (answer.status === 401) expect(err).toContain(`sk_live_…${secretKey.slice(-4)} (SAZABI_SECRET_KEY)`);
+  });
+
+  test("a project that does not exist is named with who chose it", async () => {
+    const { env } = await startService({
+      "GET /v1/public-keys": () => refusal(404, "NOT_FOUND", "No such project."),
+    });
+    const { run } = terminal({ env });
+    const id = "7d0b4e0e-8a3c-4d9e-9f43-0f3a4a1b2c3d";
+    const fromEnv = await run(["public-keys", "list"], { env: { SAZABI_PROJECT_ID: id } });
+    expect(fromEnv.code).toBe(3);
+    expect(fromEnv.err).toContain(`Project ${id} from SAZABI_PROJECT_ID: there is no such project.`);
+    await run(["config", "set", "projectId", id]);
+    const fromProfile = await run(["public-keys", "list"]);
+    expect(fromProfile.code).toBe(3);
+    expect(fromProfile.err).toContain(`Project ${id} from profile default: there is no such project.`);
+    expect(fromProfile.err).toContain("sazabi projects use");
   });
 
   test("with --json its code, reason and request id reach programs", async () => {

@@ -235,3 +235,9 @@ describe("Sazabi", () => {
     expect(asked).toHaveLength(4);
   });
 });
+
+test("a client without options says what is missing", () => {
+  const nothing = undefined as never;
+  expect(() => new SazabiAdmin(nothing)).toThrow(new TypeError("`secretKey` is missing: pass a secret key."));
+  expect(() => new Sazabi(nothing)).toThrow(new TypeError("`publicKey` is missing: pass a public key."));
+});
