@@ -52,8 +52,8 @@ async function openParts() {
     ...(process.env.SUBJECT !== "verdicts" && { failures }),
   });
   await keys.open();
-  const uses = new KeyUses(db, () => keys.now());
-  const limiter = new LocalRateLimiter();
+  const uses = new KeyUses(db);
+  const limiter = new LocalRateLimiter(() => keys.now());
   const { secretKey } = guards({ keys, uses, failures, limiter, requestsPerMinute: 1_000_000 });
   const app = new Hono()
     .get("/v1/bare", (c) => ok(c, resource))

@@ -79,7 +79,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
   await keys.open();
   opened.push(() => keys.close());
-  const uses = new KeyUses(db, () => keys.now());
+  const now = () => keys.now();
+  const uses = new KeyUses(db);
   opened.push(() => uses.close());
   const logs =
     options.openLogStore?.(databaseUrl) ??
@@ -88,7 +89,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
 
-  const limiter = redisUrl ? await openSharedRateLimiter(redisUrl) : new LocalRateLimiter();
+  const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
   opened.push(() => limiter.close());
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
   const app = createApp({
@@ -99,7 +100,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     master,
     logRetentionDays,
     requestsPerMinute,
-    now: () => keys.now(),
+    now,
     guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
   const fetch: typeof app.fetch = trustedProxies

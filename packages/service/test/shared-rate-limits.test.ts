@@ -7,6 +7,8 @@ import { bearer, send, startTestService, type TestService } from "./support/inde
 import { newKeyring } from "./support/keyring.ts";
 import { redisMissing, startRedis, type TestRedis } from "./support/redis.ts";
 
+const take = (limiter: RateLimiter, id: string, limit: number) => limiter.bucket(id).take(limit, Date.now());
+
 describe.skipIf(redisMissing !== "")(`limits shared through Redis${redisMissing}`, () => {
   let redis: TestRedis;
   beforeAll(async () => {
@@ -96,14 +98,13 @@ describe.skipIf(redisMissing !== "")(`limits shared through Redis${redisMissing}
   test.each([1, 7, 10, 1000, 999_983])("both limiters say the same of a limit of %i", async (limit) => {
     let now = 0;
     const local = new LocalRateLimiter(() => now);
-    const shared = await openSharedRateLimiter(redis.url);
+    const shared = await openSharedRateLimiter(redis.url, Date.now);
     const id = `same-${limit}-${process.pid}`;
     const calls: ("take" | "peek")[] = ["peek", "take", "take", "peek", "take"];
-    const started = performance.now();
     for (const call of calls) {
-      const theirs = await shared[call](id, limit);
-      now = performance.now() - started;
-      const ours = local[call](id, limit);
+      const theirs = await shared.bucket(id)[call](limit, Date.now());
+      now = Date.now();
+      const ours = local.bucket(id)[call](limit, now);
       expect({ ...theirs, remaining: 0, resetAt: 0 }).toEqual({ ...ours, remaining: 0, resetAt: 0 });
       // They read their clocks a moment apart.
       expect(Math.abs(theirs.remaining - ours.remaining)).toBeLessThanOrEqual(Math.ceil((limit / 60_000) * 200));
@@ -116,14 +117,17 @@ describe.skipIf(redisMissing !== "")(`limits shared through Redis${redisMissing}
   describe("while Redis is away", () => {
     const admitted = async (limiter: RateLimiter, id: string, tries: number) => {
       let count = 0;
-      for (let sent = 0; sent < tries; sent++) if ((await limiter.take(id, 10)).allowed) count += 1;
+      for (let sent = 0; sent < tries; sent++) if ((await take(limiter, id, 10)).allowed) count += 1;
       return count;
     };
 
     test("each process limits for itself, and together again when it is back", async () => {
       let own = await startRedis();
       const port = Number(new URL(own.url).port);
-      const pair = [await openSharedRateLimiter(own.url), await openSharedRateLimiter(own.url)] as const;
+      const pair = [
+        await openSharedRateLimiter(own.url, Date.now),
+        await openSharedRateLimiter(own.url, Date.now),
+      ] as const;
       expect(await admitted(pair[0], "a", 20)).toBe(12);
       expect(await admitted(pair[1], "a", 20)).toBe(0);
       await own.stop();
@@ -142,26 +146,26 @@ describe.skipIf(redisMissing !== "")(`limits shared through Redis${redisMissing}
 
     test("a Redis that hangs costs a request a fifth of a second, once", async () => {
       const own = await startRedis();
-      const limiter = await openSharedRateLimiter(own.url);
-      await limiter.take("a", 10);
+      const limiter = await openSharedRateLimiter(own.url, Date.now);
+      await take(limiter, "a", 10);
       process.kill(own.pid, "SIGSTOP");
       const took = async () => {
         const started = performance.now();
-        await Promise.all(Array.from({ length: 50 }, () => limiter.take("a", 1000)));
+        await Promise.all(Array.from({ length: 50 }, () => take(limiter, "a", 1000)));
         return performance.now() - started;
       };
       expect(await took()).toBeLessThan(600);
       expect(await took()).toBeLessThan(20);
       process.kill(own.pid, "SIGCONT");
-      await expect.poll(() => limiter.take("a", 10) instanceof Promise, { timeout: 10_000 }).toBe(true);
-      expect(await limiter.take("fresh", 10)).toMatchObject({ allowed: true, remaining: 11 });
+      await expect.poll(() => take(limiter, "a", 10) instanceof Promise, { timeout: 10_000 }).toBe(true);
+      expect(await take(limiter, "fresh", 10)).toMatchObject({ allowed: true, remaining: 11 });
       await limiter.close();
       await own.stop();
     });
 
     test("one that was never there does not keep the service from starting", async () => {
       const started = performance.now();
-      const limiter = await openSharedRateLimiter("redis://127.0.0.1:1");
+      const limiter = await openSharedRateLimiter("redis://127.0.0.1:1", Date.now);
       expect(performance.now() - started).toBeLessThan(3_000);
       expect(await admitted(limiter, "a", 20)).toBe(12);
       await limiter.close();
@@ -169,10 +173,10 @@ describe.skipIf(redisMissing !== "")(`limits shared through Redis${redisMissing}
   });
 
   test("nothing is left in Redis of a bucket that is full again", async () => {
-    const limiter = await openSharedRateLimiter(redis.url);
-    await limiter.take("brief", 60_000);
+    const limiter = await openSharedRateLimiter(redis.url, Date.now);
+    await take(limiter, "brief", 60_000);
     await sleep(50);
-    expect(await limiter.peek("brief", 60_000)).toMatchObject({ remaining: 72_000 });
+    expect(await limiter.bucket("brief").peek(60_000, Date.now())).toMatchObject({ remaining: 72_000 });
     await limiter.close();
   });
 });

@@ -3,11 +3,11 @@ import { ApiError } from "../errors.ts";
 import { answerHeaders, clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
 import { malformedKey, readCredential, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
-import type { KeyRecord } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { KeyUses } from "./key-uses.ts";
-import type { RateLimiter, RateLimitState } from "./rate-limit.ts";
+import type { KnownKey } from "./known-key.ts";
+import type { Bucket, RateLimiter, RateLimitState } from "./rate-limit.ts";
 
 /** Who sent a request with a secret key. */
 export interface SecretCaller {
@@ -87,7 +87,7 @@ export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: 
   };
 }
 
-type Handle = (record: KeyRecord) => Response | Promise<Response>;
+type Handle = (record: KnownKey) => Response | Promise<Response>;
 
 /** What a request is checked with. */
 interface Check {
@@ -111,8 +111,10 @@ function guarded(
   c.env.operationId = operationId;
   const check = { auth, c, takes, scope, address: clientAddress(c), handle };
   const text = readCredential(c, takes);
-  const known = auth.keys.known(text);
-  return known ? admit(check, known) : lookUp(check, text);
+  // Reading a clock costs as much as a look-up: once is enough where nothing is waited for.
+  const monotonic = auth.keys.monotonic();
+  const known = auth.keys.known(text, monotonic);
+  return known ? admit(check, known, auth.keys.now(monotonic)) : lookUp(check, text);
 }
 
 /** For a text that is not in memory. One that is no key costs no I/O, but whoever sends it counts as failing. */
@@ -125,22 +127,22 @@ async function lookUp(check: Check, text: string): Promise<Response> {
     auth.failures.countMalformed(address);
     throw malformedKey();
   }
-  return admit(check, await auth.keys.find(text, address));
+  const key = await auth.keys.find(text, address);
+  return admit(check, key, auth.keys.now());
 }
 
-function admit(check: Check, record: KeyRecord | undefined): Response | Promise<Response> {
-  const { auth, c, takes, scope, address } = check;
-  refuseDead(record, takes, auth.keys.now());
-  const refusal = refusalOf(auth, c, record, address, scope);
+function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
+  refuseDead(key, check.takes, nowMs);
+  const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
-    ? refusal.then((found) => finish(check, record, found))
-    : finish(check, record, refusal);
+    ? refusal.then((found) => finish(check, key, nowMs, found))
+    : finish(check, key, nowMs, refusal);
 }
 
-function finish({ auth, c, address, handle }: Check, record: KeyRecord, refusal: ApiError | undefined) {
-  auth.uses.record(record, !refusal, address, header(c, "user-agent"));
+function finish({ auth, c, address, handle }: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
+  auth.uses.record(key, !refusal, nowMs, address, header(c, "user-agent"));
   if (refusal) throw refusal;
-  return handle(record);
+  return handle(key);
 }
 
 /**
@@ -148,20 +150,24 @@ function finish({ auth, c, address, handle }: Check, record: KeyRecord, refusal:
  * request that is refused for another reason does not use it up, but its answer tells how it stands.
  */
 function refusalOf(
-  auth: Authentication,
-  c: HttpContext,
-  record: KeyRecord,
-  address: string,
-  scope: Scope | undefined,
+  { auth, c, address, scope }: Check,
+  key: KnownKey,
+  nowMs: number,
 ): ApiError | undefined | Promise<ApiError | undefined> {
-  const refusal = addressRefusal(record, address) ?? originRefusal(c, record) ?? scopeRefusal(record, scope);
-  const limit = record.requestsPerMinute ?? (record.kind === "secret" ? auth.requestsPerMinute : undefined);
+  const refusal = addressRefusal(key, address) ?? originRefusal(c, key) ?? scopeRefusal(key, scope);
+  const limit = key.requestsPerMinute ?? (key.kind === "secret" ? auth.requestsPerMinute : undefined);
   if (limit === undefined) return refusal;
-  const state = refusal ? auth.limiter.peek(record.id, limit) : auth.limiter.take(record.id, limit);
+  const bucket = bucketOf(auth.limiter, key);
+  const state = refusal ? bucket.peek(limit, nowMs) : bucket.take(limit, nowMs);
   return state instanceof Promise ? state.then((known) => tell(c, known, refusal)) : tell(c, state, refusal);
 }
 
-function secretCaller(record: KeyRecord): SecretCaller {
+function bucketOf(limiter: RateLimiter, key: KnownKey): Bucket {
+  if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.id);
+  return key.bucket;
+}
+
+function secretCaller(record: KnownKey): SecretCaller {
   const { id, name, organizationId, projectId, scopes, allowedAddresses, expiresAtMs, requestsPerMinute } = record;
   return {
     keyId: id,
@@ -175,7 +181,7 @@ function secretCaller(record: KeyRecord): SecretCaller {
   };
 }
 
-function addressRefusal({ addresses }: KeyRecord, address: string): ApiError | undefined {
+function addressRefusal({ addresses }: KnownKey, address: string): ApiError | undefined {
   if (!addresses || addresses.has(address)) return undefined;
   return new ApiError("FORBIDDEN", `This key may not be used from ${address}, the address this request came from.`, {
     reason: "address_not_allowed",
@@ -183,7 +189,7 @@ function addressRefusal({ addresses }: KeyRecord, address: string): ApiError | u
 }
 
 /** A fence, not a lock: a browser says truly where a page is from, another program says what it likes. */
-function originRefusal(c: HttpContext, { origins }: KeyRecord): ApiError | undefined {
+function originRefusal(c: HttpContext, { origins }: KnownKey): ApiError | undefined {
   if (!origins) return undefined;
   const origin = header(c, "origin");
   if (origin !== undefined && origins.has(origin)) return undefined;
@@ -194,12 +200,12 @@ function originRefusal(c: HttpContext, { origins }: KeyRecord): ApiError | undef
   return new ApiError("FORBIDDEN", message, { reason: "origin_not_allowed" });
 }
 
-function scopeRefusal({ scopes }: KeyRecord, scope: Scope | undefined): ApiError | undefined {
+function scopeRefusal({ scopes }: KnownKey, scope: Scope | undefined): ApiError | undefined {
   if (!scope || hasScope(scopes, scope)) return undefined;
   return new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
 }
 
-function refuseDead(record: KeyRecord | undefined, takes: KeyKind | "any", nowMs: number): asserts record is KeyRecord {
+function refuseDead(record: KnownKey | undefined, takes: KeyKind | "any", nowMs: number): asserts record is KnownKey {
   if (!record) {
     throw new ApiError("UNAUTHORIZED", "No such API key. It may belong to another server.", {
       reason: "invalid_api_key",

@@ -1,5 +1,5 @@
 import type { KeyChange } from "../store/key-changes.ts";
-import type { KeyRecord } from "../store/keys.ts";
+import type { KnownKey } from "./known-key.ts";
 import type { Forgetful } from "./lease.ts";
 
 /** What a fill has to show when it lands: how much had been forgotten when it began. */
@@ -23,7 +23,7 @@ const unknownForMs = 1_000;
  * it, or it would bring a revoked key back.
  */
 export class KeyCache implements Forgetful {
-  readonly #records = new Map<string, KeyRecord>();
+  readonly #records = new Map<string, KnownKey>();
   readonly #digestsByKey = new Map<string, Set<string>>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
   /** The latest change of each key or organization; those of numbers up to `#allBefore` are not kept apart. */
@@ -33,7 +33,7 @@ export class KeyCache implements Forgetful {
   /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
   readonly #unknownUntil = new Map<string, number>();
 
-  get(digest: string): KeyRecord | undefined {
+  get(digest: string): KnownKey | undefined {
     return this.#records.get(digest);
   }
 
@@ -48,7 +48,7 @@ export class KeyCache implements Forgetful {
   }
 
   /** Keeps what the database said, unless the key changed since the ticket was taken. */
-  fill(ticket: FillTicket, digest: string, record: KeyRecord): boolean {
+  fill(ticket: FillTicket, digest: string, record: KnownKey): boolean {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
     if (this.#changedSince(ticket, record.id) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
@@ -113,7 +113,7 @@ export class KeyCache implements Forgetful {
     if (oldest) this.#forgetKey(oldest[1].id);
   }
 
-  #leaveOrganization({ id, organizationId }: KeyRecord): void {
+  #leaveOrganization({ id, organizationId }: KnownKey): void {
     const keys = this.#keysByOrganization.get(organizationId);
     keys?.delete(id);
     if (keys?.size === 0) this.#keysByOrganization.delete(organizationId);

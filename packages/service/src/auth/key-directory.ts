@@ -3,12 +3,13 @@ import { parseKey } from "@sazabi/sdk/protocol";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
 import type { KeyChange } from "../store/key-changes.ts";
-import { findKeyByDigest, type KeyRecord, rehashSecret } from "../store/keys.ts";
+import { findKeyByDigest, rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
 import { digestsOf, digestsOfImported } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
+import { KnownKey } from "./known-key.ts";
 import { type Forgetful, Lease, type LeaseClock } from "./lease.ts";
 
 export interface KeyDirectoryOptions {
@@ -25,7 +26,7 @@ const maxMet = 100_000;
 
 interface Flight {
   readonly ticket: FillTicket;
-  readonly record: Promise<KeyRecord | undefined>;
+  readonly record: Promise<KnownKey | undefined>;
 }
 
 /** Says whose a key is: from memory under the lease, else from the database; never a guess. */
@@ -60,21 +61,26 @@ export class KeyDirectory implements Forgetful {
     return this.#lease.held;
   }
 
+  /** The clock that the others read when they are not told: milliseconds that never run backwards. Reading it is not free. */
+  monotonic(): number {
+    return this.#lease.monotonic();
+  }
+
   /** Unix milliseconds by the database's clock, by which keys expire on every replica alike. */
-  now(): number {
-    return this.#lease.now();
+  now(monotonic?: number): number {
+    return this.#lease.now(monotonic);
   }
 
   /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
-  known(key: string): KeyRecord | undefined {
-    return this.#lease.held ? this.#cache.get(digestOf(key)) : undefined;
+  known(key: string, monotonic?: number): KnownKey | undefined {
+    return this.#lease.heldAt(monotonic) ? this.#cache.get(digestOf(key)) : undefined;
   }
 
   /**
    * The key that was sent, live or dead; undefined when nobody has it. A promise only where it is not in memory;
    * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
    */
-  find(key: string, address = "unknown"): KeyRecord | Promise<KeyRecord | undefined> {
+  find(key: string, address = "unknown"): KnownKey | Promise<KnownKey | undefined> {
     return this.known(key) ?? this.#ask(digestOf(key), key, address);
   }
 
@@ -98,7 +104,7 @@ export class KeyDirectory implements Forgetful {
     return this.#lease.awaitForgotten(seq);
   }
 
-  async #ask(digest: string, key: string, address: string): Promise<KeyRecord | undefined> {
+  async #ask(digest: string, key: string, address: string): Promise<KnownKey | undefined> {
     if (!this.#met.has(digest)) this.#failures?.refuseTooMany(address);
     const record = await this.#lookUp(digest, key);
     if (record) this.#meet(digest);
@@ -106,7 +112,7 @@ export class KeyDirectory implements Forgetful {
     return record;
   }
 
-  #lookUp(digest: string, key: string): Promise<KeyRecord | undefined> | undefined {
+  #lookUp(digest: string, key: string): Promise<KnownKey | undefined> | undefined {
     if (!this.#lease.held) return this.#read(key);
     return this.#cache.isUnknown(digest, performance.now()) ? undefined : this.#load(digest, key);
   }
@@ -117,7 +123,7 @@ export class KeyDirectory implements Forgetful {
   }
 
   /** One question to the database for all who ask at the same time, as long as nothing was forgotten meanwhile. */
-  #load(digest: string, key: string): Promise<KeyRecord | undefined> {
+  #load(digest: string, key: string): Promise<KnownKey | undefined> {
     const underway = this.#flights.get(digest);
     if (underway && this.#cache.isCurrent(underway.ticket, this.#lease.processed)) return underway.record;
     const ticket = this.#cache.ticket(this.#lease.processed);
@@ -135,7 +141,7 @@ export class KeyDirectory implements Forgetful {
     return landed;
   }
 
-  async #read(key: string): Promise<KeyRecord | undefined> {
+  async #read(key: string): Promise<KnownKey | undefined> {
     const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
     const found = await findKeyByDigest(
       this.#db,
@@ -145,7 +151,7 @@ export class KeyDirectory implements Forgetful {
     // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
     this.#lease.notBehind(found.databaseTimeMs);
     if (found.pepperVersion !== this.#pepper.current.version) this.#rehash(digests, found.pepperVersion);
-    return found.record;
+    return new KnownKey(found.record);
   }
 
   /** A key that was stored under a retired pepper, or none, moves to the current one the first time it is used. */

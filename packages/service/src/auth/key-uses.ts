@@ -2,7 +2,7 @@ import { log } from "../log.ts";
 import { hideKeys } from "../misplaced-keys.ts";
 import type { Database } from "../store/database.ts";
 import { addKeyUses, type KeyUse } from "../store/key-uses.ts";
-import type { KeyRecord } from "../store/keys.ts";
+import type { KnownKey } from "./known-key.ts";
 
 const writeEveryMs = 1_000;
 /** Writing takes at most a twentieth of the time: with very many keys it happens less often. */
@@ -11,15 +11,21 @@ const longestRestMs = 10_000;
 const minuteMs = 60_000;
 
 /** What one secret of a key did within one minute, since the last write. */
-interface Count {
+export class KeyUseCount {
   readonly keyId: string;
   readonly generation: number;
-  readonly minuteMs: number;
-  accepted: number;
-  refused: number;
-  lastUsedAtMs: number;
-  address: string;
+  /** Unix time in minutes. */
+  minute = 0;
+  accepted = 0;
+  refused = 0;
+  lastUsedAtMs = 0;
+  address = "";
   agent: string | undefined;
+
+  constructor({ id, generation }: Pick<KnownKey, "id" | "generation">) {
+    this.keyId = id;
+    this.generation = generation;
+  }
 }
 
 /**
@@ -28,33 +34,37 @@ interface Count {
  */
 export class KeyUses {
   readonly #db: Database;
-  readonly #now: () => number;
-  /** By the record as it is in the cache: no name has to be made up for each request. */
-  #counts = new Map<KeyRecord, Count>();
+  /** Those with something to write. */
+  #counts: KeyUseCount[] = [];
   /** Of minutes that are over, and what could not be written before. */
-  #closed: Count[] = [];
+  #closed: KeyUse[] = [];
   #writing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `now` in Unix milliseconds, by a clock that all processes share. */
-  constructor(db: Database, now: () => number) {
+  constructor(db: Database) {
     this.#db = db;
-    this.#now = now;
     this.#writeAfter(writeEveryMs);
   }
 
-  record(record: KeyRecord, accepted: boolean, address: string, agent: string | undefined): void {
-    const now = this.#now();
-    let count = this.#counts.get(record);
-    if (!count || now >= count.minuteMs + minuteMs) {
-      if (count) this.#closed.push(count);
-      count = this.#newCount(record, now, address);
-    }
+  /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
+  record(key: KnownKey, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
+    const count = this.#countOf(key, Math.floor(nowMs / minuteMs));
     if (accepted) count.accepted += 1;
     else count.refused += 1;
-    count.lastUsedAtMs = now;
+    count.lastUsedAtMs = nowMs;
     count.address = address;
     count.agent = agent;
+  }
+
+  #countOf(key: KnownKey, minute: number): KeyUseCount {
+    key.count ??= new KeyUseCount(key);
+    const { count } = key;
+    const isEmpty = count.accepted + count.refused === 0;
+    if (count.minute === minute && !isEmpty) return count;
+    if (isEmpty) this.#counts.push(count);
+    else this.#closed.push(taken(count));
+    count.minute = minute;
+    return count;
   }
 
   /** Writes what is held and stops. */
@@ -63,23 +73,6 @@ export class KeyUses {
     await this.#writing;
     clearTimeout(this.#timer);
     await this.#write();
-  }
-
-  #newCount(record: KeyRecord, now: number, address: string): Count {
-    const { id: keyId, generation } = record;
-    const minute = now - (now % minuteMs);
-    const count: Count = {
-      keyId,
-      generation,
-      minuteMs: minute,
-      accepted: 0,
-      refused: 0,
-      lastUsedAtMs: now,
-      address,
-      agent: undefined,
-    };
-    this.#counts.set(record, count);
-    return count;
   }
 
   #writeAfter(ms: number): void {
@@ -94,12 +87,12 @@ export class KeyUses {
   }
 
   async #write(): Promise<void> {
-    const uses = merged([...this.#closed, ...this.#counts.values()]);
+    const uses = [...this.#closed, ...this.#counts.map(taken)];
     if (uses.length === 0) return;
-    this.#counts = new Map();
+    this.#counts = [];
     this.#closed = [];
     try {
-      await addKeyUses(this.#db, uses.map(toUse));
+      await addKeyUses(this.#db, uses);
     } catch (error) {
       this.#closed.push(...uses);
       log.warn("key uses not written yet", { keys: uses.length, error });
@@ -107,30 +100,19 @@ export class KeyUses {
   }
 }
 
-/** One for each secret and minute: a key that was forgotten and read again has two records. */
-function merged(counts: readonly Count[]): Count[] {
-  const byName = new Map<string, Count>();
-  for (const count of counts) {
-    const name = `${count.keyId} ${count.generation} ${count.minuteMs}`;
-    const same = byName.get(name);
-    if (!same) {
-      byName.set(name, count);
-      continue;
-    }
-    same.accepted += count.accepted;
-    same.refused += count.refused;
-    if (count.lastUsedAtMs < same.lastUsedAtMs) continue;
-    const { lastUsedAtMs, address, agent } = count;
-    Object.assign(same, { lastUsedAtMs, address, agent });
-  }
-  return [...byName.values()];
-}
-
-function toUse({ lastUsedAtMs, minuteMs, agent, ...count }: Count): KeyUse {
+/** What was counted, in a form to be written; counting begins anew. */
+function taken(count: KeyUseCount): KeyUse {
+  const { keyId, generation, minute, accepted, refused, lastUsedAtMs, address, agent } = count;
+  count.accepted = 0;
+  count.refused = 0;
   return {
-    ...count,
-    minuteSeconds: minuteMs / 1000,
-    lastUsedAt: new Date(lastUsedAtMs),
+    keyId,
+    generation,
+    minuteSeconds: minute * 60,
+    accepted,
+    refused,
+    lastUsedAtMs,
+    address,
     agent: agent && hideKeys(agent).slice(0, 200),
   };
 }

@@ -86,7 +86,16 @@ export class Lease {
    * other one can be set back.
    */
   get held(): boolean {
-    return this.#clock.monotonic() < this.#validUntil.monotonic && this.#clock.wall() < this.#validUntil.wall;
+    return this.heldAt();
+  }
+
+  heldAt(monotonic = this.#clock.monotonic()): boolean {
+    return monotonic < this.#validUntil.monotonic && this.#clock.wall() < this.#validUntil.wall;
+  }
+
+  /** Our own clock. What is read of it may be given to `heldAt` and `now`, at once. */
+  monotonic(): number {
+    return this.#clock.monotonic();
   }
 
   /** Every change up to this one is forgotten here: what a cache fill has to be newer than. */
@@ -95,8 +104,8 @@ export class Lease {
   }
 
   /** Unix milliseconds by the database's clock, the one clock all replicas share, and never behind it. Our own before the first lease. */
-  now(): number {
-    return this.#databaseOffsetMs === undefined ? this.#clock.wall() : this.#clock.monotonic() + this.#databaseOffsetMs;
+  now(monotonic = this.#clock.monotonic()): number {
+    return this.#databaseOffsetMs === undefined ? this.#clock.wall() : monotonic + this.#databaseOffsetMs;
   }
 
   /** Call with what the database says of its clock: `now` is not behind it from then on. */

@@ -11,15 +11,19 @@ export interface RateLimitState {
   readonly retryAfterSeconds: number;
 }
 
-/**
- * Token buckets, one per id: `limit` requests a minute, and up to 20 % more at once after a pause. A promise only where
- * somebody else has to be asked.
- */
+/** One id's token bucket: `limit` requests a minute, and up to 20 % more at once after a pause. */
+export interface Bucket {
+  /** True when its limiter has given it up, being full: ask the limiter for another. */
+  readonly isForgotten: boolean;
+  /** Counts one request, unless it is refused. A promise only where somebody else has to be asked. `nowMs`: Unix milliseconds. */
+  take(limit: number, nowMs: number): RateLimitState | Promise<RateLimitState>;
+  /** How it stands; counts nothing. */
+  peek(limit: number, nowMs: number): RateLimitState | Promise<RateLimitState>;
+}
+
 export interface RateLimiter {
-  /** Counts one request of `id`, unless it is refused. */
-  take(id: string, limit: number): RateLimitState | Promise<RateLimitState>;
-  /** How it stands with `id`; counts nothing. */
-  peek(id: string, limit: number): RateLimitState | Promise<RateLimitState>;
+  /** The bucket of `id`: the same for all who ask, until it is forgotten. */
+  bucket(id: string): Bucket;
   close(): Promise<void>;
 }
 
@@ -45,13 +49,13 @@ function hasRoom(fullInMs: number, limit: number): boolean {
   return fullInMs + costMs(limit) <= fillMs + roundingMs;
 }
 
-export function stateOf(limit: number, fullInMs: number, allowed: boolean): RateLimitState {
+export function stateOf(limit: number, fullInMs: number, allowed: boolean, nowMs: number): RateLimitState {
   const waitMs = fullInMs + costMs(limit) - fillMs;
   return {
     allowed,
     limit,
     remaining: Math.max(0, Math.floor((fillMs + roundingMs - fullInMs) / costMs(limit))),
-    resetAt: Math.ceil((Date.now() + fullInMs) / 1000),
+    resetAt: Math.ceil((nowMs + fullInMs) / 1000),
     retryAfterSeconds: waitMs <= roundingMs ? 0 : Math.ceil(waitMs / 1000),
   };
 }
@@ -60,42 +64,50 @@ const sweepEveryMs = 60_000;
 
 /** For one process. A bucket that is full again says nothing and is forgotten. */
 export class LocalRateLimiter implements RateLimiter {
-  /** When each bucket is full again. */
-  readonly #fullAt = new Map<string, number>();
-  readonly #now: () => number;
+  readonly #buckets = new Map<string, LocalBucket>();
   readonly #sweeping: NodeJS.Timeout;
 
-  /** `now` in milliseconds, monotonic. */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-    this.#sweeping = setInterval(() => this.#sweep(), sweepEveryMs);
+  /** `now` is the clock that buckets are told of. */
+  constructor(now: () => number) {
+    this.#sweeping = setInterval(() => this.#sweep(now()), sweepEveryMs);
     this.#sweeping.unref();
   }
 
-  take(id: string, limit: number): RateLimitState {
-    const now = this.#now();
-    const fullInMs = this.#fullInMs(id, now);
-    if (!hasRoom(fullInMs, limit)) return stateOf(limit, fullInMs, false);
-    const after = fullInMs + costMs(limit);
-    this.#fullAt.set(id, now + after);
-    return stateOf(limit, after, true);
-  }
-
-  peek(id: string, limit: number): RateLimitState {
-    const fullInMs = this.#fullInMs(id, this.#now());
-    return stateOf(limit, fullInMs, hasRoom(fullInMs, limit));
+  bucket(id: string): LocalBucket {
+    const known = this.#buckets.get(id);
+    if (known) return known;
+    const bucket = new LocalBucket();
+    this.#buckets.set(id, bucket);
+    return bucket;
   }
 
   async close(): Promise<void> {
     clearInterval(this.#sweeping);
   }
 
-  #fullInMs(id: string, now: number): number {
-    return Math.max(0, (this.#fullAt.get(id) ?? now) - now);
+  #sweep(nowMs: number): void {
+    for (const [id, bucket] of this.#buckets) {
+      if (bucket.fullAtMs > nowMs) continue;
+      bucket.isForgotten = true;
+      this.#buckets.delete(id);
+    }
+  }
+}
+
+class LocalBucket implements Bucket {
+  isForgotten = false;
+  fullAtMs = 0;
+
+  take(limit: number, nowMs: number): RateLimitState {
+    const fullInMs = Math.max(0, this.fullAtMs - nowMs);
+    if (!hasRoom(fullInMs, limit)) return stateOf(limit, fullInMs, false, nowMs);
+    const after = fullInMs + costMs(limit);
+    this.fullAtMs = nowMs + after;
+    return stateOf(limit, after, true, nowMs);
   }
 
-  #sweep(): void {
-    const now = this.#now();
-    for (const [id, fullAt] of this.#fullAt) if (fullAt <= now) this.#fullAt.delete(id);
+  peek(limit: number, nowMs: number): RateLimitState {
+    const fullInMs = Math.max(0, this.fullAtMs - nowMs);
+    return stateOf(limit, fullInMs, hasRoom(fullInMs, limit), nowMs);
   }
 }

@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../log.ts";
-import { costMs, fillMs, LocalRateLimiter, type RateLimiter, type RateLimitState, stateOf } from "./rate-limit.ts";
+import {
+  type Bucket,
+  costMs,
+  fillMs,
+  LocalRateLimiter,
+  type RateLimiter,
+  type RateLimitState,
+  stateOf,
+} from "./rate-limit.ts";
 
 /** A request waits so long for Redis at most, and only until it is known that Redis does not answer. */
 const answerWithinMs = 200;
@@ -44,17 +52,21 @@ interface RedisEvents {
  * Limits that hold for all processes on one Redis (or Valkey), 6 or newer. Keys are worth more than limits: while Redis is
  * away each process limits for itself, says so once, and goes back as soon as Redis answers.
  */
-export async function openSharedRateLimiter(url: string): Promise<RateLimiter> {
-  const limiter = new SharedRateLimiter();
+export async function openSharedRateLimiter(url: string, now: () => number): Promise<RateLimiter> {
+  const limiter = new SharedRateLimiter(now);
   await limiter.open(url);
   return limiter;
 }
 
 class SharedRateLimiter implements RateLimiter {
-  readonly #local = new LocalRateLimiter();
+  readonly #local: LocalRateLimiter;
   #redis: Redis | undefined;
   #away = true;
   #said = false;
+
+  constructor(now: () => number) {
+    this.#local = new LocalRateLimiter(now);
+  }
 
   async open(url: string): Promise<void> {
     let ready = () => {};
@@ -74,12 +86,14 @@ class SharedRateLimiter implements RateLimiter {
     if (this.#away) this.#lost(new Error("Redis does not answer."));
   }
 
-  take(id: string, limit: number): RateLimitState | Promise<RateLimitState> {
-    return this.#away ? this.#local.take(id, limit) : this.#ask(id, limit, 1);
-  }
-
-  peek(id: string, limit: number): RateLimitState | Promise<RateLimitState> {
-    return this.#away ? this.#local.peek(id, limit) : this.#ask(id, limit, 0);
+  bucket(id: string): Bucket {
+    const count = (requests: 0 | 1, limit: number, nowMs: number) =>
+      this.#away ? this.#countHere(id, requests, limit, nowMs) : this.#ask(id, requests, limit, nowMs);
+    return {
+      isForgotten: false,
+      take: (limit, nowMs) => count(1, limit, nowMs),
+      peek: (limit, nowMs) => count(0, limit, nowMs),
+    };
   }
 
   async close(): Promise<void> {
@@ -87,14 +101,19 @@ class SharedRateLimiter implements RateLimiter {
     await this.#local.close();
   }
 
-  async #ask(id: string, limit: number, count: 0 | 1): Promise<RateLimitState> {
+  #countHere(id: string, requests: 0 | 1, limit: number, nowMs: number): RateLimitState {
+    const bucket = this.#local.bucket(id);
+    return requests === 1 ? bucket.take(limit, nowMs) : bucket.peek(limit, nowMs);
+  }
+
+  async #ask(id: string, requests: 0 | 1, limit: number, nowMs: number): Promise<RateLimitState> {
     try {
-      const answer = (this.#redis as Redis).take(id, costMs(limit) * 1000, count);
+      const answer = (this.#redis as Redis).take(id, costMs(limit) * 1000, requests);
       const [allowed, fullInMicros] = await within(answerWithinMs, answer);
-      return stateOf(limit, Number(fullInMicros) / 1000, allowed === 1);
+      return stateOf(limit, Number(fullInMicros) / 1000, allowed === 1, nowMs);
     } catch (error) {
       this.#lost(error as Error);
-      return count === 1 ? this.#local.take(id, limit) : this.#local.peek(id, limit);
+      return this.#countHere(id, requests, limit, nowMs);
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Queryable } from "./database.ts";
 import { sql } from "./sql.ts";
 
-/** Requests of one secret of a key within one minute. */
+/** Requests of one secret of a key within one minute, or some of them. */
 export interface KeyUse {
   readonly keyId: string;
   readonly generation: number;
@@ -10,7 +10,8 @@ export interface KeyUse {
   readonly accepted: number;
   /** Turned away with a live key: over its limit, without the scope, from the wrong place. */
   readonly refused: number;
-  readonly lastUsedAt: Date;
+  /** Unix milliseconds. */
+  readonly lastUsedAtMs: number;
   readonly address: string;
   readonly agent: string | undefined;
 }
@@ -20,20 +21,23 @@ export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promis
   const rows = uses.map((use) => ({
     key_id: use.keyId,
     generation: use.generation,
-    minute: new Date(use.minuteSeconds * 1000).toISOString(),
+    minute: use.minuteSeconds,
     accepted: use.accepted,
     refused: use.refused,
-    at: use.lastUsedAt.toISOString(),
+    at: use.lastUsedAtMs,
     address: use.address,
     agent: use.agent ?? null,
   }));
   await db.query(sql`
     with used as (
-      select * from jsonb_to_recordset(${JSON.stringify(rows)}) as u(
-        key_id uuid, generation int, minute timestamptz, accepted int, refused int, at timestamptz, address text, agent text)
+      select key_id, generation, to_timestamp(minute) as minute, accepted, refused, to_timestamp(at / 1000) as at,
+             address, agent
+      from jsonb_to_recordset(${JSON.stringify(rows)}) as u(
+        key_id uuid, generation int, minute bigint, accepted int, refused int, at float8, address text, agent text)
     ), counted as (
       insert into key_usage as k (key_id, generation, minute, accepted, refused)
-      select key_id, generation, minute, accepted, refused from used order by key_id, minute, generation
+      select key_id, generation, minute, sum(accepted), sum(refused) from used
+      group by key_id, minute, generation order by key_id, minute, generation
       on conflict (key_id, minute, generation)
       do update set accepted = k.accepted + excluded.accepted, refused = k.refused + excluded.refused
     )
