@@ -24,7 +24,8 @@ const unknownForMs = 1_000;
  */
 export class KeyCache implements Forgetful {
   readonly #records = new Map<string, KnownKey>();
-  readonly #digestsByKey = new Map<string, Set<string>>();
+  /** A key has one digest, two while it is being rotated. */
+  readonly #digestsByKey = new Map<string, string[]>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
   /** The latest change of each key or organization; those of numbers up to `#allBefore` are not kept apart. */
   readonly #changes = new Map<string, number>();
@@ -53,8 +54,10 @@ export class KeyCache implements Forgetful {
     if (this.#changedSince(ticket, record.id) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
     this.#records.set(digest, record);
-    memberOf(this.#digestsByKey, record.id).add(digest);
-    memberOf(this.#keysByOrganization, record.organizationId).add(record.id);
+    const digests = this.#digestsByKey.get(record.id);
+    if (!digests) this.#digestsByKey.set(record.id, [digest]);
+    else if (!digests.includes(digest)) digests.push(digest);
+    this.#keysOf(record.organizationId).add(record.id);
     return true;
   }
 
@@ -113,6 +116,14 @@ export class KeyCache implements Forgetful {
     if (oldest) this.#forgetKey(oldest[1].id);
   }
 
+  #keysOf(organizationId: string): Set<string> {
+    const known = this.#keysByOrganization.get(organizationId);
+    if (known) return known;
+    const keys = new Set<string>();
+    this.#keysByOrganization.set(organizationId, keys);
+    return keys;
+  }
+
   #leaveOrganization({ id, organizationId }: KnownKey): void {
     const keys = this.#keysByOrganization.get(organizationId);
     keys?.delete(id);
@@ -125,10 +136,4 @@ export class KeyCache implements Forgetful {
     this.#changes.delete(oldest[0]);
     this.#allBefore = Math.max(this.#allBefore, oldest[1]);
   }
-}
-
-function memberOf(index: Map<string, Set<string>>, name: string): Set<string> {
-  const members = index.get(name) ?? new Set();
-  index.set(name, members);
-  return members;
 }

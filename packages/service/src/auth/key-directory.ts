@@ -3,10 +3,11 @@ import { parseKey } from "@sazabi/sdk/protocol";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
 import type { KeyChange } from "../store/key-changes.ts";
-import { findKeyByDigest, rehashSecret } from "../store/keys.ts";
+import { rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
+import { KeyLoader } from "./key-loader.ts";
 import { digestsOf, digestsOfImported } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
 import { KnownKey } from "./known-key.ts";
@@ -39,12 +40,14 @@ export class KeyDirectory implements Forgetful {
   readonly #failures: FailedAttempts | undefined;
   readonly #met = new Set<string>();
   readonly #importedPrefixes: ImportedPrefixes;
+  readonly #loader: KeyLoader;
 
   constructor({ url, db, pepper, clock, failures }: KeyDirectoryOptions) {
     this.#db = db;
     this.#pepper = pepper;
     this.#failures = failures;
     this.#importedPrefixes = new ImportedPrefixes(db);
+    this.#loader = new KeyLoader(db);
     this.#lease = new Lease({ url, db, cache: this, ...(clock && { clock }) });
   }
 
@@ -143,10 +146,7 @@ export class KeyDirectory implements Forgetful {
 
   async #read(key: string): Promise<KnownKey | undefined> {
     const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
-    const found = await findKeyByDigest(
-      this.#db,
-      digests.map(({ digest }) => digest),
-    );
+    const found = await this.#loader.find(digests);
     if (!found) return undefined;
     // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
     this.#lease.notBehind(found.databaseTimeMs);

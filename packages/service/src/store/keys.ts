@@ -51,46 +51,57 @@ export interface FoundKey {
   readonly databaseTimeMs: number;
 }
 
-/** The key that has a secret with one of these digests, live or dead. */
-export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[]): Promise<FoundKey | undefined> {
-  const { rows } = await db.query<{
-    id: string;
-    kind: KeyKind;
-    name: string;
-    organization_id: string;
-    project_id: string | null;
-    project_number: number | null;
-    scopes: string[];
-    requests_per_minute: number | null;
-    allowed_addresses: string[];
-    allowed_origins: string[];
-    expires_at: Date | null;
-    revoked: boolean;
-    generation: number;
-    retires_at: Date | null;
-    database_time_ms: string;
-    pepper_version: number;
-  }>(
+/** What the database says of a key, in JSON: to read one text costs a process a third of what reading 15 columns does. */
+interface FoundRow {
+  digest: string;
+  id: string;
+  kind: KeyKind;
+  name: string;
+  organization_id: string;
+  project_id: string | null;
+  project_number: number | null;
+  scopes: string[];
+  requests_per_minute: number | null;
+  allowed_addresses: string[];
+  allowed_origins: string[];
+  expires_at_ms: number | null;
+  revoked: boolean;
+  generation: number;
+  retires_at_ms: number | null;
+  pepper_version: number;
+  database_time_ms: number;
+}
+
+/** The keys that have a secret with one of these digests, live or dead, by digest in base64. */
+export async function findKeysByDigest(
+  db: Queryable,
+  digests: readonly Buffer[],
+): Promise<ReadonlyMap<string, FoundKey>> {
+  const { rows } = await db.query<{ found: readonly FoundRow[] | null }>(
     prepared(
-      "find key by digest",
+      "find keys by digest",
       sql`
-    select k.id, k.kind, k.name, k.organization_id, k.project_id, p.number as project_number, k.scopes,
-           k.requests_per_minute, k.allowed_addresses, k.allowed_origins, k.expires_at,
-           k.revoked_at is not null or o.disabled_at is not null as revoked,
-           s.generation, s.retires_at, s.pepper_version,
-           extract(epoch from clock_timestamp()) * 1000 as database_time_ms
+    select json_agg(json_build_object(
+      'digest', encode(s.digest, 'base64'), 'id', k.id, 'kind', k.kind, 'name', k.name,
+      'organization_id', k.organization_id, 'project_id', k.project_id, 'project_number', p.number,
+      'scopes', k.scopes, 'requests_per_minute', k.requests_per_minute,
+      'allowed_addresses', k.allowed_addresses, 'allowed_origins', k.allowed_origins,
+      'expires_at_ms', extract(epoch from k.expires_at) * 1000,
+      'revoked', k.revoked_at is not null or o.disabled_at is not null,
+      'generation', s.generation, 'retires_at_ms', extract(epoch from s.retires_at) * 1000,
+      'pepper_version', s.pepper_version,
+      'database_time_ms', extract(epoch from clock_timestamp()) * 1000)) as found
     from key_secrets s
     join keys k on k.id = s.key_id
     join organizations o on o.id = k.organization_id
     left join projects p on p.id = k.project_id
-    where s.digest = any(${digests})
-    -- Who imports the digest of a key that works here already does not get it.
-    order by s.pepper_version = 0
-    limit 1`,
+    where s.digest = any(${digests})`,
     ),
   );
-  const row = rows[0];
-  if (!row) return undefined;
+  return new Map((rows[0]?.found ?? []).map((row) => [row.digest, toFoundKey(row)]));
+}
+
+function toFoundKey(row: FoundRow): FoundKey {
   const record: KeyRecord = {
     id: row.id,
     kind: row.kind,
@@ -103,12 +114,12 @@ export async function findKeyByDigest(db: Queryable, digests: readonly Buffer[])
     allowedAddresses: row.allowed_addresses,
     addresses: row.allowed_addresses.length > 0 ? addressList(row.allowed_addresses) : undefined,
     origins: row.allowed_origins.length > 0 ? originList(row.allowed_origins) : undefined,
-    expiresAtMs: row.expires_at?.getTime(),
+    expiresAtMs: row.expires_at_ms ?? undefined,
     revoked: row.revoked,
     generation: row.generation,
-    retiresAtMs: row.retires_at?.getTime(),
+    retiresAtMs: row.retires_at_ms ?? undefined,
   };
-  return { record, pepperVersion: row.pepper_version, databaseTimeMs: Number(row.database_time_ms) };
+  return { record, pepperVersion: row.pepper_version, databaseTimeMs: row.database_time_ms };
 }
 
 /** Stores a secret under the current pepper instead of the retired one it was found under. */
