@@ -35,25 +35,25 @@ export async function insertAuditEvents(
   events: readonly NewAuditEvent[],
 ): Promise<void> {
   const { organizationId } = source;
-  await tx.query(sql`
-    insert into audit_heads (organization_id, seq, hash) values (${organizationId}, 0, ${Buffer.alloc(32)})
-    on conflict do nothing`);
+  // The update that changes nothing locks the row, and reads it as it is then.
   const { rows } = await tx.query<{ seq: string; hash: Buffer; now: Date }>(sql`
-    select seq, hash, date_trunc('milliseconds', clock_timestamp()) as now
-    from audit_heads where organization_id = ${organizationId} for update`);
+    insert into audit_heads as h (organization_id, seq, hash) values (${organizationId}, 0, ${Buffer.alloc(32)})
+    on conflict (organization_id) do update set seq = h.seq
+    returning seq, hash, date_trunc('milliseconds', clock_timestamp()) as now`);
   const head = rows[0] as { seq: string; hash: Buffer; now: Date };
   const chained = chain(source, events, { seq: Number(head.seq), hash: head.hash.toString("hex"), at: head.now });
   const last = chained.at(-1);
   if (!last) return;
   await tx.query(sql`
+    with head as (
+      update audit_heads set seq = ${last.seq}, hash = ${Buffer.from(last.hash, "hex")}
+      where organization_id = ${organizationId}
+    )
     insert into audit_events (organization_id, seq, id, at, actor, action, target, details, address, request_id,
                               previous_hash, hash)
     select ${organizationId}, e.* from jsonb_to_recordset(${JSON.stringify(chained.map(toRow))}) as e(
       seq bigint, id uuid, at timestamptz, actor jsonb, action text, target jsonb, details jsonb, address text,
       request_id text, previous_hash bytea, hash bytea)`);
-  await tx.query(sql`
-    update audit_heads set seq = ${last.seq}, hash = ${Buffer.from(last.hash, "hex")}
-    where organization_id = ${organizationId}`);
 }
 
 function chain(

@@ -86,12 +86,16 @@ export async function renewReplica(db: Queryable, id: string): Promise<Renewal |
   return rows[0] && toRenewal(rows[0]);
 }
 
-/** Says that the replica has forgotten everything up to `seq`, and tells those who wait for it. */
+/**
+ * Says that the replica has forgotten everything up to `seq`, and tells those who wait for it. Not flushed to disk: what a crash
+ * takes back is only that it was said, and whoever waits then waits longer.
+ */
 export async function acknowledgeKeyChanges(db: Queryable, id: string, seq: number): Promise<void> {
   await db.query(sql`
-    with told as (update replicas set acknowledged = ${seq} where id = ${id} returning acknowledged)
+    with unhurried as (select set_config('synchronous_commit', 'off', true)),
+         told as (update replicas set acknowledged = ${seq} where id = ${id} returning acknowledged)
     select pg_notify(${acknowledgementChannel}, json_build_object('replica', ${id}::text, 'seq', acknowledged)::text)
-    from told`);
+    from told, unhurried`);
 }
 
 export interface ReplicaState {

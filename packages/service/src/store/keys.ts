@@ -11,7 +11,7 @@ import {
 import { type AddressList, addressList } from "../addresses.ts";
 import { type OriginList, originList } from "../origins.ts";
 import type { Queryable } from "./database.ts";
-import { join, prepared, type Sql, sql } from "./sql.ts";
+import { join, prepared, raw, type Sql, sql } from "./sql.ts";
 
 /** What a request's key is, as the database has it at this moment. Dead keys too: the refusal says how they died. */
 export interface KeyRecord {
@@ -341,15 +341,17 @@ export async function revokeKey(
   id: string,
   { revokedBy, reason, force }: Revocation & { force: boolean },
 ): Promise<Revoked | "last" | undefined> {
-  await lockOrganization(tx, owner.organizationId);
-  const found = await findKey(tx, owner, kind, id);
-  if (!found) return undefined;
-  if (endOf(found)) return { key: found, revokedNow: false };
-  if (kind === "secret" && !force && (await isLastSecretKey(tx, owner.organizationId, id))) return "last";
+  const conditions = [sql`k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`];
+  if (kind === "secret" && !force) {
+    await lockOrganization(tx, owner.organizationId);
+    conditions.push(isNotLastSecretKey);
+  }
   const { rowCount } = await tx.query(sql`
-    update keys set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
-    where id = ${id} and revoked_at is null`);
-  return { key: (await findKey(tx, owner, kind, id)) ?? found, revokedNow: rowCount > 0 };
+    update keys k set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
+    where ${join(conditions, " and ")}`);
+  const key = await findKey(tx, owner, kind, id);
+  if (!key) return undefined;
+  return endOf(key) ? { key, revokedNow: rowCount > 0 } : "last";
 }
 
 export interface RevokeAllFilter {
@@ -432,18 +434,15 @@ async function lockOrganization(tx: Queryable, organizationId: string): Promise<
   await tx.query(sql`select 1 from organizations where id = ${organizationId} for no key update`);
 }
 
-/** Whether nobody could administer the organization without this key. */
-async function isLastSecretKey(tx: Queryable, organizationId: string, id: string): Promise<boolean> {
-  const { rows } = await tx.query<{ last: boolean }>(sql`
-    with administering as (
-      select id from keys
-      where organization_id = ${organizationId} and kind = 'secret' and project_id is null
-        and scopes && '{*,write:keys}' and revoked_at is null and (expires_at is null or expires_at > now())
-    )
-    select exists (select from administering where id = ${id})
-       and not exists (select from administering where id <> ${id}) as last`);
-  return rows[0]?.last ?? false;
-}
+const administers = (key: string): Sql =>
+  raw(`(${key}.kind = 'secret' and ${key}.project_id is null and ${key}.scopes && '{*,write:keys}'
+        and ${key}.revoked_at is null and (${key}.expires_at is null or ${key}.expires_at > now()))`);
+
+/** Of a key `k`: somebody can administer the organization without it, or nobody could with it. */
+const isNotLastSecretKey = sql`
+  (not ${administers("k")}
+   or exists (select from keys other where other.organization_id = k.organization_id and other.id <> k.id
+                                       and ${administers("other")}))`;
 
 function ownedBy({ organizationId, projectId }: KeyOwner): Sql {
   return projectId
