@@ -1,7 +1,7 @@
 import type { ErrorBody } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
-import { isTimeout, isUnavailable } from "../store/database.ts";
+import { isUnavailable } from "../store/database.ts";
 import { answerHeaders, type HttpContext, requestId } from "./context.ts";
 
 type SuccessStatus = 200 | 201 | 202;
@@ -32,12 +32,6 @@ export function notFound(c: HttpContext): Response {
 /** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
 export function onError(error: Error, c: HttpContext): Response {
   if (error instanceof ApiError) return refuse(c, error);
-  if (isTimeout(error) && c.env.operationId === "logs.query") {
-    return refuse(
-      c,
-      new ApiError("TIMEOUT", "The search took too long and was stopped. Narrow the time window or the query."),
-    );
-  }
   if (isUnavailable(error)) {
     log.warn("database unavailable", { requestId: requestId(c), operationId: c.env.operationId, error });
     return refuse(

@@ -1,4 +1,4 @@
-import type { IntakeResult, Level, QueryNode } from "@sazabi/sdk/protocol";
+import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "./entry.ts";
 
 /** What one request brings for one project. */
@@ -25,13 +25,19 @@ export interface LogPosition {
   readonly id: string;
 }
 
-export interface LogSearch {
+/** What a question is about: the entries of these projects, in this window, for which the query holds. */
+export interface LogScope {
   readonly projectNumbers: readonly number[];
   readonly query: QueryNode;
   /** Microseconds since 1970, included. */
   readonly fromMicros: number;
   /** Microseconds since 1970, excluded. */
   readonly toMicros: number;
+  /** Aborted when the reader leaves: the statement is cancelled in the database, and the call rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LogSearch extends LogScope {
   readonly direction: "asc" | "desc";
   readonly limit: number;
   /** Exclusive. */
@@ -49,7 +55,64 @@ export interface StoredLog {
   readonly attributes: NormalisedEntry["attributes"];
 }
 
-/** Where logs are kept. One interface, whatever the engine. */
+export interface VolumeRequest extends LogScope {
+  /** Buckets begin at multiples of it since 1970. A second at least. */
+  readonly bucketMicros: number;
+  readonly groupBy: "service" | "level" | "environment" | undefined;
+}
+
+/** How many entries of a group a bucket holds. */
+export interface VolumeCount {
+  /** Null without `groupBy`, and for entries that have no such value. */
+  readonly group: string | null;
+  /** Where the bucket begins, also when the window begins inside of it. */
+  readonly startMicros: number;
+  readonly entries: number;
+}
+
+export interface FacetRequest extends LogScope {
+  readonly field: ConditionField;
+  readonly limit: number;
+}
+
+export interface FacetValue {
+  readonly value: string;
+  readonly entries: number;
+}
+
+/** What entries hold, by a sample of the newest: most frequent first. */
+export interface LogFields {
+  readonly services: readonly { readonly service: string; readonly entries: number }[];
+  readonly attributes: readonly {
+    readonly key: string;
+    /** Whose entries have it. */
+    readonly services: readonly string[];
+    readonly entries: number;
+  }[];
+}
+
+export interface FollowRequest {
+  readonly projectNumbers: readonly number[];
+  readonly query: QueryNode;
+  /** The last id seen of each project; a project without one is read from its first entry. */
+  readonly after: ReadonlyMap<number, bigint>;
+  readonly limit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Followed {
+  /** By project, and ascending by id. */
+  readonly logs: readonly StoredLog[];
+  /** Where to go on: also past what the query does not hold for. */
+  readonly after: ReadonlyMap<number, bigint>;
+  /** There is more already: ask again at once. */
+  readonly more: boolean;
+}
+
+/**
+ * Where logs are kept. One interface, whatever the engine. Every reading throws `TIMEOUT` when it takes longer than the
+ * store allows.
+ */
 export interface LogStore {
   /**
    * Resolves when the entries are committed to disk, with the answer for the request; all of them, or none.
@@ -59,6 +122,17 @@ export interface LogStore {
   append(batch: LogBatch): Promise<IntakeResult>;
   /** In the order asked for; one more than `limit` when there is more. */
   search(search: LogSearch): Promise<readonly StoredLog[]>;
+  /** Exactly the entries that `search` finds, counted; oldest bucket first, and only buckets that hold some. */
+  volume(request: VolumeRequest): Promise<readonly VolumeCount[]>;
+  /** The most frequent values of a field, as texts, most frequent first. Entries without a value are left out. */
+  facet(request: FacetRequest): Promise<readonly FacetValue[]>;
+  fields(scope: LogScope): Promise<LogFields>;
+  /** The entries of this id: one of each project at most, since ids count up in each project. */
+  find(projectNumbers: readonly number[], id: bigint): Promise<readonly StoredLog[]>;
+  /** The highest committed id of each project; 0 when it has no entry. */
+  heads(projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
+  /** What was committed after the ids that were seen, in the order of commits: nothing is left out, whatever its timestamp. */
+  follow(request: FollowRequest): Promise<Followed>;
   /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
   keepHouse(): Promise<void>;
   /** Commits what is queued and stops. */

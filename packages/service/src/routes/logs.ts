@@ -2,6 +2,7 @@ import { type LogEntry, type LogFilter, type LogQueryResult, parseQuery, type Qu
 import { Hono } from "hono";
 import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
@@ -76,6 +77,7 @@ export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) => {
         direction: wanted.sort?.direction ?? "desc",
         limit,
         after: cursor === undefined ? undefined : decodeCursor(cursor),
+        signal: departureOf(c),
       };
       const found = await turns.take(caller.organizationId, () => logs.search(search));
       const projectIds = new Map(projects.map(({ number, id }) => [number, id]));

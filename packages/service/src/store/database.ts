@@ -29,6 +29,11 @@ interface Transaction extends Queryable {
 }
 
 export interface Database extends Queryable {
+  /** When `signal` is aborted, the statement is cancelled at the server and the call rejects with the signal's reason. */
+  query<Row>(
+    statement: Sql,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
   /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -66,7 +71,8 @@ export function openDatabase({
   pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
-    query: (statement) => run(pool, statement),
+    query: (statement, { signal } = {}) =>
+      signal ? runUnlessAborted(pool, statement, { url, signal }) : run(pool, statement),
     transaction: (work) => transaction(pool, work),
     close: () => pool.end(),
   };
@@ -131,6 +137,51 @@ async function run<Row>(target: pg.Pool | pg.ClientBase, { text, values, name }:
     ...(name !== undefined && { name }),
   });
   return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+}
+
+async function runUnlessAborted<Row>(
+  pool: pg.Pool,
+  statement: Sql,
+  { url, signal }: { url: string; signal: AbortSignal },
+): Promise<{ rows: Row[]; rowCount: number }> {
+  signal.throwIfAborted();
+  const client = await pool.connect();
+  let cancelling: Promise<void> | undefined;
+  let broken: Error | undefined;
+  const onAbort = () => {
+    cancelling = cancelStatement(url, client);
+  };
+  try {
+    // It may have been aborted while we waited for the connection.
+    signal.throwIfAborted();
+    signal.addEventListener("abort", onAbort, { once: true });
+    return await run<Row>(client, statement).catch((error: Error) => {
+      // After an error of the server's the connection is good; after any other nobody knows.
+      if (sqlState(error) === undefined) broken = error;
+      throw error;
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not handed on before: the cancellation would hit whatever runs on the connection next.
+    await cancelling;
+    client.release(broken);
+  }
+}
+
+/** By a connection of its own, since those of the pool may all wait. If it fails, the statement ends at its time limit. */
+async function cancelStatement(url: string, target: pg.PoolClient): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: "sazabi", connectionTimeoutMillis: 5_000 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("select pg_cancel_backend($1)", [(target as { processID?: number }).processID]);
+  } catch {
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {

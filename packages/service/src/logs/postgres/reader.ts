@@ -1,11 +1,11 @@
 import { levels } from "@sazabi/sdk/protocol";
 import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
-import type { LogPosition, LogSearch, StoredLog } from "../store.ts";
+import type { LogPosition, LogScope, LogSearch, StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { compileQuery } from "./compile.ts";
 
-interface LogRow {
+export interface LogRow {
   project_number: number;
   micros: string;
   id: string;
@@ -18,23 +18,28 @@ interface LogRow {
   attributes: StoredLog["attributes"];
 }
 
+/** The columns of a `LogRow`, and `ts` to sort by. */
+export const logColumns =
+  raw(`project_number, ts, (extract(epoch from ts) * 1000000)::bigint::text as micros, id, level,
+  service, environment, trace_id, span_id, message, attributes`);
+
 /** Each project is read along its own index, and the streams are merged: the cost follows the limit, not the window. */
 export async function searchLogs(db: Database, search: LogSearch): Promise<readonly StoredLog[]> {
   const order = raw(search.direction);
   const limit = search.limit + 1;
-  const { rows } = await db.query<LogRow>(sql`
+  const statement = sql`
     select l.*
     from unnest(${search.projectNumbers}::int[]) as p(number)
     cross join lateral (
-      select project_number, ts, (extract(epoch from ts) * 1000000)::bigint::text as micros, id, level, service,
-             environment, trace_id, span_id, message, attributes
+      select ${logColumns}
       from logs
       where project_number = p.number and ${withinWindow(search)} and (${compileQuery(search.query)})
       order by ts ${order}, id ${order}
       limit ${limit}
     ) l
     order by l.ts ${order}, l.project_number ${order}, l.id ${order}
-    limit ${limit}`);
+    limit ${limit}`;
+  const { rows } = await db.query<LogRow>(statement, search);
   return rows.map(toLog);
 }
 
@@ -43,9 +48,12 @@ function withinWindow({ fromMicros, toMicros, after, direction }: LogSearch): Sq
   const descending = direction === "desc";
   const from = after && !descending ? Math.max(fromMicros, after.micros) : fromMicros;
   const to = after && descending ? Math.min(toMicros, after.micros + 1) : toMicros;
-  const conditions = [sql`ts >= ${isoOfMicros(from)}::timestamptz`, sql`ts < ${isoOfMicros(to)}::timestamptz`];
-  if (after) conditions.push(beyond(after, descending));
-  return join(conditions, " and ");
+  const window = within({ fromMicros: from, toMicros: to });
+  return after ? join([window, beyond(after, descending)], " and ") : window;
+}
+
+export function within({ fromMicros, toMicros }: Pick<LogScope, "fromMicros" | "toMicros">): Sql {
+  return sql`ts >= ${isoOfMicros(fromMicros)}::timestamptz and ts < ${isoOfMicros(toMicros)}::timestamptz`;
 }
 
 function beyond({ micros, projectNumber, id }: LogPosition, descending: boolean): Sql {
@@ -53,7 +61,7 @@ function beyond({ micros, projectNumber, id }: LogPosition, descending: boolean)
   return sql`(ts, project_number, id) ${comparison} (${isoOfMicros(micros)}::timestamptz, ${projectNumber}::int, ${id}::bigint)`;
 }
 
-function toLog(row: LogRow): StoredLog {
+export function toLog(row: LogRow): StoredLog {
   return {
     position: { micros: Number(row.micros), projectNumber: row.project_number, id: row.id },
     level: levels[row.level] ?? "info",

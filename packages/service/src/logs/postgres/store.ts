@@ -1,5 +1,10 @@
-import { type DatabaseOptions, openDatabase } from "../../store/database.ts";
+import { ApiError } from "../../errors.ts";
+import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/database.ts";
 import type { LogStore } from "../store.ts";
+import { deleteOldCommits } from "./commits.ts";
+import { countValues, countVolume } from "./count.ts";
+import { listFields } from "./fields.ts";
+import { findLogs, followLogs, readHeads } from "./follow.ts";
 import { deleteOldBatches } from "./ledger.ts";
 import { Partitions } from "./partitions.ts";
 import { searchLogs } from "./reader.ts";
@@ -8,30 +13,56 @@ import { LogWriter } from "./writer.ts";
 const lanes = 2;
 const limits = { lanes, rowsPerCommit: 5_000, queueBytes: 64 * 1024 * 1024 };
 const readers = 4;
-const searchTimeoutMs = 15_000;
+const followers = 2;
+const defaultReadTimeoutMs = 15_000;
 
 export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "onIdleError"> {
   readonly retentionDays: number;
+  /** A reading that takes longer is stopped. Default 15 s. */
+  readonly readTimeoutMs?: number;
 }
 
 /** Logs in PostgreSQL: rows in day partitions, written in groups, read along the time index. */
-export function openPostgresLogStore({ url, onIdleError, retentionDays }: PostgresLogStoreOptions): LogStore {
+export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
+  const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
   const shared = { url, ...(onIdleError && { onIdleError }) };
   const writes = openDatabase({ ...shared, connections: lanes + 1 });
-  const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: searchTimeoutMs });
+  const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
+  const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
   const partitions = new Partitions(writes);
   const writer = new LogWriter(writes, partitions, limits);
   return {
     append: (batch) => writer.append(batch),
-    search: (search) => searchLogs(reads, search),
+    search: (search) => inTime(searchLogs(reads, search)),
+    volume: (request) => inTime(countVolume(reads, request)),
+    facet: (request) => inTime(countValues(reads, request)),
+    fields: (scope) => inTime(listFields(reads, scope)),
+    find: (projectNumbers, id) => inTime(findLogs(reads, projectNumbers, id)),
+    // Asked several times a second while somebody follows: not to stand in line behind searches.
+    heads: (projectNumbers) => inTime(readHeads(follows, projectNumbers)),
+    follow: (request) => inTime(followLogs(follows, request)),
     async keepHouse() {
       await partitions.ensureAround(Date.now());
       await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
+      await deleteOldCommits(writes, retentionDays);
     },
     close: async () => {
       await writer.drain();
-      await Promise.all([writes.close(), reads.close()]);
+      await Promise.all([writes.close(), reads.close(), follows.close()]);
     },
   };
+}
+
+async function inTime<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!isTimeout(error)) throw error;
+    throw new ApiError(
+      "TIMEOUT",
+      "This took too long and was stopped. Narrow the time window, or the query to fewer entries.",
+      { cause: error },
+    );
+  }
 }

@@ -3,6 +3,8 @@ import { ApiError } from "../../errors.ts";
 import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
+import { isoOfMicros } from "../time.ts";
+import { stretchesOf } from "./commits.ts";
 import { copyColumns, copyText } from "./copy-text.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
 import type { Partitions } from "./partitions.ts";
@@ -160,29 +162,49 @@ export class LogWriter {
   }
 }
 
-/** Takes the next ids of each project. The row stays locked until the commit, so ids ascend in the order of commits. */
+/**
+ * Takes the next ids of each project, and notes where in time they lie. The row stays locked until the commit, so ids
+ * ascend in the order of commits.
+ */
 async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<Map<number, bigint>> {
-  const counts = new Map<number, number>();
+  const times = new Map<number, number[]>();
   for (const { projectNumber, entries } of batches) {
-    counts.set(projectNumber, (counts.get(projectNumber) ?? 0) + entries.length);
+    const ofProject = times.get(projectNumber) ?? [];
+    times.set(projectNumber, ofProject);
+    for (const { timestampMicros } of entries) ofProject.push(timestampMicros);
   }
+  const countOf = (project: number) => (times.get(project) as number[]).length;
   // In one order everywhere, so that two replicas cannot wait for each other.
-  const projects = [...counts.keys()].sort((a, b) => a - b);
+  const projects = [...times.keys()].sort((a, b) => a - b);
+  const stretches = projects.flatMap((project) =>
+    stretchesOf(times.get(project) as number[]).map(([from, to]) => ({ project, from, to })),
+  );
   const { rows } = await tx.query<{ project_number: number; last_id: string }>(
     prepared(
       "reserve log ids",
       sql`
-        insert into log_heads as h (project_number, last_id)
-        select * from unnest(${projects}::int[], ${projects.map((project) => counts.get(project))}::bigint[])
-        on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
-        returning project_number, last_id`,
+        with asked as (
+          select * from unnest(${projects}::int[], ${projects.map(countOf)}::bigint[])
+            as a(project_number, entries)
+        ), reserved as (
+          insert into log_heads as h (project_number, last_id)
+          select * from asked
+          on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
+          returning project_number, last_id
+        ), noted as (
+          insert into log_commits (project_number, last_id, first_id, min_ts, max_ts)
+          select r.project_number, r.last_id, r.last_id - a.entries + 1, s.min_ts, s.max_ts
+          from reserved r
+          join asked a using (project_number)
+          join unnest(${stretches.map(({ project }) => project)}::int[], ${stretches.map(({ from }) => isoOfMicros(from))}::timestamptz[],
+                      ${stretches.map(({ to }) => isoOfMicros(to))}::timestamptz[]) as s(project_number, min_ts, max_ts)
+            using (project_number)
+        )
+        select project_number, last_id from reserved`,
     ),
   );
   return new Map(
-    rows.map((row) => [
-      row.project_number,
-      BigInt(row.last_id) - BigInt(counts.get(row.project_number) as number) + 1n,
-    ]),
+    rows.map((row) => [row.project_number, BigInt(row.last_id) - BigInt(countOf(row.project_number)) + 1n]),
   );
 }
 

@@ -1,0 +1,13 @@
+import { ApiError } from "../errors.ts";
+import type { HttpContext } from "./context.ts";
+
+/** Aborted when the client leaves before it has its answer. */
+export function departureOf(c: HttpContext): AbortSignal {
+  const controller = new AbortController();
+  const { outgoing } = c.env;
+  outgoing.once("close", () => {
+    // Nobody reads this one.
+    if (!outgoing.writableFinished) controller.abort(new ApiError("TIMEOUT", "The client left before the answer."));
+  });
+  return controller.signal;
+}
