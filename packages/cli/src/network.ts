@@ -48,6 +48,7 @@ function sendOnce(
         status: incoming.statusCode ?? 0,
         headers: { get: (name) => firstOf(incoming.headers[name.toLowerCase()]) },
         text: () => readText(incoming),
+        body: incoming,
       });
     });
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
@@ -88,6 +89,7 @@ async function openProxiedFetch(env: Env): Promise<FetchLike> {
       status: answer.statusCode,
       headers: { get: (name) => firstOf(answer.headers[name.toLowerCase()]) },
       text: () => answer.body.text(),
+      body: answer.body,
     };
   };
 }

@@ -2,6 +2,16 @@ import { type Audit, audit } from "./audit.ts";
 import { requireKey } from "./credential.ts";
 import { SazabiApiError } from "./errors.ts";
 import type {
+  LogContext,
+  LogContextRequest,
+  LogFacet,
+  LogFacetRequest,
+  LogSchema,
+  LogSchemaRequest,
+  LogVolume,
+  LogVolumeRequest,
+} from "./protocol/log-reading.ts";
+import type {
   Created,
   CreatePublicKeyRequest,
   CreateSecretKeyRequest,
@@ -25,6 +35,7 @@ import type {
   UnusedFilter,
   UpdateKeyRequest,
 } from "./protocol/resources.ts";
+import { type TailOptions, type TailRequest, tail } from "./tail.ts";
 import {
   type ConnectionOptions,
   type CreateOptions,
@@ -295,6 +306,44 @@ const logs = (transport: Transport) => {
     async *queryAll(body: LogQueryRequest, options?: RequestOptions): AsyncGenerator<LogEntry> {
       for await (const page of queryPages(body, options)) yield* page.data;
     },
+
+    /** How many entries there are, by time. */
+    async volume(body: LogVolumeRequest = {}, options?: RequestOptions): Promise<LogVolume> {
+      const answer = await transport.send({ method: "POST", path: "/logs/volume", body, safe: true, ...options });
+      member(answer, "series");
+      return answer as LogVolume;
+    },
+
+    /** The most frequent values of a field. */
+    async facets(body: LogFacetRequest, options?: RequestOptions): Promise<LogFacet> {
+      const answer = await transport.send({ method: "POST", path: "/logs/facets", body, safe: true, ...options });
+      member(answer, "values");
+      return answer as LogFacet;
+    },
+
+    /** What can be asked for: services and attributes of the last day. */
+    async schema(body: LogSchemaRequest = {}, options?: RequestOptions): Promise<LogSchema> {
+      const answer = await transport.send({ method: "POST", path: "/logs/schema", body, safe: true, ...options });
+      member(answer, "observedAttributeKeys");
+      return answer as LogSchema;
+    },
+
+    /** One entry, and what stands around it in its project. */
+    async get(
+      id: string,
+      { projectId, before, after, ...options }: RequestOptions & LogContextRequest = {},
+    ): Promise<LogContext> {
+      const query = { projectId, before, after };
+      const answer = await transport.send({ method: "GET", path: path`/logs/${id}`, query, ...options });
+      member(answer, "log");
+      return answer as LogContext;
+    },
+
+    /**
+     * Entries as they are committed, each once and ascending by id, until the caller stops reading or aborts. A lost
+     * connection is made again from the last entry on, and `onGap` is told.
+     */
+    tail: (request: TailRequest = {}, options?: TailOptions) => tail(transport, request, options),
   };
 };
 

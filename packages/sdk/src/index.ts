@@ -21,8 +21,10 @@ export * from "./protocol/audit.ts";
 export * from "./protocol/errors.ts";
 export * from "./protocol/keys.ts";
 export * from "./protocol/levels.ts";
+export * from "./protocol/log-reading.ts";
 export * from "./protocol/resources.ts";
 export * from "./protocol/scopes.ts";
+export type { TailGap, TailOptions, TailRequest } from "./tail.ts";
 export {
   type ConnectionOptions,
   type CreateOptions,

@@ -16,6 +16,13 @@ export interface FetchAnswer {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   text(): Promise<string>;
+  /** The body while it arrives, for answers that go on. A `fetch` without it cannot follow logs. */
+  readonly body?: AsyncIterable<Uint8Array> | ChunkSource | null;
+}
+
+/** The part of a web stream that is used. */
+interface ChunkSource {
+  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> };
 }
 
 /** What both clients can be told about the network. */
@@ -101,6 +108,38 @@ export class Transport {
     }
   }
 
+  /**
+   * An answer of events that goes on, part by part as it arrives; it ends with the connection, or when the caller stops
+   * reading. Throws when it does not begin within the time for a request, and when it is silent for `silenceMs`.
+   */
+  async *stream(request: Request, silenceMs: number): AsyncGenerator<Uint8Array> {
+    const timeoutMs = request.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs;
+    const deadline = startDeadline(timeoutMs, request.signal);
+    try {
+      const answer = await this.#fetch(this.#url(request), {
+        method: request.method,
+        headers: { ...this.#headersOf(request), accept: "text/event-stream" },
+        signal: deadline.signal,
+        redirect: "manual",
+      });
+      if (answer.status !== 200 || !answer.headers.get("content-type")?.startsWith("text/event-stream")) {
+        readAnswer(answer, await answer.text(), this.#base);
+        throw unexpected(answer, `${this.#base} answered with something else than events. Is the base URL right?`);
+      }
+      deadline.restart(silenceMs);
+      for await (const chunk of chunksOf(answer)) {
+        deadline.pause();
+        yield chunk;
+        deadline.restart(silenceMs);
+      }
+    } catch (error) {
+      throw this.#explain(error, request, deadline.passedMs());
+    } finally {
+      // Also when the caller stops reading: the connection is closed.
+      deadline.end();
+    }
+  }
+
   async #sendOnce(request: Request): Promise<unknown> {
     const timeoutMs = request.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs;
     const deadline = startDeadline(timeoutMs, request.signal);
@@ -115,13 +154,18 @@ export class Transport {
       });
       return readAnswer(answer, await answer.text(), this.#base);
     } catch (error) {
-      if (error instanceof SazabiApiError) throw error;
-      if (request.signal?.aborted) throw request.signal.reason;
-      if (deadline.passed()) throw new SazabiTimeoutError({ address: this.#base, timeoutMs, cause: error });
-      throw new SazabiConnectionError(`Could not reach ${this.#base}.`, { address: this.#base, cause: error });
+      throw this.#explain(error, request, deadline.passedMs());
     } finally {
       deadline.stop();
     }
+  }
+
+  #explain(error: unknown, { signal }: Request, passedMs: number | undefined): unknown {
+    if (error instanceof SazabiApiError) return error;
+    if (signal?.aborted) return signal.reason;
+    const address = this.#base;
+    if (passedMs !== undefined) return new SazabiTimeoutError({ address, timeoutMs: passedMs, cause: error });
+    return new SazabiConnectionError(`Could not reach ${address}.`, { address, cause: error });
   }
 
   #url({ path: below, query }: Request): string {
@@ -257,28 +301,58 @@ function parseJson(text: string): unknown {
   }
 }
 
+async function* chunksOf({ body }: FetchAnswer): AsyncGenerator<Uint8Array> {
+  if (!body) throw new TypeError("This `fetch` does not show the body while it arrives.");
+  if (!("getReader" in body)) {
+    yield* body;
+    return;
+  }
+  // Not every browser can iterate over a stream.
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    if (value) yield value;
+  }
+}
+
 /** A signal that fires after `timeoutMs` or with the caller's, whichever comes first. */
 function startDeadline(timeoutMs: number, signal: AbortSignal | undefined) {
   const controller = new AbortController();
-  let passed = false;
-  const timer = setTimeout(() => {
-    passed = true;
-    controller.abort();
-  }, timeoutMs);
+  let passedMs: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const pause = () => clearTimeout(timer);
+  const restart = (ms: number) => {
+    pause();
+    timer = setTimeout(() => {
+      passedMs = ms;
+      controller.abort();
+    }, ms);
+  };
   const follow = () => controller.abort(signal?.reason);
+  const stop = () => {
+    pause();
+    signal?.removeEventListener("abort", follow);
+  };
   if (signal?.aborted) follow();
   signal?.addEventListener("abort", follow, { once: true });
+  restart(timeoutMs);
   return {
     signal: controller.signal,
-    passed: () => passed,
-    stop: () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", follow);
+    /** The time that ran out, if it did. */
+    passedMs: () => passedMs,
+    pause,
+    restart,
+    stop,
+    /** As `stop`, and whatever is under way is given up. */
+    end: () => {
+      stop();
+      controller.abort();
     },
   };
 }
 
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const stop = () => {

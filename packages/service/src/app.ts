@@ -6,6 +6,9 @@ import { healthRoutes } from "./routes/health.ts";
 import { intakeRoutes } from "./routes/intake.ts";
 import { keyImportRoutes } from "./routes/key-import.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { logContextRoutes } from "./routes/log-context.ts";
+import { logCountRoutes } from "./routes/log-counts.ts";
+import { logSchemaRoutes } from "./routes/log-schema.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { meRoutes } from "./routes/me.ts";
 import { organizationRoutes } from "./routes/organizations.ts";
@@ -13,6 +16,7 @@ import { ownKeyRoutes } from "./routes/own-key.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { publicKeyRoutes } from "./routes/public-keys.ts";
 import { secretKeyRoutes } from "./routes/secret-keys.ts";
+import { tailRoutes } from "./routes/tail.ts";
 import { threadRoutes } from "./routes/threads.ts";
 import type { Services } from "./services.ts";
 
@@ -30,6 +34,10 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/audit", auditRoutes(services))
     .route("/logs", intakeRoutes(services))
     .route("/logs", logRoutes(services))
+    .route("/logs", logCountRoutes(services))
+    .route("/logs", logSchemaRoutes(services))
+    .route("/logs", logContextRoutes(services))
+    .route("/tail", tailRoutes(services))
     .route("/threads", threadRoutes(services));
 
   return new Hono<HttpEnv>()

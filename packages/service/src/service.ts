@@ -17,6 +17,8 @@ import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { log } from "./log.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import type { LogStore } from "./logs/store.ts";
+import { LogTails } from "./logs/tails.ts";
+import { Turns } from "./logs/turns.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
@@ -43,6 +45,9 @@ export interface Service {
 }
 
 const connections = 10;
+/** Searches of one organization. */
+const searchesAtOnce = 2;
+const searchesWaiting = 16;
 const housekeepingEveryMs = 3_600_000;
 /** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
 const finishWithinMs = 5_000;
@@ -88,6 +93,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => logs.close());
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
+  const tails = new LogTails(logs);
 
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
   opened.push(() => limiter.close());
@@ -96,6 +102,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     db,
     change: changesOf(db, keys),
     logs,
+    turns: new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting }),
+    tails,
     pepper,
     master,
     logRetentionDays,
@@ -109,6 +117,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const server = createAdaptorServer({ fetch }) as Server;
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
+  // Before the server waits for its answers to end: a tail has no end of its own.
+  opened.push(() => tails.close());
   return { url, firstKeys: await makeFirstKeys(db, pepper) };
 }
 

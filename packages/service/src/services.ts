@@ -2,6 +2,8 @@ import type { Guards } from "./auth/authenticate.ts";
 import type { Keyring } from "./auth/keyring.ts";
 import type { Changes } from "./changes.ts";
 import type { LogStore } from "./logs/store.ts";
+import type { LogTails } from "./logs/tails.ts";
+import type { Turns } from "./logs/turns.ts";
 import type { Database } from "./store/database.ts";
 
 /** What the routes stand on. */
@@ -9,6 +11,9 @@ export interface Services {
   readonly db: Database;
   readonly change: Changes;
   readonly logs: LogStore;
+  /** Every search of logs waits here for its turn. */
+  readonly turns: Turns;
+  readonly tails: LogTails;
   readonly guards: Guards;
   /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */
   readonly now: () => number;

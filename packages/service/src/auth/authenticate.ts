@@ -47,6 +47,11 @@ export interface Authentication {
 }
 
 type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promise<Response>;
+type StreamHandler = (
+  c: HttpContext,
+  caller: SecretCaller,
+  recheck: () => Promise<void>,
+) => Response | Promise<Response>;
 type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
 
@@ -59,6 +64,15 @@ export function guards(auth: Authentication) {
     /** A handler for secret keys that have `scope`; of any scope when that is undefined. */
     secretKey: (operationId: string, scope: Scope | undefined, handle: SecretHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "secret", scope, (record) => handle(c, secretCaller(record))),
+
+    /**
+     * As `secretKey`, for an answer that goes on: `recheck` throws what a new request with the key would be refused with,
+     * and does not count as one.
+     */
+    secretKeyStream: (operationId: string, scope: Scope, handle: StreamHandler) => (c: HttpContext) =>
+      guarded(auth, c, operationId, "secret", scope, (record) =>
+        handle(c, secretCaller(record), rechecker(auth, c, scope)),
+      ),
 
     /** A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own. */
     publicKey: (operationId: string, handle: PublicHandler) => (c: HttpContext) =>
@@ -165,6 +179,17 @@ function refusalOf(
 function bucketOf(limiter: RateLimiter, key: KnownKey): Bucket {
   if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.id);
   return key.bucket;
+}
+
+function rechecker(auth: Authentication, c: HttpContext, scope: Scope): () => Promise<void> {
+  const text = readCredential(c, "secret");
+  const address = clientAddress(c);
+  return async () => {
+    const record = await auth.keys.find(text, address);
+    refuseDead(record, "secret", auth.keys.now());
+    const refusal = addressRefusal(record, address) ?? scopeRefusal(record, scope);
+    if (refusal) throw refusal;
+  };
 }
 
 function secretCaller(record: KnownKey): SecretCaller {

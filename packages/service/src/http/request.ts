@@ -17,6 +17,18 @@ export function readQuery<T>(c: HttpContext, schema: z.ZodType<T>): T {
   return parse(schema, c.req.query(), "query");
 }
 
+/** A query parameter that holds JSON, as `schema` has it. */
+export function readJsonParameter<T>(text: string, schema: z.ZodType<T>, name: string): T {
+  try {
+    return parse(schema, JSON.parse(text), name);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError("VALIDATION_ERROR", `${name}: must be JSON.`, {
+      issues: [{ path: name, message: "must be JSON" }],
+    });
+  }
+}
+
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** A path parameter that is an id. A text that is no id names nothing: 404, like an id nobody has. */

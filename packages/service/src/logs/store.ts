@@ -114,6 +114,8 @@ export interface Followed {
  * store allows.
  */
 export interface LogStore {
+  /** What the entries are kept in. */
+  readonly backend: { readonly id: string; readonly name: string };
   /**
    * Resolves when the entries are committed to disk, with the answer for the request; all of them, or none.
    * Throws `RATE_LIMIT_EXCEEDED` when the queue is full, `CONFLICT` when an idempotency key returns with another

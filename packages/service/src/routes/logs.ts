@@ -1,4 +1,4 @@
-import { type LogEntry, type LogFilter, type LogQueryResult, parseQuery, type QueryNode } from "@sazabi/sdk/protocol";
+import type { LogEntry, LogQueryResult } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
@@ -7,43 +7,14 @@ import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
-import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
-import type { StoredLog } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
-import { Turns } from "../logs/turns.ts";
 import { readWindow } from "../logs/window.ts";
 import type { Services } from "../services.ts";
-
-const scalar = z.union([z.string().max(2000), z.number(), z.boolean()]);
-
-const filter = z.object({
-  field: z.string().min(1).max(200),
-  op: z.enum(["eq", "neq", "in", "contains", "starts_with", "gt", "gte", "lt", "lte", "between", "exists"]),
-  value: z.union([
-    scalar,
-    z.array(scalar).min(1).max(100),
-    z.object({ from: z.string().max(200), to: z.string().max(200) }),
-  ]),
-}) satisfies z.ZodType<LogFilter>;
+import { readSearch, searchMembers, toEntry } from "./log-search.ts";
 
 // Strict: a misspelt member would search for everything, and look like an answer.
 const logQuery = z.strictObject({
-  projectId: z.uuid().optional(),
-  search: z
-    .strictObject({
-      query: z.string().max(4096),
-      mode: z.enum(["all", "any", "phrase"]).default("all"),
-      // Free words look into the message. Saying so is allowed; anything else is refused, not ignored.
-      fields: z
-        .array(
-          z.enum(["body", "message"], {
-            error: "words are searched in the message only; ask for an attribute with field:value",
-          }),
-        )
-        .optional(),
-    })
-    .optional(),
-  filters: z.array(filter).max(50).default([]),
+  ...searchMembers,
   select: z.array(z.string().max(200)).max(50).optional(),
   sort: z
     .object({
@@ -56,12 +27,8 @@ const logQuery = z.strictObject({
     .prefault({}),
 });
 
-const searchesAtOnce = 2;
-const searchesWaiting = 16;
-
-export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) => {
-  const turns = new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting });
-  return new Hono<HttpEnv>().post(
+export const logRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().post(
     "/query",
     secretKey("logs.query", "read:logs", async (c, caller) => {
       const startedAt = performance.now();
@@ -97,33 +64,6 @@ export const logRoutes = ({ db, logs, guards: { secretKey } }: Services) => {
       return ok(c, result);
     }),
   );
-};
-
-function readSearch(wanted: z.infer<typeof logQuery>["search"], filters: readonly LogFilter[]) {
-  const fromFilters = queryOfFilters(filters);
-  if (!wanted) return { query: fromFilters, warnings: [] };
-  const { ast, warnings } =
-    wanted.mode === "all" ? parseQuery(wanted.query) : { ast: queryOfWords(wanted.query, wanted.mode), warnings: [] };
-  return { query: { kind: "and", nodes: [ast, fromFilters] } satisfies QueryNode, warnings };
-}
-
-function toEntry(log: StoredLog, projectIds: ReadonlyMap<number, string>): LogEntry {
-  return {
-    id: log.position.id,
-    projectId: projectIds.get(log.position.projectNumber) as string,
-    timestamp: isoOfMicros(log.position.micros),
-    level: log.level,
-    severity: log.level.toUpperCase(),
-    service: log.service,
-    environment: log.environment,
-    message: log.message,
-    body: log.message,
-    trace_id: log.traceId,
-    span_id: log.spanId,
-    attributes: log.attributes,
-    resource: {},
-  };
-}
 
 /** Keeps the members asked for; `id` and `timestamp` always stay, since pages are built on them. */
 function selectFields(entry: LogEntry, select: readonly string[] | undefined): LogEntry {

@@ -32,6 +32,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const partitions = new Partitions(writes);
   const writer = new LogWriter(writes, partitions, limits);
   return {
+    backend: { id: "postgresql", name: "PostgreSQL" },
     append: (batch) => writer.append(batch),
     search: (search) => inTime(searchLogs(reads, search)),
     volume: (request) => inTime(countVolume(reads, request)),

@@ -1,0 +1,64 @@
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { answerHeaders, type HttpContext } from "./context.ts";
+
+/** An answer of Server-Sent Events (WHATWG HTML, section 9.2) that goes on until one side ends it. */
+export interface EventStream {
+  /** Aborted when either side has ended it. */
+  readonly ended: AbortSignal;
+  /** False while the client has not taken what was sent: more would pile up in memory. */
+  readonly isReady: boolean;
+  /** Sends frames; resolves when the client can take more, or the stream has ended. */
+  send(frames: string): Promise<void>;
+  end(): void;
+}
+
+/** A client that takes nothing for so long is cut off: it comes back when it can. */
+const stuckMs = 60_000;
+
+/** Sends the headers at once. The handler returns `RESPONSE_ALREADY_SENT`, and nothing it throws can be answered any more. */
+export function openEventStream(c: HttpContext): EventStream {
+  const { outgoing } = c.env;
+  const ended = new AbortController();
+  outgoing.once("close", () => ended.abort());
+  outgoing.on("error", () => ended.abort());
+  outgoing.writeHead(200, {
+    ...answerHeaders(c),
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store, no-transform",
+    // Nothing follows on this connection: when the service stops, it need not wait for it.
+    connection: "close",
+    // nginx would collect the frames otherwise.
+    "x-accel-buffering": "no",
+  });
+  outgoing.flushHeaders();
+  outgoing.socket?.setNoDelay(true);
+
+  const drained = () =>
+    new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(patience);
+        outgoing.off("drain", done);
+        ended.signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const patience = setTimeout(() => outgoing.destroy(), stuckMs);
+      outgoing.once("drain", done);
+      ended.signal.addEventListener("abort", done, { once: true });
+    });
+  return {
+    ended: ended.signal,
+    get isReady() {
+      return !outgoing.writableNeedDrain;
+    },
+    async send(frames) {
+      if (ended.signal.aborted) return;
+      if (!outgoing.write(frames)) await drained();
+    },
+    end() {
+      ended.abort();
+      outgoing.end();
+    },
+  };
+}
+
+export { RESPONSE_ALREADY_SENT };

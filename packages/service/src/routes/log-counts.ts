@@ -1,0 +1,173 @@
+import {
+  allOf,
+  anyOf,
+  equalsText,
+  type LogFacet,
+  type LogVolume,
+  type LogVolumeRequest,
+  maxVolumeIntervals,
+  parseQuery,
+  type QueryNode,
+  resolveField,
+  storable,
+  type VolumeGroup,
+  type VolumeInterval,
+  volumeGroups,
+  volumeIntervals,
+} from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
+import { readProjects } from "../http/project.ts";
+import { readBody } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { VolumeCount, VolumeRequest } from "../logs/store.ts";
+import { isoOfMicros } from "../logs/time.ts";
+import { microsOfIso, readWindow, type Window } from "../logs/window.ts";
+import type { Services } from "../services.ts";
+import { readSearch, searchMembers } from "./log-search.ts";
+
+const intervals = Object.keys(volumeIntervals) as [VolumeInterval, ...VolumeInterval[]];
+
+const oneOrMore = z.union([z.string().max(200), z.array(z.string().max(200)).max(100)]).optional();
+
+const volumeBody = z.strictObject({
+  projectId: z.uuid().optional(),
+  startDate: z.string().max(40).optional(),
+  endDate: z.string().max(40).optional(),
+  interval: z.enum(intervals).optional(),
+  groupBy: z.enum(volumeGroups).optional(),
+  query: z.string().max(4096).optional(),
+  filters: z.strictObject({ service_name: oneOrMore, severity_text: oneOrMore, environment: oneOrMore }).prefault({}),
+}) satisfies z.ZodType<LogVolumeRequest>;
+
+const facetBody = z.strictObject({
+  ...searchMembers,
+  field: z.string().min(1).max(200),
+  limit: z.number().int().min(1).max(100).default(10),
+});
+
+/** How many entries there are: by time, and by the values of a field. */
+export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>()
+    .post(
+      "/volume",
+      secretKey("logs.volume", "read:logs", async (c, caller) => {
+        const startedAt = performance.now();
+        const wanted = await readBody(c, volumeBody);
+        const window = readDates(wanted, Date.now());
+        const interval = wanted.interval ?? intervalFor(window);
+        const bucketMicros = volumeIntervals[interval] * 1000;
+        refuseTooMany(window, bucketMicros);
+        const { ast, warnings } = parseQuery(wanted.query ?? "");
+        const projects = await readProjects(db, caller, wanted.projectId);
+        const request = {
+          projectNumbers: projects.map(({ number }) => number),
+          query: allOf([ast, readVolumeFilters(wanted.filters)]),
+          ...window,
+          bucketMicros,
+          groupBy: wanted.groupBy && columns[wanted.groupBy],
+          signal: departureOf(c),
+        };
+        const counts = await turns.take(caller.organizationId, () => logs.volume(request));
+        const series = seriesOf(counts, wanted.groupBy);
+        const volume: LogVolume = {
+          total: series.reduce((sum, { total }) => sum + total, 0),
+          startDate: isoOfMicros(window.fromMicros),
+          endDate: isoOfMicros(window.toMicros),
+          interval,
+          series,
+          meta: { took: Math.round(performance.now() - startedAt), warnings },
+        };
+        return ok(c, volume);
+      }),
+    )
+
+    .post(
+      "/facets",
+      secretKey("logs.facets", "read:logs", async (c, caller) => {
+        const startedAt = performance.now();
+        const { projectId, field, search, filters, limit } = await readBody(c, facetBody);
+        const window = readWindow(filters, Date.now());
+        const { query, warnings } = readSearch(search, filters);
+        const projects = await readProjects(db, caller, projectId);
+        const request = {
+          projectNumbers: projects.map(({ number }) => number),
+          query,
+          ...window,
+          field: resolveField(storable(field)),
+          limit,
+          signal: departureOf(c),
+        };
+        const values = await turns.take(caller.organizationId, () => logs.facet(request));
+        const facet: LogFacet = {
+          field,
+          values: values.map(({ value, entries }) => ({ value, count: entries })),
+          meta: {
+            took: Math.round(performance.now() - startedAt),
+            from: isoOfMicros(window.fromMicros),
+            to: isoOfMicros(window.toMicros),
+            warnings,
+          },
+        };
+        return ok(c, facet);
+      }),
+    );
+
+const columns = {
+  service_name: "service",
+  severity_text: "level",
+  environment: "environment",
+  service: "service",
+  level: "level",
+} as const satisfies Record<VolumeGroup, VolumeRequest["groupBy"]>;
+
+const dayMicros = 86_400_000_000;
+
+function readDates({ startDate, endDate }: z.infer<typeof volumeBody>, nowMs: number): Window {
+  const toMicros = endDate === undefined ? nowMs * 1000 : microsOfIso(endDate, "endDate");
+  const fromMicros = startDate === undefined ? toMicros - dayMicros : microsOfIso(startDate, "startDate");
+  if (fromMicros < toMicros) return { fromMicros, toMicros };
+  const message = "must be later than startDate";
+  throw new ApiError("VALIDATION_ERROR", `endDate: ${message}`, { issues: [{ path: "endDate", message }] });
+}
+
+/** The shortest with which 150 are enough; a day for whatever is longer. */
+function intervalFor({ fromMicros, toMicros }: Window): VolumeInterval {
+  return intervals.find((name) => toMicros - fromMicros <= volumeIntervals[name] * 1000 * 150) ?? "1d";
+}
+
+function refuseTooMany({ fromMicros, toMicros }: Window, bucketMicros: number): void {
+  if ((toMicros - fromMicros) / bucketMicros <= maxVolumeIntervals) return;
+  const message = `makes more than ${maxVolumeIntervals} of them in this window; take a longer one, or a shorter window`;
+  throw new ApiError("VALIDATION_ERROR", `interval: ${message}`, { issues: [{ path: "interval", message }] });
+}
+
+function readVolumeFilters(filters: z.infer<typeof volumeBody>["filters"]): QueryNode {
+  return allOf(
+    Object.entries(filters).flatMap(([name, value]) => {
+      const values = value === undefined ? [] : [value].flat();
+      return values.length === 0 ? [] : [anyOf(values.map((one) => equalsText(resolveField(name), storable(one))))];
+    }),
+  );
+}
+
+/** One for each group, the largest first. */
+function seriesOf(counts: readonly VolumeCount[], groupBy: VolumeGroup | undefined): LogVolume["series"] {
+  const series = new Map<string, { group: string; total: number; points: { bucket: string; count: number }[] }>();
+  for (const { group, startMicros, entries } of counts) {
+    const name = nameOf(group, groupBy);
+    const one = series.get(name) ?? { group: name, total: 0, points: [] };
+    series.set(name, one);
+    one.total += entries;
+    one.points.push({ bucket: isoOfMicros(startMicros), count: entries });
+  }
+  return [...series.values()].sort((a, b) => b.total - a.total || (a.group < b.group ? -1 : 1));
+}
+
+function nameOf(group: string | null, groupBy: VolumeGroup | undefined): string {
+  if (groupBy === undefined) return "all";
+  return groupBy === "severity_text" ? (group ?? "").toUpperCase() : (group ?? "");
+}

@@ -1,0 +1,69 @@
+import { type LogSchema, type LogSchemaRequest, columns as queryColumns } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import type { HttpEnv } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
+import { readProjects } from "../http/project.ts";
+import { readBody } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { LogFields } from "../logs/store.ts";
+import { readWindow } from "../logs/window.ts";
+import type { Services } from "../services.ts";
+
+const schemaBody = z.strictObject({
+  projectId: z.uuid().optional(),
+  question: z.string().min(1).max(2000).optional(),
+  topK: z.number().int().min(1).max(32).default(8),
+}) satisfies z.ZodType<LogSchemaRequest>;
+
+const servicesNamed = 100;
+
+/** What entries of the last day hold, and what of it a question is about. */
+export const logSchemaRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().post(
+    "/schema",
+    secretKey("logs.schema", "read:logs", async (c, caller) => {
+      const { projectId, question, topK } = await readBody(c, schemaBody);
+      const projects = await readProjects(db, caller, projectId);
+      const scope = {
+        projectNumbers: projects.map(({ number }) => number),
+        query: { kind: "everything" },
+        ...readWindow([], Date.now()),
+        signal: departureOf(c),
+      } as const;
+      const [fields, services] = await turns.take(caller.organizationId, async () => [
+        await logs.fields(scope),
+        await logs.facet({ ...scope, field: { column: "service" }, limit: servicesNamed }),
+      ]);
+      const bundles = question === undefined ? [] : bundlesFor(question, fields).slice(0, topK);
+      const schema: LogSchema = {
+        backend: { id: logs.backend.id, name: logs.backend.name, kind: "native" },
+        features: ["tail", "facets", "volume"],
+        commands: ["schema", "query", "volume"],
+        queryableFields: ["timestamp", "level", ...queryColumns],
+        searchableFields: ["message"],
+        ...(question !== undefined && { question }),
+        selectedBundles: bundles,
+        selectedAttributeKeys: [...new Set(bundles.flatMap(({ keys }) => keys))],
+        observedServiceNames: services.map(({ value }) => value),
+        observedAttributeKeys: fields.attributes.map(({ key }) => key),
+        indexStatus: question === undefined ? "skipped" : bundles.length > 0 ? "ready" : "empty",
+      };
+      return ok(c, schema);
+    }),
+  );
+
+type Bundle = LogSchema["selectedBundles"][number];
+
+/** A service with its attributes is a bundle. Those come first whose names the question has words of. */
+function bundlesFor(question: string, { services, attributes }: LogFields): readonly Bundle[] {
+  const words = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [])];
+  const hits = (name: string) => words.filter((word) => name.toLowerCase().includes(word)).length;
+  return services
+    .map(({ service, entries }) => {
+      const keys = attributes.filter((attribute) => attribute.services.includes(service)).map(({ key }) => key);
+      const score = 2 * hits(service) + keys.reduce((sum, key) => sum + hits(key), 0);
+      return { id: service, service, keys, rowCount: entries, score };
+    })
+    .sort((a, b) => b.score - a.score || b.rowCount - a.rowCount);
+}

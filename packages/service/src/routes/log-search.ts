@@ -1,0 +1,66 @@
+import { type LogEntry, type LogFilter, parseQuery, type QueryNode } from "@sazabi/sdk/protocol";
+import { z } from "zod";
+import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
+import type { StoredLog } from "../logs/store.ts";
+import { isoOfMicros } from "../logs/time.ts";
+
+const scalar = z.union([z.string().max(2000), z.number(), z.boolean()]);
+
+const filter = z.object({
+  field: z.string().min(1).max(200),
+  op: z.enum(["eq", "neq", "in", "contains", "starts_with", "gt", "gte", "lt", "lte", "between", "exists"]),
+  value: z.union([
+    scalar,
+    z.array(scalar).min(1).max(100),
+    z.object({ from: z.string().max(200), to: z.string().max(200) }),
+  ]),
+}) satisfies z.ZodType<LogFilter>;
+
+/** The members that say what a request looks for. */
+export const searchMembers = {
+  projectId: z.uuid().optional(),
+  search: z
+    .strictObject({
+      query: z.string().max(4096),
+      mode: z.enum(["all", "any", "phrase"]).default("all"),
+      // Free words look into the message. Saying so is allowed; anything else is refused, not ignored.
+      fields: z
+        .array(
+          z.enum(["body", "message"], {
+            error: "words are searched in the message only; ask for an attribute with field:value",
+          }),
+        )
+        .optional(),
+    })
+    .optional(),
+  filters: z.array(filter).max(50).default([]),
+};
+
+/** What `search` and `filters` ask for, together. */
+export function readSearch(wanted: z.infer<typeof searchMembers.search>, filters: readonly LogFilter[]) {
+  const fromFilters = queryOfFilters(filters);
+  if (!wanted) return { query: fromFilters, warnings: [] };
+  const { ast, warnings } =
+    wanted.mode === "any" || wanted.mode === "phrase"
+      ? { ast: queryOfWords(wanted.query, wanted.mode), warnings: [] }
+      : parseQuery(wanted.query);
+  return { query: { kind: "and", nodes: [ast, fromFilters] } satisfies QueryNode, warnings };
+}
+
+export function toEntry(log: StoredLog, projectIds: ReadonlyMap<number, string>): LogEntry {
+  return {
+    id: log.position.id,
+    projectId: projectIds.get(log.position.projectNumber) as string,
+    timestamp: isoOfMicros(log.position.micros),
+    level: log.level,
+    severity: log.level.toUpperCase(),
+    service: log.service,
+    environment: log.environment,
+    message: log.message,
+    body: log.message,
+    trace_id: log.traceId,
+    span_id: log.spanId,
+    attributes: log.attributes,
+    resource: {},
+  };
+}
