@@ -15,10 +15,10 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
   for await (const chunk of chunks) {
     rest += decoder.decode(chunk, { stream: true });
     if (rest.length > maxEventLength) throw new Error("The service sent an event that does not end.");
-    // Events end with an empty line. A CR at the very end may be the first half of a line's end.
-    const complete = rest.endsWith("\r") ? rest.slice(0, -1) : rest;
-    const blocks = complete.split(/(?:\r\n|\r|\n){2}/);
-    rest = (blocks.pop() as string) + rest.slice(complete.length);
+    // A CR at the very end may be the first half of a line's end.
+    const end = rest.endsWith("\r") ? rest.length - 1 : rest.length;
+    const blocks = rest.slice(0, end).replace(/\r\n?/g, "\n").split("\n\n");
+    rest = blocks.pop() + rest.slice(end);
     for (const block of blocks) {
       const event = readEvent(block);
       if (event) yield event;
@@ -30,7 +30,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
 function readEvent(block: string): ServerEvent | undefined {
   const fields = { event: "message", id: "" };
   const data: string[] = [];
-  for (const line of block.split(/\r\n|\r|\n/)) {
+  for (const line of block.split("\n")) {
     const [, name, value = ""] = /^([^:]*):? ?(.*)$/s.exec(line) as unknown as [string, string, string];
     if (name === "data") data.push(value);
     else if (name === "event" || name === "id") fields[name] = value;

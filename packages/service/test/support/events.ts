@@ -1,6 +1,6 @@
 import { bearer } from "./index.ts";
 
-export interface SentEvent {
+interface SentEvent {
   readonly event: string;
   readonly id: string;
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into any data.
