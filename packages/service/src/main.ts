@@ -64,14 +64,24 @@ async function stop({ service, postgres }: Running): Promise<void> {
   say("Stopped.");
 }
 
-/** Resolves at the first SIGINT or SIGTERM. A second one ends the process at once. */
+/**
+ * What asks a program to stop may ask twice at once: the terminal and npm, a supervisor that signals the group and the
+ * process. Only later does a second signal mean that somebody has lost patience.
+ */
+const sameSignalMs = 500;
+
+/** Resolves at the first SIGINT or SIGTERM. A second one, a moment later, ends the process at once. */
 function stopSignal(): Promise<void> & { forget(): void } {
   const signals = ["SIGINT", "SIGTERM"] as const;
   let forget = () => {};
   const asked = new Promise<void>((resolve) => {
     const listener = () => {
       forget();
-      for (const signal of signals) process.once(signal, () => process.exit(130));
+      const askedAt = performance.now();
+      const insist = () => {
+        if (performance.now() - askedAt > sameSignalMs) process.exit(130);
+      };
+      for (const signal of signals) process.on(signal, insist);
       resolve();
     };
     for (const signal of signals) process.once(signal, listener);

@@ -109,6 +109,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     logRetentionDays,
     requestsPerMinute,
     now,
+    leaseHeld: () => keys.leaseHeld,
     guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
   });
   const fetch: typeof app.fetch = trustedProxies

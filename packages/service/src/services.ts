@@ -15,6 +15,8 @@ export interface Services {
   readonly turns: Turns;
   readonly tails: LogTails;
   readonly guards: Guards;
+  /** True while keys are checked without asking the database. */
+  readonly leaseHeld: () => boolean;
   /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */
   readonly now: () => number;
   readonly pepper: Keyring;

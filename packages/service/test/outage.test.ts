@@ -57,6 +57,20 @@ test("while the database is away the answer is 503 with Retry-After, and it is b
   expect(rows.map(({ message }) => message)).toEqual(["before the outage", "after the outage"]);
 }, 30_000);
 
+test("a replica that cannot renew its lease still answers, but sends the load balancer elsewhere", async () => {
+  const ready = async () => (await send(steady, "GET /readyz")).status;
+  await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+  const lock = new pg.Client({ connectionString: database.url });
+  await lock.connect();
+  await lock.query("begin");
+  await lock.query("lock table sazabi.replicas in access exclusive mode");
+  await expect.poll(ready, { timeout: 10_000 }).toBe(503);
+  expect((await list(steady, steady.secretKey)).status).toBe(200);
+  await lock.query("rollback");
+  await lock.end();
+  await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+}, 30_000);
+
 test("a replica that is cut off while a key is revoked does not accept the key after the call has answered", async () => {
   const key = await newKey("cut");
   expect((await list(fragile, key.value)).status).toBe(200);

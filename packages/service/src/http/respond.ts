@@ -38,7 +38,7 @@ export function onError(error: Error, c: HttpContext): Response {
       c,
       new ApiError(
         "UNAVAILABLE",
-        "The database does not answer just now. Try again; with an Idempotency-Key nothing is stored twice.",
+        `The database does not answer just now. Try again${c.req.method === "POST" ? "; with an Idempotency-Key nothing is stored twice" : ""}.`,
         { retryAfterSeconds: 1 },
       ),
     );
