@@ -35,6 +35,13 @@ import type {
   UnusedFilter,
   UpdateKeyRequest,
 } from "./protocol/resources.ts";
+import type {
+  CreateSavedQueryRequest,
+  ExecuteSavedQueryRequest,
+  ListSavedQueriesRequest,
+  SavedQuery,
+  UpdateSavedQueryRequest,
+} from "./protocol/saved-queries.ts";
 import { type TailOptions, type TailRequest, tail } from "./tail.ts";
 import {
   type ConnectionOptions,
@@ -77,6 +84,7 @@ export class SazabiAdmin {
   readonly publicKeys: PublicKeys;
   readonly keys: Keys;
   readonly logs: Logs;
+  readonly queries: Queries;
   readonly threads: Threads;
   readonly audit: Audit;
   readonly #transport: Transport;
@@ -94,6 +102,7 @@ export class SazabiAdmin {
     this.publicKeys = publicKeys(transport);
     this.keys = keys(transport);
     this.logs = logs(transport);
+    this.queries = queries(transport);
     this.threads = threads(transport);
     this.audit = audit(transport);
   }
@@ -112,6 +121,7 @@ export type SecretKeys = ReturnType<typeof secretKeys>;
 export type PublicKeys = ReturnType<typeof publicKeys>;
 export type Keys = ReturnType<typeof keys>;
 export type Logs = ReturnType<typeof logs>;
+export type Queries = ReturnType<typeof queries>;
 export type Threads = ReturnType<typeof threads>;
 
 const organizations = (transport: Transport) => ({
@@ -346,6 +356,39 @@ const logs = (transport: Transport) => {
     tail: (request: TailRequest = {}, options?: TailOptions) => tail(transport, request, options),
   };
 };
+
+const queries = (transport: Transport) => ({
+  async list(page: ListSavedQueriesRequest = {}, options?: RequestOptions): Promise<Page<SavedQuery>> {
+    return readPage(
+      await transport.send({ method: "GET", path: "/queries", query: { ...page }, ...options }),
+      "queries",
+    );
+  },
+
+  async get(id: string, options?: RequestOptions): Promise<SavedQuery> {
+    return member(await transport.send({ method: "GET", path: path`/queries/${id}`, ...options }), "query");
+  },
+
+  async create(body: CreateSavedQueryRequest, options?: CreateOptions): Promise<SavedQuery> {
+    return member(await transport.send({ method: "POST", path: "/queries", body, ...options }), "query");
+  },
+
+  async update(id: string, body: UpdateSavedQueryRequest, options?: RequestOptions): Promise<SavedQuery> {
+    return member(await transport.send({ method: "PATCH", path: path`/queries/${id}`, body, ...options }), "query");
+  },
+
+  async delete(id: string, options?: RequestOptions): Promise<void> {
+    await transport.send({ method: "DELETE", path: path`/queries/${id}`, ...options });
+  },
+
+  /** One page of what it finds now. */
+  async execute(id: string, body: ExecuteSavedQueryRequest = {}, options?: RequestOptions): Promise<LogQueryResult> {
+    const execution = path`/queries/${id}/execute`;
+    const answer = await transport.send({ method: "POST", path: execution, body, safe: true, ...options });
+    member(answer, "data");
+    return answer as LogQueryResult;
+  },
+});
 
 const threads = (transport: Transport) => ({
   async list(

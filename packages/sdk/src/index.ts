@@ -6,6 +6,7 @@ export {
   type Page,
   type Projects,
   type PublicKeys,
+  type Queries,
   type Revocation,
   SazabiAdmin,
   type SazabiAdminOptions,
@@ -23,6 +24,7 @@ export * from "./protocol/keys.ts";
 export * from "./protocol/levels.ts";
 export * from "./protocol/log-reading.ts";
 export * from "./protocol/resources.ts";
+export * from "./protocol/saved-queries.ts";
 export * from "./protocol/scopes.ts";
 export type { TailGap, TailOptions, TailRequest } from "./tail.ts";
 export {

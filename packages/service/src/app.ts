@@ -15,6 +15,7 @@ import { organizationRoutes } from "./routes/organizations.ts";
 import { ownKeyRoutes } from "./routes/own-key.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { publicKeyRoutes } from "./routes/public-keys.ts";
+import { queryRoutes } from "./routes/queries.ts";
 import { secretKeyRoutes } from "./routes/secret-keys.ts";
 import { tailRoutes } from "./routes/tail.ts";
 import { threadRoutes } from "./routes/threads.ts";
@@ -38,6 +39,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/logs", logSchemaRoutes(services))
     .route("/logs", logContextRoutes(services))
     .route("/tail", tailRoutes(services))
+    .route("/queries", queryRoutes(services))
     .route("/threads", threadRoutes(services));
 
   return new Hono<HttpEnv>()

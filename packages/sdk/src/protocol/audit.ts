@@ -6,7 +6,7 @@ export type Actor =
   | { readonly kind: "system"; readonly name: string };
 
 export interface AuditTarget {
-  readonly kind: "secret_key" | "public_key" | "project" | "organization";
+  readonly kind: "secret_key" | "public_key" | "project" | "organization" | "query";
   readonly id: Id;
   readonly name: string;
 }

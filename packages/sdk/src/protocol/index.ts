@@ -5,4 +5,5 @@ export * from "./levels.ts";
 export * from "./log-reading.ts";
 export * from "./query/index.ts";
 export * from "./resources.ts";
+export * from "./saved-queries.ts";
 export * from "./scopes.ts";

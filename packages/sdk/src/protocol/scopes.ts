@@ -5,6 +5,7 @@
 export const scopes = [
   "read:logs",
   "read:queries",
+  "write:queries",
   "execute:queries",
   "read:keys",
   "write:keys",

@@ -10,7 +10,7 @@ export interface Window {
 
 const defaultLookBackMs = 24 * 3600 * 1000;
 /** Entries may carry timestamps this far ahead, and a search without an end includes them. */
-const lookAheadMs = 24 * 3600 * 1000 + 60_000;
+export const lookAheadMs = 24 * 3600 * 1000 + 60_000;
 
 /**
  * The time window of a search: what its `timestamp` filters say, else the last 24 hours. A search never goes
@@ -29,6 +29,17 @@ export function readWindow(filters: readonly LogFilter[], nowMs: number): Window
   const fromMicros = from ?? Math.min(nowMs * 1000, toMicros) - defaultLookBackMs * 1000;
   if (fromMicros >= toMicros) throw invalid("the window ends before it begins");
   return { fromMicros, toMicros };
+}
+
+/** The window between two ISO 8601 times; without a begin, so far back from the end. 400 as for `readWindow`. */
+export function windowOfDates(
+  { startDate, endDate }: { readonly startDate?: string | undefined; readonly endDate?: string | undefined },
+  { lookBackMs = defaultLookBackMs, endMs }: { readonly lookBackMs?: number; readonly endMs: number },
+): Window {
+  const toMicros = endDate === undefined ? endMs * 1000 : microsOfIso(endDate, "endDate");
+  const fromMicros = startDate === undefined ? toMicros - lookBackMs * 1000 : microsOfIso(startDate, "startDate");
+  if (fromMicros < toMicros) return { fromMicros, toMicros };
+  throw invalid("must be later than startDate", "endDate");
 }
 
 /** True for a filter that is about the window, and not a condition on each entry. */
@@ -50,8 +61,7 @@ function boundsOf({ op, value }: LogFilter): Partial<Window> {
   throw invalid("takes gt, gte, lt, lte, eq with an ISO 8601 time, or between with { from, to }");
 }
 
-/** Microseconds since 1970 of an ISO 8601 time. 400, naming the member `path`, for any other text. */
-export function microsOfIso(text: string, path: string): number {
+function microsOfIso(text: string, path: string): number {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)$/i.exec(text);
   const seconds = match ? Date.parse(`${match[1]}${match[3]}`) : Date.parse(text);
   if (Number.isNaN(seconds)) throw invalid(`"${text.slice(0, 40)}" is not an ISO 8601 time`, path);

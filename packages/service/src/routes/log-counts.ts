@@ -25,7 +25,7 @@ import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { VolumeCount, VolumeRequest } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
-import { microsOfIso, readWindow, type Window } from "../logs/window.ts";
+import { readWindow, type Window, windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 import { readSearch, searchMembers } from "./log-search.ts";
 
@@ -57,7 +57,7 @@ export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Servi
       secretKey("logs.volume", "read:logs", async (c, caller) => {
         const startedAt = performance.now();
         const wanted = await readBody(c, volumeBody);
-        const window = readDates(wanted, Date.now());
+        const window = windowOfDates(wanted, { endMs: Date.now() });
         const interval = wanted.interval ?? intervalFor(window);
         const bucketMicros = volumeIntervals[interval] * 1000;
         refuseTooMany(window, bucketMicros);
@@ -123,16 +123,6 @@ const columns = {
   service: "service",
   level: "level",
 } as const satisfies Record<VolumeGroup, VolumeRequest["groupBy"]>;
-
-const dayMicros = 86_400_000_000;
-
-function readDates({ startDate, endDate }: z.infer<typeof volumeBody>, nowMs: number): Window {
-  const toMicros = endDate === undefined ? nowMs * 1000 : microsOfIso(endDate, "endDate");
-  const fromMicros = startDate === undefined ? toMicros - dayMicros : microsOfIso(startDate, "startDate");
-  if (fromMicros < toMicros) return { fromMicros, toMicros };
-  const message = "must be later than startDate";
-  throw new ApiError("VALIDATION_ERROR", `endDate: ${message}`, { issues: [{ path: "endDate", message }] });
-}
 
 /** The shortest with which 150 are enough; a day for whatever is longer. */
 function intervalFor({ fromMicros, toMicros }: Window): VolumeInterval {

@@ -1,8 +1,22 @@
-import { type LogEntry, type LogFilter, parseQuery, type QueryNode } from "@sazabi/sdk/protocol";
+import {
+  type LogEntry,
+  type LogFilter,
+  type LogQueryResult,
+  parseQuery,
+  type QueryNode,
+  type QueryWarning,
+} from "@sazabi/sdk/protocol";
 import { z } from "zod";
+import type { SecretCaller } from "../auth/authenticate.ts";
+import type { HttpContext } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
+import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
 import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
 import type { StoredLog } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
+import type { Window } from "../logs/window.ts";
+import type { Services } from "../services.ts";
+import type { NumberedProject } from "../store/projects.ts";
 
 const scalar = z.union([z.string().max(2000), z.number(), z.boolean()]);
 
@@ -36,6 +50,10 @@ export const searchMembers = {
   filters: z.array(filter).max(50).default([]),
 };
 
+export const pagination = z
+  .strictObject({ limit: z.number().int().min(1).max(1000).default(50), cursor: z.string().max(200).optional() })
+  .prefault({});
+
 /** What `search` and `filters` ask for, together. */
 export function readSearch(wanted: z.infer<typeof searchMembers.search>, filters: readonly LogFilter[]) {
   const fromFilters = queryOfFilters(filters);
@@ -45,6 +63,52 @@ export function readSearch(wanted: z.infer<typeof searchMembers.search>, filters
       ? { ast: queryOfWords(wanted.query, wanted.mode), warnings: [] }
       : parseQuery(wanted.query);
   return { query: { kind: "and", nodes: [ast, fromFilters] } satisfies QueryNode, warnings };
+}
+
+export interface Search {
+  readonly projects: readonly NumberedProject[];
+  readonly query: QueryNode;
+  readonly warnings: readonly QueryWarning[];
+  readonly window: Window;
+  /** Default: newest first. */
+  readonly direction: "asc" | "desc" | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  /** When the request came, by `performance.now()`. */
+  readonly startedAt: number;
+}
+
+/** One page of a search, when it is the caller's turn. */
+export async function answerSearch(
+  c: HttpContext,
+  { logs, turns }: Pick<Services, "logs" | "turns">,
+  caller: SecretCaller,
+  { projects, query, warnings, window, direction = "desc", limit, cursor, startedAt }: Search,
+): Promise<LogQueryResult> {
+  const search = {
+    projectNumbers: projects.map(({ number }) => number),
+    query,
+    ...window,
+    direction,
+    limit,
+    after: cursor === undefined ? undefined : decodeCursor(cursor),
+    signal: departureOf(c),
+  };
+  const found = await turns.take(caller.organizationId, () => logs.search(search));
+  const projectIds = new Map(projects.map(({ number, id }) => [number, id]));
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    data: page.map((log) => toEntry(log, projectIds)),
+    nextCursor: last && found.length > limit ? encodeCursor(last.position) : null,
+    meta: {
+      count: page.length,
+      took: Math.round(performance.now() - startedAt),
+      from: isoOfMicros(window.fromMicros),
+      to: isoOfMicros(window.toMicros),
+      warnings,
+    },
+  };
 }
 
 export function toEntry(log: StoredLog, projectIds: ReadonlyMap<number, string>): LogEntry {

@@ -1,0 +1,202 @@
+import {
+  type AuditTarget,
+  type ExecuteSavedQueryRequest,
+  maxLookBackSeconds,
+  maxNameLength,
+  parseQuery,
+  type SavedQuery,
+} from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { auditSource } from "../auth/authenticate.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { once } from "../http/idempotency.ts";
+import { pageOf, pageQuery } from "../http/page.ts";
+import { readProject, readProjects } from "../http/project.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
+import { noContent, ok } from "../http/respond.ts";
+import { lookAheadMs, windowOfDates } from "../logs/window.ts";
+import { holdsKey } from "../misplaced-keys.ts";
+import type { Services } from "../services.ts";
+import {
+  deleteSavedQuery,
+  findSavedQuery,
+  insertSavedQuery,
+  listSavedQueries,
+  maxSavedQueries,
+  updateSavedQuery,
+} from "../store/saved-queries.ts";
+import { hasControlCharacter } from "./key-fields.ts";
+import { answerSearch, pagination } from "./log-search.ts";
+
+const withoutKey = (text: string) => !holdsKey(text);
+const keptAndShown = "must not hold a key: saved queries are kept and shown";
+
+const name = z
+  .string()
+  .trim()
+  .min(1)
+  .max(maxNameLength)
+  .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+  .refine(withoutKey, keptAndShown);
+const description = z
+  .string()
+  .max(1000)
+  .refine((text) => !text.includes("\0"), "must not hold NUL characters")
+  .refine(withoutKey, keptAndShown)
+  .nullable();
+const query = z
+  .string()
+  .max(4096)
+  .refine((text) => !text.includes("\0"), "must not hold NUL characters")
+  .refine(withoutKey, keptAndShown);
+const lookBackSeconds = z.number().int().min(1).max(maxLookBackSeconds);
+
+const newQuery = z.strictObject({
+  projectId: z.uuid().optional(),
+  name,
+  description: description.default(null),
+  query,
+  lookBackSeconds: lookBackSeconds.default(86_400),
+});
+const queryChange = z.strictObject({
+  name: name.optional(),
+  description: description.optional(),
+  query: query.optional(),
+  lookBackSeconds: lookBackSeconds.optional(),
+});
+const listQuery = z.strictObject({ ...pageQuery.shape, projectId: z.uuid().optional() });
+const execution = z.strictObject({
+  startDate: z.string().max(40).optional(),
+  endDate: z.string().max(40).optional(),
+  sort: z.strictObject({ direction: z.enum(["asc", "desc"]).optional() }).optional(),
+  pagination,
+}) satisfies z.ZodType<ExecuteSavedQueryRequest>;
+
+/** Saved queries. Who may execute them sees what they find, also without `read:logs`. */
+export const queryRoutes = (services: Services) => {
+  const { db, change, guards } = services;
+  const { secretKey } = guards;
+  return new Hono<HttpEnv>()
+    .get(
+      "/",
+      secretKey("queries.list", "read:queries", async (c, caller) => {
+        const { projectId, limit, cursor } = readQuery(c, listQuery);
+        const projects = await readProjects(db, caller, projectId);
+        const found = await listSavedQueries(db, { projectIds: projects.map(({ id }) => id), limit, cursor });
+        const { page, nextCursor } = pageOf(found, limit);
+        return ok(c, { queries: page, nextCursor });
+      }),
+    )
+
+    .post(
+      "/",
+      secretKey("queries.create", "write:queries", async (c, caller) => {
+        const wanted = await readBody(c, newQuery);
+        const project = await readProject(db, caller, wanted.projectId);
+        const request = { ...wanted, projectId: project.id };
+        const answer = await change(auditSource(c, caller), (tx) =>
+          once(c, services, tx, caller, request, async () => {
+            const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
+            if (made === "taken") throw taken(wanted.name);
+            if (made === "full") throw full();
+            tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
+            return { query: made };
+          }),
+        );
+        return ok(c, answer, 201);
+      }),
+    )
+
+    .get(
+      "/:id",
+      secretKey("queries.get", "read:queries", async (c, caller) => {
+        const found = await findSavedQuery(db, caller, readId(c, "id", thing));
+        if (!found) throw noSuchQuery();
+        return ok(c, { query: found });
+      }),
+    )
+
+    .patch(
+      "/:id",
+      secretKey("queries.update", "write:queries", async (c, caller) => {
+        const id = readId(c, "id", thing);
+        const wanted = await readBody(c, queryChange);
+        const updated = await change(auditSource(c, caller), async (tx) => {
+          const after = await updateSavedQuery(tx, caller, id, wanted);
+          if (!after) throw noSuchQuery();
+          if (after === "taken") throw taken(wanted.name as string);
+          tx.record({ action: "query.updated", target: targetOf(after), details: detailsOf(after) });
+          return after;
+        });
+        return ok(c, { query: updated });
+      }),
+    )
+
+    .delete(
+      "/:id",
+      secretKey("queries.delete", "write:queries", async (c, caller) => {
+        const id = readId(c, "id", thing);
+        await change(auditSource(c, caller), async (tx) => {
+          const deleted = await deleteSavedQuery(tx, caller, id);
+          if (!deleted) throw noSuchQuery();
+          tx.record({ action: "query.deleted", target: targetOf(deleted), details: detailsOf(deleted) });
+        });
+        return noContent(c);
+      }),
+    )
+
+    .post(
+      "/:id/execute",
+      secretKey("queries.execute", "execute:queries", async (c, caller) => {
+        const startedAt = performance.now();
+        const id = readId(c, "id", thing);
+        const wanted = await readBody(c, execution);
+        const saved = await findSavedQuery(db, caller, id);
+        if (!saved) throw noSuchQuery();
+        const nowMs = Date.now();
+        const lookBackMs = saved.lookBackSeconds * 1000;
+        // The time looked back counts from now, though entries from clocks that run fast are found, too.
+        const ahead = wanted.endDate === undefined ? lookAheadMs : 0;
+        const window = windowOfDates(wanted, { lookBackMs: lookBackMs + ahead, endMs: nowMs + ahead });
+        const { ast, warnings } = parseQuery(saved.query);
+        const result = await answerSearch(c, services, caller, {
+          projects: [await readProject(db, caller, saved.projectId)],
+          query: ast,
+          warnings,
+          window,
+          direction: wanted.sort?.direction,
+          ...wanted.pagination,
+          startedAt,
+        });
+        return ok(c, result);
+      }),
+    );
+};
+
+const thing = "saved query";
+
+function noSuchQuery(): ApiError {
+  return new ApiError("NOT_FOUND", `No such ${thing}.`);
+}
+
+function taken(wanted: string): ApiError {
+  return new ApiError("CONFLICT", `The project has a saved query named "${wanted}" already.`);
+}
+
+function full(): ApiError {
+  return new ApiError(
+    "CONFLICT",
+    `The project has ${maxSavedQueries} saved queries, as many as it may have. Delete some.`,
+  );
+}
+
+function targetOf({ id, name: shown }: SavedQuery): AuditTarget {
+  return { kind: "query", id, name: shown };
+}
+
+/** What was asked for may be what an investigation is about: it is on record, too. */
+function detailsOf({ projectId, query: text, lookBackSeconds: seconds }: SavedQuery) {
+  return { projectId, query: text, lookBackSeconds: seconds };
+}
