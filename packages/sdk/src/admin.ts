@@ -10,6 +10,8 @@ import type {
   LogSchemaRequest,
   LogVolume,
   LogVolumeRequest,
+  NativeQueryRequest,
+  NativeQueryResult,
 } from "./protocol/log-reading.ts";
 import type {
   Created,
@@ -336,6 +338,13 @@ const logs = (transport: Transport) => {
       const answer = await transport.send({ method: "POST", path: "/logs/schema", body, safe: true, ...options });
       member(answer, "observedAttributeKeys");
       return answer as LogSchema;
+    },
+
+    /** Read-only SQL over the entries of one project: docs/api.md says what it may hold. */
+    async nativeQuery(body: NativeQueryRequest, options?: RequestOptions): Promise<NativeQueryResult> {
+      const answer = await transport.send({ method: "POST", path: "/logs/native-query", body, safe: true, ...options });
+      member(answer, "result");
+      return answer as NativeQueryResult;
     },
 
     /** One entry, and what stands around it in its project. */

@@ -8,6 +8,7 @@ import { keyImportRoutes } from "./routes/key-import.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { logContextRoutes } from "./routes/log-context.ts";
 import { logCountRoutes } from "./routes/log-counts.ts";
+import { logNativeRoutes } from "./routes/log-native.ts";
 import { logSchemaRoutes } from "./routes/log-schema.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { meRoutes } from "./routes/me.ts";
@@ -37,6 +38,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/logs", logRoutes(services))
     .route("/logs", logCountRoutes(services))
     .route("/logs", logSchemaRoutes(services))
+    .route("/logs", logNativeRoutes(services))
     .route("/logs", logContextRoutes(services))
     .route("/tail", tailRoutes(services))
     .route("/queries", queryRoutes(services))

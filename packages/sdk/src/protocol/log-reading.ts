@@ -171,3 +171,18 @@ export interface TailFrame {
   /** Ascending by id. */
   readonly data: readonly TailedLog[];
 }
+
+export interface NativeQueryRequest {
+  /** May be left out when the key can see one project only. */
+  readonly projectId?: Id | undefined;
+  /** Up to 10,000 characters: one SELECT over the table `logs`. */
+  readonly query: string;
+}
+
+export interface NativeQueryResult {
+  /** Tab-separated; the first line holds the names of the columns, `\\N` is null. */
+  readonly result: string;
+  readonly format: "text";
+  /** `truncated`: there are more rows, or longer values, than the answer may hold. */
+  readonly meta: { readonly backendId: string; readonly took: number; readonly truncated: boolean };
+}

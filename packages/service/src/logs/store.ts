@@ -109,6 +109,19 @@ export interface Followed {
   readonly more: boolean;
 }
 
+/** A query in the store's own language. */
+export interface NativeRequest {
+  readonly projectNumber: number;
+  readonly text: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface NativeAnswer {
+  /** Tab-separated; the first line holds the names of the columns. */
+  readonly text: string;
+  readonly truncated: boolean;
+}
+
 /**
  * Where logs are kept. One interface, whatever the engine. Every reading throws `TIMEOUT` when it takes longer than the
  * store allows.
@@ -135,6 +148,11 @@ export interface LogStore {
   heads(projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
   /** What was committed after the ids that were seen, in the order of commits: nothing is left out, whatever its timestamp. */
   follow(request: FollowRequest): Promise<Followed>;
+  /**
+   * Answers a query in the store's own language about the entries of one project, and of nothing else. Throws 400 for
+   * a query that is refused. A store that cannot be safe about that has no such member.
+   */
+  queryNative?(request: NativeRequest): Promise<NativeAnswer>;
   /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
   keepHouse(): Promise<void>;
   /** Commits what is queued and stops. */

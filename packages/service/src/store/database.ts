@@ -23,7 +23,9 @@ export interface Queryable {
   query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
 }
 
-interface Transaction extends Queryable {
+export interface Transaction extends Queryable {
+  /** Runs a text that is somebody else's: it is one statement, or refused. */
+  single(text: string): Promise<void>;
   /** Runs a `COPY … FROM STDIN` with rows in PostgreSQL's text format. */
   copyIn(statement: string, chunks: Iterable<string>): Promise<void>;
 }
@@ -34,8 +36,14 @@ export interface Database extends Queryable {
     statement: Sql,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
-  /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. When `signal` is aborted, the
+   * statement that runs is cancelled, and the call rejects with the signal's reason.
+   */
+  transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -73,7 +81,7 @@ export function openDatabase({
   return {
     query: (statement, { signal } = {}) =>
       signal ? runUnlessAborted(pool, statement, { url, signal }) : run(pool, statement),
-    transaction: (work) => transaction(pool, work),
+    transaction: (work, { signal } = {}) => transaction(pool, work, signal && { url, signal }),
     close: () => pool.end(),
   };
 }
@@ -184,25 +192,48 @@ async function cancelStatement(url: string, target: pg.PoolClient): Promise<void
   }
 }
 
-async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+async function transaction<T>(
+  pool: pg.Pool,
+  work: (tx: Transaction) => Promise<T>,
+  reader: { url: string; signal: AbortSignal } | undefined,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  let cancelling: Promise<void> | undefined;
+  const onAbort = () => {
+    if (reader) cancelling = cancelStatement(reader.url, client);
+  };
   try {
+    reader?.signal.throwIfAborted();
+    reader?.signal.addEventListener("abort", onAbort, { once: true });
     await client.query("begin");
     const result = await work({
       query: (statement) => run(client, statement),
+      single: (text) => runSingle(client, text),
       copyIn: (statement, chunks) => copyIn(client, statement, chunks),
     });
+    reader?.signal.throwIfAborted();
     await client.query("commit");
     return result;
   } catch (error) {
+    // Whatever is to be cancelled is cancelled by now: not the rollback, nor what runs on the connection next.
+    reader?.signal.removeEventListener("abort", onAbort);
+    await cancelling;
     await client.query("rollback").catch((lost: Error) => {
       broken = lost;
     });
+    reader?.signal.throwIfAborted();
     throw error;
   } finally {
+    reader?.signal.removeEventListener("abort", onAbort);
+    await cancelling;
     client.release(broken); // A connection that cannot roll back does not go back to the pool.
   }
+}
+
+/** The extended protocol takes one statement, where a plain query would take several. */
+async function runSingle(client: pg.PoolClient, text: string): Promise<void> {
+  await client.query({ text, queryMode: "extended" } as pg.QueryConfig);
 }
 
 /** Resolves when the server has taken the rows; node-postgres queues the chunks, so they should fit into memory. */

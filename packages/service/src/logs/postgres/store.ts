@@ -6,6 +6,7 @@ import { countValues, countVolume } from "./count.ts";
 import { listFields } from "./fields.ts";
 import { findLogs, followLogs, readHeads } from "./follow.ts";
 import { deleteOldBatches } from "./ledger.ts";
+import { NativeQueries } from "./native.ts";
 import { Partitions } from "./partitions.ts";
 import { searchLogs } from "./reader.ts";
 import { LogWriter } from "./writer.ts";
@@ -14,6 +15,7 @@ const lanes = 2;
 const limits = { lanes, rowsPerCommit: 5_000, queueBytes: 64 * 1024 * 1024 };
 const readers = 4;
 const followers = 2;
+const nativesAtOnce = 2;
 const defaultReadTimeoutMs = 15_000;
 
 export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "onIdleError"> {
@@ -29,6 +31,8 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const writes = openDatabase({ ...shared, connections: lanes + 1 });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
+  const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
+  const native = new NativeQueries(natives);
   const partitions = new Partitions(writes);
   const writer = new LogWriter(writes, partitions, limits);
   return {
@@ -42,6 +46,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     // Asked several times a second while somebody follows: not to stand in line behind searches.
     heads: (projectNumbers) => inTime(readHeads(follows, projectNumbers)),
     follow: (request) => inTime(followLogs(follows, request)),
+    queryNative: (request) => inTime(native.run(request)),
     async keepHouse() {
       await partitions.ensureAround(Date.now());
       await partitions.dropExpired(retentionDays);
@@ -50,7 +55,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     },
     close: async () => {
       await writer.drain();
-      await Promise.all([writes.close(), reads.close(), follows.close()]);
+      await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
     },
   };
 }

@@ -1,0 +1,49 @@
+import { hasScope, type NativeQueryRequest, type NativeQueryResult } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
+import { readProject } from "../http/project.ts";
+import { readBody } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import type { Services } from "../services.ts";
+
+const nativeBody = z.strictObject({
+  projectId: z.uuid().optional(),
+  query: z
+    .string()
+    .min(1)
+    .max(10_000)
+    .refine((text) => !text.includes("\0"), "must not hold NUL characters"),
+}) satisfies z.ZodType<NativeQueryRequest>;
+
+/** Read-only SQL over the entries of one project. It takes two scopes: it executes a query, and reads any log. */
+export const logNativeRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().post(
+    "/native-query",
+    secretKey("logs.nativeQuery", "execute:queries", async (c, caller) => {
+      const startedAt = performance.now();
+      if (!hasScope(caller.scopes, "read:logs")) {
+        throw new ApiError("FORBIDDEN", "This key lacks the scope read:logs.", { reason: "missing_scope" });
+      }
+      const { projectId, query } = await readBody(c, nativeBody);
+      const project = await readProject(db, caller, projectId);
+      if (!logs.queryNative) {
+        throw new ApiError(
+          "VALIDATION_ERROR",
+          `Logs are kept in ${logs.backend.name}, which takes no native queries here.`,
+        );
+      }
+      const run = logs.queryNative;
+      const request = { projectNumber: project.number, text: query, signal: departureOf(c) };
+      const { text, truncated } = await turns.take(caller.organizationId, () => run(request));
+      const took = Math.round(performance.now() - startedAt);
+      const result: NativeQueryResult = {
+        result: text,
+        format: "text",
+        meta: { backendId: logs.backend.id, took, truncated },
+      };
+      return ok(c, result);
+    }),
+  );
