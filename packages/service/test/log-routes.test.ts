@@ -243,6 +243,11 @@ const readings: readonly [string, (key: string, projectId?: string) => Promise<{
       ask(`GET /v1/logs/1?before=100&after=100${projectId ? `&projectId=${projectId}` : ""}`, undefined, key),
   ],
   [
+    "logs.nativeQuery",
+    (key, projectId) =>
+      ask("POST /v1/logs/native-query", { projectId, query: "select service, message from logs" }, key),
+  ],
+  [
     "logs.tail",
     async (key, projectId) => {
       const tail = await openTail(service, key, { cursor: "0", ...(projectId && { projectId }) });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { anyOf, evaluate, levels, type QueryNode } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
@@ -169,7 +170,10 @@ class Feed {
     if (this.#reading || head <= this.#position) return;
     this.#reading = true;
     this.#advance()
-      .catch((error) => log.warn("a tail waits for the log store", { error }))
+      .catch(async (error) => {
+        log.warn("a tail waits for the log store", { error });
+        await sleep(lookAgainAfterErrorMs);
+      })
       .finally(() => {
         this.#reading = false;
       });

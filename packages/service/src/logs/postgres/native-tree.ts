@@ -1,6 +1,6 @@
 /** What may be used, by object id. */
 export interface Allowed {
-  readonly relation: number;
+  readonly relations: ReadonlySet<number>;
   readonly functions: ReadonlySet<number>;
   readonly operators: ReadonlySet<number>;
   readonly types: ReadonlySet<number>;
@@ -37,7 +37,7 @@ export function checkTree(tree: string, allowed: Allowed): string | undefined {
   if (odd) return `uses something that a native query may not (${odd.toLowerCase()})`;
 
   const ids = (member: string) => [...tree.matchAll(new RegExp(` :${member} (\\d+)`, "g"))].map(([, id]) => Number(id));
-  if (ids("relid").some((id) => id !== 0 && id !== allowed.relation)) return "may read the table logs only";
+  if (ids("relid").some((id) => id !== 0 && !allowed.relations.has(id))) return "may read the table logs only";
   const called = ["funcid", "aggfnoid", "winfnoid"].flatMap(ids);
   if (called.some((id) => !allowed.functions.has(id))) return "calls a function that a native query may not call";
   if (ids("opno").some((id) => !allowed.operators.has(id))) return "uses an operator that a native query may not use";

@@ -118,13 +118,14 @@ async function fence(tx: Transaction, projectNumber: number): Promise<Allowed> {
 async function define(tx: Transaction, text: string, allowed: Allowed): Promise<readonly string[]> {
   const prefix = "create temporary view native_query as ";
   await explained(() => tx.single(prefix + text), prefix.length);
-  const { rows } = await tx.query<{ tree: string; columns: string[] }>(sql`
-    select ev_action::text as tree,
+  const { rows } = await tx.query<{ tree: string; columns: string[]; self: string }>(sql`
+    select ev_action::text as tree, ev_class::oid as self,
            (select array_agg(attname::text order by attnum) from pg_catalog.pg_attribute
             where attrelid = ev_class and attnum > 0) as columns
     from pg_catalog.pg_rewrite where ev_class = 'pg_temp.native_query'::pg_catalog.regclass`);
-  const { tree, columns } = rows[0] as { tree: string; columns: string[] };
-  const fault = checkTree(tree, allowed);
+  const { tree, columns, self } = rows[0] as (typeof rows)[0];
+  // PostgreSQL 15 names the view itself in its tree; a view cannot read itself.
+  const fault = checkTree(tree, { ...allowed, relations: new Set([...allowed.relations, Number(self)]) });
   if (fault) throw refused(fault);
   if (columns.length > maxColumns) throw refused(`has ${columns.length} columns; ${maxColumns} are the most`);
   return columns;
@@ -206,7 +207,7 @@ async function listAllowed(tx: Queryable): Promise<Allowed> {
   const row = rows[0] as (typeof rows)[0];
   const ids = (texts: readonly string[]) => new Set(texts.map(Number));
   return {
-    relation: Number(row.relation),
+    relations: new Set([Number(row.relation)]),
     functions: ids(row.functions),
     operators: ids(row.operators),
     types: ids(row.types),
