@@ -13,6 +13,7 @@ import { logSchemaRoutes } from "./routes/log-schema.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { meRoutes } from "./routes/me.ts";
 import { organizationRoutes } from "./routes/organizations.ts";
+import { otlpRoutes } from "./routes/otlp.ts";
 import { ownKeyRoutes } from "./routes/own-key.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { publicKeyRoutes } from "./routes/public-keys.ts";
@@ -46,6 +47,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
 
   return new Hono<HttpEnv>()
     .route("/", healthRoutes(services))
+    .route("/", otlpRoutes(services))
     .route("/v1", api)
     .route("/", api)
     .notFound(notFound)

@@ -1,7 +1,7 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { answerHeaders, clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
-import { malformedKey, readCredential, refuseWrongKind } from "../http/credential.ts";
+import { findCredential, malformedKey, missingKey, readCredential, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
@@ -26,7 +26,7 @@ export interface SecretCaller {
 }
 
 /** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
-interface PublicCaller {
+export interface PublicCaller {
   readonly keyId: string;
   readonly projectId: string;
   readonly projectNumber: number;
@@ -54,6 +54,11 @@ type StreamHandler = (
 ) => Response | Promise<Response>;
 type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
+/** For a request whose headers carry no key: finds one elsewhere and has it admitted, or throws. */
+type KeylessHandler = (
+  c: HttpContext,
+  admit: (key: string, handle: PublicHandler) => Response | Promise<Response>,
+) => Response | Promise<Response>;
 
 /**
  * Makes the two kinds of guarded handler. The guard runs inside the handler, not as a middleware: a layer of
@@ -74,12 +79,18 @@ export function guards(auth: Authentication) {
         handle(c, secretCaller(record), rechecker(auth, c, scope)),
       ),
 
-    /** A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own. */
-    publicKey: (operationId: string, handle: PublicHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "public", undefined, (record) => {
-        const caller = { keyId: record.id, projectId: record.projectId, projectNumber: record.projectNumber };
-        return handle(c, caller as PublicCaller);
-      }),
+    /**
+     * A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own.
+     * `whenKeyless` is for formats in which the key may stand in the body.
+     */
+    publicKey: (operationId: string, handle: PublicHandler, whenKeyless?: KeylessHandler) => (c: HttpContext) => {
+      const handleAs = (handle: PublicHandler) => (record: KnownKey) => handle(c, publicCaller(record));
+      const keyless =
+        whenKeyless &&
+        ((check: Check) =>
+          whenKeyless(c, (key, handleKey) => identify({ ...check, handle: handleAs(handleKey) }, key)));
+      return guarded(auth, c, operationId, "public", undefined, handleAs(handle), keyless);
+    },
 
     /** A handler for what whoever holds a key may ask with it, of either kind and without a scope. */
     anyKey: (operationId: string, handle: OwnHandler) => (c: HttpContext) =>
@@ -121,14 +132,22 @@ function guarded(
   takes: KeyKind | "any",
   scope: Scope | undefined,
   handle: Handle,
+  whenKeyless?: (check: Check) => Response | Promise<Response>,
 ): Response | Promise<Response> {
   c.env.operationId = operationId;
   const check = { auth, c, takes, scope, address: clientAddress(c), handle };
-  const text = readCredential(c, takes);
+  const text = findCredential(c, takes);
+  if (text !== undefined) return identify(check, text);
+  if (whenKeyless) return whenKeyless(check);
+  throw missingKey(takes);
+}
+
+function identify(check: Check, text: string): Response | Promise<Response> {
+  const { keys } = check.auth;
   // Reading a clock costs as much as a look-up: once is enough where nothing is waited for.
-  const monotonic = auth.keys.monotonic();
-  const known = auth.keys.known(text, monotonic);
-  return known ? admit(check, known, auth.keys.now(monotonic)) : lookUp(check, text);
+  const monotonic = keys.monotonic();
+  const known = keys.known(text, monotonic);
+  return known ? admit(check, known, keys.now(monotonic)) : lookUp(check, text);
 }
 
 /** For a text that is not in memory. One that is no key costs no I/O, but whoever sends it counts as failing. */
@@ -204,6 +223,10 @@ function secretCaller(record: KnownKey): SecretCaller {
     expiresAtMs,
     requestsPerMinute,
   };
+}
+
+function publicCaller({ id, projectId, projectNumber }: KnownKey): PublicCaller {
+  return { keyId: id, projectId, projectNumber } as PublicCaller;
 }
 
 function addressRefusal({ addresses }: KnownKey, address: string): ApiError | undefined {

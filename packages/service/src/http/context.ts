@@ -16,6 +16,8 @@ interface RequestBindings extends HttpBindings {
   /** The name an error is reported under, e.g. `secretKeys.create`. */
   operationId?: string;
   requestId?: string;
+  /** The sender speaks protobuf: OTLP has its answer in the encoding of the request, errors included. */
+  answersProtobuf?: true;
   answerHeaders?: Record<string, string>;
 }
 

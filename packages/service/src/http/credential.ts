@@ -12,15 +12,37 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
 };
 
 /**
- * The text that a request carries as its key, whatever it is. 401 when it carries none, 400 when it carries two
- * different ones or has a key in its URL. Costs no I/O.
+ * The text that the headers carry as a key, whatever it is; undefined when they carry none. 400 when they carry two
+ * different ones or there is a key in the URL. Costs no I/O.
  */
-export function readCredential(c: HttpContext, takes: KeyKind | "any"): string {
+export function findCredential(c: HttpContext, takes: KeyKind | "any"): string | undefined {
   refuseKeyInUrl(c);
-  const text = presented(c);
-  if (text !== undefined) return text;
-  throw new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
+  let found = fromAuthorization(c, takes);
+  for (const name of keyHeaders) {
+    const value = header(c, name)?.trim();
+    if (!value) continue;
+    if (found !== undefined && found !== value) throw conflictingCredentials();
+    found = value;
+  }
+  return found;
+}
+
+/** As `findCredential`; 401 when there is none. */
+export function readCredential(c: HttpContext, takes: KeyKind | "any"): string {
+  const text = findCredential(c, takes);
+  if (text === undefined) throw missingKey(takes);
+  return text;
+}
+
+export function missingKey(takes: KeyKind | "any"): ApiError {
+  return new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
     reason: "missing_api_key",
+  });
+}
+
+export function conflictingCredentials(): ApiError {
+  return new ApiError("VALIDATION_ERROR", "The request carries two different credentials. Send one.", {
+    reason: "conflicting_credentials",
   });
 }
 
@@ -39,32 +61,32 @@ export function malformedKey(): ApiError {
   );
 }
 
-function presented(c: HttpContext): string | undefined {
-  let found = fromAuthorization(c);
-  for (const name of keyHeaders) {
-    const value = header(c, name)?.trim();
-    if (!value) continue;
-    if (found !== undefined && found !== value) {
-      throw new ApiError("VALIDATION_ERROR", "The request carries two different credentials. Send one.", {
-        reason: "conflicting_credentials",
-      });
-    }
-    found = value;
-  }
-  return found;
-}
-
-/** `Bearer` (spec/1) or `ApiKey` (spec/4), in any case (RFC 9110, section 11.1). */
-function fromAuthorization(c: HttpContext): string | undefined {
+/**
+ * `Bearer` (spec/1) or `ApiKey` (spec/4), in any case (RFC 9110, section 11.1). A public key also as the senders of Loki
+ * and Elasticsearch have it: the password of `Basic`, or the second half of an `ApiKey`.
+ */
+function fromAuthorization(c: HttpContext, takes: KeyKind | "any"): string | undefined {
   const value = header(c, "authorization");
   if (!value) return undefined;
   // As nearly everybody writes it; quicker than the expression below, which means the same.
   if (value.startsWith("Bearer ") && value.lastIndexOf(" ") === 6 && value.length > 7) return value.slice(7);
-  const match = /^(?:bearer|apikey) +(\S+) *$/i.exec(value);
-  if (match) return match[1];
-  throw new ApiError("UNAUTHORIZED", `The Authorization header is not \`Bearer <key>\`. ${howToSend.secret}`, {
-    reason: "malformed_api_key",
-  });
+  const [, scheme = "", text = ""] = /^(bearer|apikey|basic) +(\S+) *$/i.exec(value) ?? [];
+  const kind = scheme.toLowerCase();
+  if (kind === "bearer") return text;
+  if (kind === "apikey") return (takes === "public" && secondHalf(text)) || text;
+  const password = kind === "basic" && takes === "public" ? secondHalf(text) : undefined;
+  if (password) return password;
+  throw new ApiError(
+    "UNAUTHORIZED",
+    `The Authorization header is not \`Bearer <key>\`. ${howToSend[takes === "any" ? "secret" : takes]}`,
+    { reason: "malformed_api_key" },
+  );
+}
+
+/** What follows the colon in base64 of `name:key`; undefined when it is nothing of that kind. */
+function secondHalf(base64: string): string | undefined {
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(base64)) return undefined;
+  return /^[^:]*:([\x21-\x7e]+)$/.exec(Buffer.from(base64, "base64").toString("latin1"))?.[1];
 }
 
 function refuseKeyInUrl(c: HttpContext): void {

@@ -3,6 +3,7 @@ import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
 import { isUnavailable } from "../store/database.ts";
 import { answerHeaders, type HttpContext, requestId } from "./context.ts";
+import { otlpStatus } from "./otlp-answer.ts";
 
 type SuccessStatus = 200 | 201 | 202;
 
@@ -67,7 +68,7 @@ function refuse(c: HttpContext, error: ApiError): Response {
   const headers = answerHeaders(c);
   if (retryAfterSeconds) headers["retry-after"] = String(retryAfterSeconds);
   if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="sazabi"';
-  return json(c, body, error.status);
+  return c.env.answersProtobuf ? otlpStatus(c, body, error.status) : json(c, body, error.status);
 }
 
 /** Made without Hono's helper: with plain headers node's adapter needs no `Headers` object at all. */

@@ -79,6 +79,9 @@ const entryOverheadBytes = 100;
 const futureMicros = intakeLimits.futureHours * 3_600_000_000;
 const info = levels.indexOf("info");
 
+/** The attribute in which the published clients send their public key. It is never stored, whatever it stands in. */
+export const keyAttribute = "sazabi.public_key";
+
 type Members = Readonly<Record<string, unknown>>;
 
 /** Without a prototype, so that `__proto__` is a key like others; made by a constructor, so that access stays fast. */
@@ -162,7 +165,7 @@ function offer(draft: Draft, key: string, value: unknown, alias: Alias, rank: nu
 
 function setAttribute(draft: Draft, path: string, value: unknown): void {
   const kept = attributeValue(path, value);
-  if (kept === undefined) return;
+  if (kept === undefined || path.endsWith(keyAttribute)) return;
   const key = storable(path);
   const { attributes } = draft;
   const taken = key in attributes;

@@ -3,8 +3,9 @@ import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/errors.ts";
-import { readIntakeBody } from "../../src/logs/body.ts";
+import { type IntakeBody, readBodyBytes } from "../../src/logs/body.ts";
 import { normaliseEntry } from "../../src/logs/entry.ts";
+import { entriesFormat } from "../../src/logs/formats/entries.ts";
 
 interface Sent {
   readonly type?: string;
@@ -12,12 +13,13 @@ interface Sent {
   readonly length?: string;
 }
 
-function read(body: string | Uint8Array, { type, encoding, length }: Sent = {}) {
-  return readIntakeBody(Readable.from([Buffer.from(body)]), {
-    contentType: type,
+async function read(body: string | Uint8Array, { type, encoding, length }: Sent = {}): Promise<IntakeBody> {
+  const format = entriesFormat(type);
+  const { decompressed } = await readBodyBytes(Readable.from([Buffer.from(body)]), {
     contentEncoding: encoding,
     contentLength: length,
   });
+  return format(decompressed);
 }
 
 async function values(body: string | Uint8Array, sent?: Sent): Promise<unknown[]> {
@@ -84,6 +86,19 @@ describe("shapes", () => {
   });
 });
 
+test("an OTLP request among entries is refused alone, not stored as one of them", async () => {
+  const request = '{"resourceLogs":[]}';
+  for (const [body, type] of [
+    [`[{"message":"a"},${request},{"message":"b"}]`, json],
+    [`{"message":"a"}\n${request}\n{"message":"b"}`, ndjson],
+    [`{"message":"a"}\n${request}\n{"message":"b"}`, "text/plain"],
+  ] as const) {
+    const { entries, rejected } = await read(body, { type });
+    expect(entries.map(({ index }) => index)).toEqual([0, 2]);
+    expect(rejected).toMatchObject([{ index: 1, field: "resourceLogs" }]);
+  }
+});
+
 describe("encodings", () => {
   const body = Buffer.from('[{"message":"a"},{"message":"b"}]');
 
@@ -119,7 +134,7 @@ describe("encodings", () => {
     expect(await values('{"message":"a"}', { type: 'application/json; charset="UTF-8"' })).toEqual([a]);
     expect(await values('{"message":"a"}', { type: "application/json;charset=us-ascii" })).toEqual([a]);
     expect(await refusal('{"message":"a"}', { type: "application/json; charset=utf-16" })).toMatch(/^415 .*UTF-8/);
-    for (const type of ["multipart/form-data; boundary=x", "text/html", "application/x-protobuf", "__proto__"]) {
+    for (const type of ["multipart/form-data; boundary=x", "text/html", "application/xml", "__proto__"]) {
       expect(await refusal('{"message":"a"}', { type })).toMatch(/^415 .*application\/json/);
     }
   });
@@ -151,8 +166,8 @@ describe("limits", () => {
         this.push(chunk);
       },
     });
-    const headers = { contentType: undefined, contentEncoding: undefined, contentLength: undefined };
-    await expect(readIntakeBody(endless, headers)).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    const headers = { contentEncoding: undefined, contentLength: undefined };
+    await expect(readBodyBytes(endless, headers)).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
     expect(sent).toBeLessThan(20);
     expect(endless.destroyed).toBe(false);
   });
@@ -181,6 +196,10 @@ test.each([
   ["42", /^400 The body must be/],
   ['"text"', /^400 The body must be/],
   ["null", /^400 The body must be/],
+  ['{"logs":null}', /^400 logs: must be an array/],
+  ['{"logs":{"message":"a"}}', /^400 logs: must be an array/],
+  ['{"resourceLogs":{}}', /^400 resourceLogs: must be an array/],
+  ['{"resourceLogs":[null]}', /^400 resourceLogs\[0\]: must be an object/],
   ['{"message":', /^400 The body is not JSON: /],
   ["hello", /^400 The body is not JSON: /],
   ['{"message":"a"} {"message":"b"}', /^400 The body is not JSON: /],
@@ -194,8 +213,8 @@ test("a connection that ends early is a refusal too", async () => {
       this.destroy(new Error("aborted"));
     },
   });
-  const headers = { contentType: json, contentEncoding: undefined, contentLength: undefined };
-  await expect(readIntakeBody(broken, headers)).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
+  const headers = { contentEncoding: undefined, contentLength: undefined };
+  await expect(readBodyBytes(broken, headers)).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
 });
 
 test("any bytes under any headers end in entries or in a refusal", async () => {

@@ -1,0 +1,144 @@
+import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { ApiError } from "../../errors.ts";
+import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
+import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import { isProtobuf, mediaTypeOf } from "./media-type.ts";
+import { isOtlpDocument, readOtlpDocument } from "./otlp-json.ts";
+import { otlpProtobuf } from "./otlp-protobuf.ts";
+
+type Kind = "json" | "lines" | "text" | "form";
+
+const kinds: Readonly<Record<string, Kind>> = {
+  "": "json",
+  "application/json": "json",
+  "text/json": "json",
+  "application/octet-stream": "json",
+  "application/x-ndjson": "lines",
+  "application/ndjson": "lines",
+  "application/jsonl": "lines",
+  "application/x-jsonl": "lines",
+  "application/jsonlines": "lines",
+  "application/x-jsonlines": "lines",
+  "application/json-lines": "lines",
+  "text/plain": "text",
+  // What curl says of `-d` when it is not told otherwise.
+  "application/x-www-form-urlencoded": "form",
+};
+
+/**
+ * What `POST /v1/logs` takes: one JSON object, an array, `{ "logs": […] }`, or lines, each of JSON or text; and OTLP,
+ * which is told by its type in protobuf and by its `resourceLogs` in JSON. 415 for a type that is none of these.
+ */
+export function entriesFormat(contentType: string | undefined): Format {
+  const type = mediaTypeOf(contentType);
+  if (isProtobuf(type)) return otlpProtobuf;
+  const kind = Object.hasOwn(kinds, type) ? kinds[type] : type.endsWith("+json") ? "json" : undefined;
+  if (kind) return (bytes) => entriesOf(decodeText(bytes), kind);
+  throw new ApiError(
+    "UNSUPPORTED_MEDIA_TYPE",
+    "Logs are taken as application/json, application/x-ndjson, text/plain, or OTLP as application/x-protobuf. Set Content-Type to one of them.",
+  );
+}
+
+function entriesOf(text: string, kind: Kind): IntakeBody {
+  const start = text.trimStart();
+  if (start === "") throw invalid("The body is empty. Send a JSON object with a message, an array of them, or lines.");
+  if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text);
+  // Lines of JSON fail here at the second line, so the attempt costs little.
+  const whole = parseJson(text);
+  if ("value" in whole) return entriesOfDocument(whole.value, kind);
+  if (kind === "text") return entriesOfText(text);
+  if (kind === "lines" || beginsWithObjectLine(start)) return entriesOfLines(text);
+  if (kind === "form") {
+    throw new ApiError(
+      "UNSUPPORTED_MEDIA_TYPE",
+      "The body is not JSON. Set Content-Type: application/json and send JSON.",
+    );
+  }
+  throw invalid(`The body is not JSON: ${whole.error}.`);
+}
+
+/** Lines are often sent as `application/json`. They are taken for what they are when the first is an object. */
+function beginsWithObjectLine(text: string): boolean {
+  const end = text.indexOf("\n");
+  return text.startsWith("{") && end !== -1 && "value" in parseJson(text.slice(0, end));
+}
+
+function entriesOfDocument(document: unknown, kind: Kind): IntakeBody {
+  if (Array.isArray(document)) return entriesOfArray(document);
+  if (isJsonObject(document)) return entriesOfObject(document);
+  if (kind === "lines" && typeof document === "string") return entriesOfArray([document]);
+  throw invalid('The body must be a JSON object, an array of objects, or { "logs": […] }.');
+}
+
+/** An object is a batch when its `logs` is a list, and an entry when it is anything with more to it than that. */
+function entriesOfObject(document: JsonObject): IntakeBody {
+  if (isOtlpDocument(document)) return readOtlpDocument(document);
+  if (!Object.hasOwn(document, "logs") || Object.hasOwn(document, "message")) return entriesOfArray([document]);
+  const { logs } = document;
+  if (Array.isArray(logs)) return entriesOfArray(logs);
+  if (Object.keys(document).length > 1) return entriesOfArray([document]);
+  throw invalid("logs: must be an array of entries.");
+}
+
+function entriesOfArray(values: readonly unknown[]): IntakeBody {
+  if (values.length > intakeLimits.entries) throw tooMany();
+  const list = new EntryList();
+  for (const value of values) list.add(value);
+  return list;
+}
+
+/** Entries and their verdicts, in the order of the body. */
+class EntryList implements IntakeBody {
+  readonly entries: { readonly index: number; readonly value: unknown }[] = [];
+  readonly rejected: Rejection[] = [];
+  #index = 0;
+
+  /** A whole OTLP request among entries would be stored as one of them, which nobody means. */
+  add(value: unknown): void {
+    if (isJsonObject(value) && isOtlpDocument(value)) {
+      this.reject("resourceLogs", "makes this an OTLP request. Send each as a body of its own.");
+    } else {
+      this.entries.push({ index: this.#index++, value });
+    }
+  }
+
+  reject(field: string, message: string): void {
+    this.rejected.push({ index: this.#index++, field, message });
+  }
+}
+
+function entriesOfLines(text: string): IntakeBody {
+  const list = new EntryList();
+  for (const line of linesOf(text)) {
+    const parsed = parseJson(line);
+    if ("value" in parsed) list.add(parsed.value);
+    else list.reject("", `is not JSON: ${parsed.error}.`);
+  }
+  return list;
+}
+
+/** Plain text: a line is an entry, and one that is a JSON object is that object. */
+function entriesOfText(text: string): IntakeBody {
+  const list = new EntryList();
+  for (const line of linesOf(text)) {
+    const parsed = line.startsWith("{") ? parseJson(line) : undefined;
+    list.add(parsed && "value" in parsed ? parsed.value : line);
+  }
+  return list;
+}
+
+/** The lines that hold something, without their ends. Throws when there are too many. */
+function* linesOf(text: string): Generator<string> {
+  let count = 0;
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const end = newline === -1 ? text.length : newline;
+    const line = text.slice(start, end).replace(/\r$/, "");
+    start = end + 1;
+    if (line.trim() === "") continue;
+    count += 1;
+    if (count > intakeLimits.entries) throw tooMany();
+    yield line;
+  }
+}

@@ -1,0 +1,60 @@
+import { ApiError } from "../../errors.ts";
+import { entryAliases } from "../entry-aliases.ts";
+
+/** What JSON has words for. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | Members;
+
+/** Without a prototype, so that `__proto__` is a name like others. */
+export interface Members {
+  [name: string]: JsonValue;
+}
+
+export function newMembers(): Members {
+  return Object.create(null) as Members;
+}
+
+/** Adds what `target` does not have. A name that is taken by another value comes under `prefix`, and is not lost. */
+export function addMembers(target: Members, source: Members, prefix: string): void {
+  for (const name of Object.keys(source)) {
+    const value = source[name] as JsonValue;
+    if (!(name in target)) target[name] = value;
+    else if (target[name] !== value) target[`${prefix}.${name}`] = value;
+  }
+}
+
+/** Whether one of the members is what an entry calls its message. */
+export function namesMessage(members: Members): boolean {
+  return Object.keys(members).some((name) => {
+    const alias = entryAliases.get(name);
+    return alias?.slot === "message" && !alias.vague && typeof members[name] === "string" && members[name] !== "";
+  });
+}
+
+export function isMembers(value: JsonValue | undefined): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What all entries of a request may take of memory for members they share, in UTF-16 units. */
+const sharedLimit = 32 * 1024 * 1024;
+
+/**
+ * Counts what entries share: a resource or a set of labels stands once in the body and goes into every entry, so a small
+ * body could become a large one.
+ */
+export class SharedMembers {
+  #total = 0;
+
+  /** Call it for each entry. Throws 413 when the entries of the request share too much. */
+  count(size: number): void {
+    this.#total += size;
+    if (this.#total <= sharedLimit) return;
+    throw new ApiError(
+      "PAYLOAD_TOO_LARGE",
+      `What the entries share (resource, scope, labels) would take more than ${sharedLimit / 1024 / 1024} MiB once each has it. Send the body in parts, or share less.`,
+    );
+  }
+}
+
+export function sizeOf(members: Members): number {
+  return JSON.stringify(members).length;
+}

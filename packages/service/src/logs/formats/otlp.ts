@@ -1,0 +1,176 @@
+import { intakeLimits, levels, type Rejection } from "@sazabi/sdk/protocol";
+import { ApiError } from "../../errors.ts";
+import { type IntakeBody, invalid, tooMany } from "../body.ts";
+import { keyAttribute } from "../entry.ts";
+import {
+  addMembers,
+  isMembers,
+  type JsonValue,
+  type Members,
+  namesMessage,
+  newMembers,
+  SharedMembers,
+  sizeOf,
+} from "./members.ts";
+
+/*
+ * What an OTLP request for logs says (opentelemetry-proto, logs/v1), whichever encoding it came in, and what becomes of
+ * it. docs/intake.md has the table.
+ */
+
+export interface OtlpRecord {
+  /** Nanoseconds since 1970, in decimal digits; "" when it is not known. */
+  readonly time: string;
+  /** When the collector saw it. */
+  readonly observedTime: string;
+  /** 1 to 24; 0 when it is not known. */
+  readonly severityNumber: number;
+  readonly severityText: string;
+  readonly body: JsonValue | undefined;
+  readonly attributes: Members;
+  readonly droppedAttributesCount: number;
+  readonly flags: number;
+  /** Hexadecimal. */
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly eventName: string;
+}
+
+export interface OtlpScope {
+  readonly name: string;
+  readonly version: string;
+  readonly attributes: Members;
+}
+
+/** Values in values; deeper ones are refused with their record. */
+export const maxValueDepth = intakeLimits.jsonDepth;
+
+/** Takes the parts of a request in their order, and makes entries of them. */
+export class OtlpEntries {
+  readonly #entries: { readonly index: number; readonly value: unknown }[] = [];
+  readonly #rejected: Rejection[] = [];
+  readonly #sharing = new SharedMembers();
+  #count = 0;
+  #key: string | undefined;
+  #keyless = 0;
+  #resource: Members = newMembers();
+  #hasKey = false;
+  #service: JsonValue | undefined;
+  #environment: JsonValue | undefined;
+  #shared: Members = newMembers();
+  #sharedSize: number | undefined;
+
+  /** What follows is of this resource. Throws when it carries another key than one before. */
+  startResource(attributes: Members): void {
+    this.#hasKey = this.#takeKey(attributes[keyAttribute]);
+    delete attributes[keyAttribute];
+    this.#service = takeText(attributes, "service.name");
+    this.#environment =
+      takeText(attributes, "deployment.environment.name") ?? takeText(attributes, "deployment.environment");
+    this.#resource = attributes;
+  }
+
+  /** What follows is of this scope of the resource. */
+  startScope({ name, version, attributes }: OtlpScope): void {
+    const shared = newMembers();
+    if (name !== "") shared["otel.scope.name"] = name;
+    if (version !== "") shared["otel.scope.version"] = version;
+    for (const key of Object.keys(attributes)) shared[`otel.scope.${key}`] = attributes[key] as JsonValue;
+    addMembers(shared, this.#resource, "resource");
+    this.#shared = shared;
+    this.#sharedSize = undefined;
+  }
+
+  addRecord(record: OtlpRecord): void {
+    const index = this.#next();
+    this.#sharedSize ??= sizeOf(this.#shared);
+    this.#sharing.count(this.#sharedSize);
+    this.#entries.push({ index, value: this.#entryOf(record) });
+  }
+
+  rejectRecord(field: string, message: string): void {
+    this.#rejected.push({ index: this.#next(), field, message });
+  }
+
+  finish(): IntakeBody {
+    return {
+      entries: this.#entries,
+      rejected: this.#rejected,
+      isOtlp: true,
+      ...(this.#key !== undefined && { credential: { key: this.#key, coversAll: this.#keyless === 0 } }),
+    };
+  }
+
+  #next(): number {
+    if (this.#count === intakeLimits.entries) throw tooMany();
+    if (!this.#hasKey) this.#keyless += 1;
+    return this.#count++;
+  }
+
+  #takeKey(value: JsonValue | undefined): boolean {
+    if (value === undefined || value === null || value === "") return false;
+    if (typeof value !== "string") throw invalid(`The resource attribute ${keyAttribute} must be a string.`);
+    const key = value.trim();
+    this.#key ??= key;
+    if (this.#key === key) return true;
+    throw new ApiError(
+      "VALIDATION_ERROR",
+      "The resources of this request carry different public keys. Send the logs of each key in a request of its own.",
+      { reason: "conflicting_credentials" },
+    );
+  }
+
+  #entryOf(record: OtlpRecord): Members {
+    const { body, attributes } = record;
+    const entry = newMembers();
+    const time = record.time || record.observedTime;
+    if (time !== "") entry["timestamp"] = time;
+    if (this.#service !== undefined) entry["service"] = this.#service;
+    if (this.#environment !== undefined) entry["environment"] = this.#environment;
+    if (isGiven(record.traceId)) entry["trace_id"] = record.traceId;
+    if (isGiven(record.spanId)) entry["span_id"] = record.spanId;
+    if (isMembers(body) && namesMessage(body)) addMembers(attributes, body, "body");
+    else if (body !== undefined && body !== null) entry["message"] = body;
+    const level = noteSeverity(record, attributes);
+    if (level !== "") entry["level"] = level;
+    if (record.eventName !== "") note(attributes, "event.name", record.eventName);
+    if (record.flags !== 0) note(attributes, "trace_flags", record.flags);
+    if (record.droppedAttributesCount !== 0) {
+      note(attributes, "otel.dropped_attributes_count", record.droppedAttributesCount);
+    }
+    addMembers(attributes, this.#shared, "resource");
+    entry["attributes"] = attributes;
+    return entry;
+  }
+}
+
+/** The number decides; the sender's word stays as it was where it says something else, and so does a finer number. */
+function noteSeverity({ severityNumber, severityText }: OtlpRecord, attributes: Members): string {
+  if (severityNumber === 0) return severityText;
+  const level = levels[Math.floor((severityNumber - 1) / 4)];
+  if (level === undefined || (severityNumber - 1) % 4 !== 0) note(attributes, "severity_number", severityNumber);
+  if (level === undefined) return severityText;
+  if (severityText !== "" && severityText.toLowerCase() !== level) note(attributes, "level.original", severityText);
+  return level;
+}
+
+function note(attributes: Members, name: string, value: string | number): void {
+  if (!(name in attributes)) attributes[name] = value;
+}
+
+/** An id of zeros says that there is none (W3C Trace Context). */
+function isGiven(id: string): boolean {
+  return id !== "" && !/^0+$/.test(id);
+}
+
+function takeText(attributes: Members, name: string): string | undefined {
+  const value = attributes[name];
+  if (typeof value !== "string" || value === "") return undefined;
+  delete attributes[name];
+  return value;
+}
+
+/** JSON has no word for these. */
+export function numberValue(value: number): number | string {
+  return Number.isFinite(value) ? value : String(value);
+}

@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import type { PublicCaller } from "../auth/authenticate.ts";
+import { ApiError } from "../errors.ts";
+import { type HttpContext, header } from "../http/context.ts";
+import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
+import { fromAnyPage } from "../http/cross-origin.ts";
+import { readIdempotencyKey } from "../http/idempotency.ts";
+import { type Format, type IntakeBody, readBodyBytes } from "../logs/body.ts";
+import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
+import { isProtobuf } from "../logs/formats/media-type.ts";
+import type { LogBatch } from "../logs/store.ts";
+import type { Services } from "../services.ts";
+
+/** A way to speak to the intake. All of them go down one path: what differs is the body and the answer. */
+export interface Dialect {
+  /** Of a content type; throws 415 for one that it does not take. */
+  readonly formatOf: (contentType: string | undefined) => Format;
+  /** Made when what was accepted is committed. */
+  readonly answer: (c: HttpContext, outcome: Outcome) => Response;
+  /** A key may stand in the body. */
+  readonly findsKeyInBody?: true;
+  /** Answered, not refused, when no entry is good. */
+  readonly answersAllRejected?: true;
+}
+
+interface Outcome {
+  readonly result: IntakeResult;
+  readonly body: IntakeBody;
+  /** All of them, in order; `result` lists the first. */
+  readonly rejected: readonly Rejection[];
+}
+
+/** Makes handlers that answer when the entries are committed, and not before. */
+export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: Services) {
+  async function store(c: HttpContext, dialect: Dialect, caller: PublicCaller, read: ReadBody): Promise<Response> {
+    const { body, sent, idempotencyKey } = read;
+    const { entries, bytes, rejected } = judge(body, Date.now(), logRetentionDays * 86_400_000);
+    let result = resultOf(entries.length, rejected);
+    if (entries.length > 0) {
+      const batch: LogBatch = {
+        projectNumber: caller.projectNumber,
+        entries,
+        bytes,
+        result,
+        ...(idempotencyKey !== undefined && {
+          idempotency: { key: idempotencyKey, bodyHash: createHash("sha256").update(sent).digest() },
+        }),
+      };
+      result = await logs.append(batch);
+    } else if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) {
+      throw noneGood(rejected);
+    }
+    return dialect.answer(c, { result, body, rejected });
+  }
+
+  return (dialect: Dialect) => {
+    const guarded = publicKey(
+      "logs.send",
+      async (c, caller) => {
+        const read = await readBody(c, dialect);
+        const inBody = read.body.credential?.key;
+        if (inBody !== undefined && inBody !== findCredential(c, "public")) throw conflictingCredentials();
+        return store(c, dialect, caller, read);
+      },
+      async (c, admit) => {
+        if (!dialect.findsKeyInBody || !mayHoldKey(c)) throw missingKey("public");
+        const read = await readBody(c, dialect, refuseWithoutKey);
+        const { credential } = read.body;
+        if (!credential) throw missingKey("public");
+        if (!credential.coversAll) throw partlyKeyless();
+        return admit(credential.key, (c, caller) => store(c, dialect, caller, read));
+      },
+    );
+    return fromAnyPage((c) => {
+      if (isProtobuf(bareType(c))) c.env.answersProtobuf = true;
+      return guarded(c);
+    });
+  };
+}
+
+interface ReadBody {
+  readonly body: IntakeBody;
+  /** As it came. */
+  readonly sent: Buffer;
+  readonly idempotencyKey: string | undefined;
+}
+
+async function readBody(c: HttpContext, dialect: Dialect, look?: (bytes: Buffer) => void): Promise<ReadBody> {
+  const idempotencyKey = readIdempotencyKey(c);
+  const format = dialect.formatOf(header(c, "content-type"));
+  const { sent, decompressed } = await readBodyBytes(c.env.incoming, {
+    contentEncoding: header(c, "content-encoding"),
+    contentLength: header(c, "content-length"),
+  });
+  look?.(decompressed);
+  return { body: format(decompressed), sent, idempotencyKey };
+}
+
+/** Whoever sends no key at all does not get a body taken apart. */
+function refuseWithoutKey(bytes: Buffer): void {
+  if (!bytes.includes(keyAttribute)) throw missingKey("public");
+}
+
+/** Of the types that a key comes in; others are refused unread. */
+function mayHoldKey(c: HttpContext): boolean {
+  const type = bareType(c);
+  return type === "" || type.endsWith("json") || isProtobuf(type);
+}
+
+function bareType(c: HttpContext): string {
+  return (header(c, "content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() as string;
+}
+
+interface Verdicts {
+  readonly entries: NormalisedEntry[];
+  readonly rejected: Rejection[];
+  readonly bytes: number;
+}
+
+/** Each entry's own verdict: a bad one costs its neighbours nothing. */
+function judge(body: IntakeBody, arrivedAtMs: number, retentionMs: number): Verdicts {
+  const entries: NormalisedEntry[] = [];
+  const rejected: Rejection[] = [...body.rejected];
+  let bytes = 0;
+  for (const { index, value } of body.entries) {
+    const verdict = normaliseEntry(value, arrivedAtMs, retentionMs);
+    if ("rejected" in verdict) {
+      rejected.push({ index, ...verdict.rejected });
+    } else {
+      entries.push(verdict);
+      bytes += verdict.bytes;
+    }
+  }
+  rejected.sort((a, b) => a.index - b.index);
+  return { entries, rejected, bytes };
+}
+
+function resultOf(accepted: number, rejected: readonly Rejection[]): IntakeResult {
+  if (rejected.length === 0) return { accepted };
+  return { accepted, rejectedCount: rejected.length, rejected: rejected.slice(0, intakeLimits.rejectionsListed) };
+}
+
+function noneGood(rejected: readonly Rejection[]): ApiError {
+  const first = rejected[0];
+  return new ApiError(
+    "VALIDATION_ERROR",
+    first
+      ? `None of the ${rejected.length} entries can be stored. The first: ${first.field || "entry"} ${first.message}`
+      : "The body holds no log entry.",
+    {
+      issues: rejected.slice(0, intakeLimits.rejectionsListed).map(({ index, field, message }) => ({
+        path: field ? `logs[${index}].${field}` : `logs[${index}]`,
+        message,
+      })),
+    },
+  );
+}
+
+function partlyKeyless(): ApiError {
+  return new ApiError(
+    "VALIDATION_ERROR",
+    `Some resources of this request carry ${keyAttribute} and some do not. Send the key in the header x-sazabi-key, or in each.`,
+    { reason: "missing_api_key" },
+  );
+}
