@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { HttpEnv } from "./http/context.ts";
 import { notFound, onError } from "./http/respond.ts";
 import { auditRoutes } from "./routes/audit.ts";
+import { elasticsearchRoutes } from "./routes/elasticsearch.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { intakeRoutes } from "./routes/intake.ts";
 import { keyImportRoutes } from "./routes/key-import.ts";
@@ -11,6 +12,7 @@ import { logCountRoutes } from "./routes/log-counts.ts";
 import { logNativeRoutes } from "./routes/log-native.ts";
 import { logSchemaRoutes } from "./routes/log-schema.ts";
 import { logRoutes } from "./routes/logs.ts";
+import { lokiRoutes } from "./routes/loki.ts";
 import { meRoutes } from "./routes/me.ts";
 import { organizationRoutes } from "./routes/organizations.ts";
 import { otlpRoutes } from "./routes/otlp.ts";
@@ -48,8 +50,11 @@ export function createApp(services: Services): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .route("/", healthRoutes(services))
     .route("/", otlpRoutes(services))
+    .route("/", lokiRoutes(services))
     .route("/v1", api)
     .route("/", api)
+    .route("/", elasticsearchRoutes(services))
+
     .notFound(notFound)
     .onError(onError);
 }

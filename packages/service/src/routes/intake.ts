@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { HttpEnv } from "../http/context.ts";
+import { type HttpEnv, header } from "../http/context.ts";
 import { preflight } from "../http/cross-origin.ts";
 import { otlpAnswer } from "../http/otlp-answer.ts";
 import { okEnvelope } from "../http/respond.ts";
@@ -9,8 +9,8 @@ import { type Dialect, logReceiver } from "./receive-logs.ts";
 
 /** Our own JSON and lines, and OTLP at the address where its senders look for it. */
 const entries: Dialect = {
-  formatOf: entriesFormat,
-  findsKeyInBody: true,
+  formatOf: (c) => entriesFormat(header(c, "content-type")),
+  takesOtlp: true,
   answer: (c, { body, result }) => (body.isOtlp ? otlpAnswer(c, result) : okEnvelope(c, result, 202)),
 };
 

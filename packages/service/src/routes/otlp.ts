@@ -10,8 +10,8 @@ import type { Services } from "../services.ts";
 import { type Dialect, logReceiver } from "./receive-logs.ts";
 
 const otlp: Dialect = {
-  formatOf: otlpFormat,
-  findsKeyInBody: true,
+  formatOf: (c) => otlpFormat(header(c, "content-type")),
+  takesOtlp: true,
   answer: (c, { result }) => otlpAnswer(c, result),
 };
 

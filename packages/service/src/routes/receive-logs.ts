@@ -6,34 +6,39 @@ import { type HttpContext, header } from "../http/context.ts";
 import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
 import { fromAnyPage } from "../http/cross-origin.ts";
 import { readIdempotencyKey } from "../http/idempotency.ts";
-import { type Format, type IntakeBody, readBodyBytes } from "../logs/body.ts";
+import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { isProtobuf } from "../logs/formats/media-type.ts";
 import type { LogBatch } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 
 /** A way to speak to the intake. All of them go down one path: what differs is the body and the answer. */
-export interface Dialect {
-  /** Of a content type; throws 415 for one that it does not take. */
-  readonly formatOf: (contentType: string | undefined) => Format;
+export interface Dialect<Body extends IntakeBody = IntakeBody> {
+  /** By what the headers say of the body; throws 415 where they say something else than the dialect takes. */
+  readonly formatOf: (c: HttpContext) => (bytes: Buffer) => Body;
   /** Made when what was accepted is committed. */
-  readonly answer: (c: HttpContext, outcome: Outcome) => Response;
-  /** A key may stand in the body. */
-  readonly findsKeyInBody?: true;
+  readonly answer: (c: HttpContext, outcome: Outcome<Body>) => Response;
+  /** OTLP may come: in protobuf, which is answered in protobuf, and with the key in the body. */
+  readonly takesOtlp?: true;
   /** Answered, not refused, when no entry is good. */
   readonly answersAllRejected?: true;
 }
 
-interface Outcome {
+interface Outcome<Body> {
   readonly result: IntakeResult;
-  readonly body: IntakeBody;
+  readonly body: Body;
   /** All of them, in order; `result` lists the first. */
   readonly rejected: readonly Rejection[];
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
 export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: Services) {
-  async function store(c: HttpContext, dialect: Dialect, caller: PublicCaller, read: ReadBody): Promise<Response> {
+  async function store<Body extends IntakeBody>(
+    c: HttpContext,
+    dialect: Dialect<Body>,
+    caller: PublicCaller,
+    read: ReadBody<Body>,
+  ): Promise<Response> {
     const { body, sent, idempotencyKey } = read;
     const { entries, bytes, rejected } = judge(body, Date.now(), logRetentionDays * 86_400_000);
     let result = resultOf(entries.length, rejected);
@@ -54,7 +59,7 @@ export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: S
     return dialect.answer(c, { result, body, rejected });
   }
 
-  return (dialect: Dialect) => {
+  return <Body extends IntakeBody>(dialect: Dialect<Body>) => {
     const guarded = publicKey(
       "logs.send",
       async (c, caller) => {
@@ -64,7 +69,7 @@ export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: S
         return store(c, dialect, caller, read);
       },
       async (c, admit) => {
-        if (!dialect.findsKeyInBody || !mayHoldKey(c)) throw missingKey("public");
+        if (!dialect.takesOtlp || !mayHoldKey(c)) throw missingKey("public");
         const read = await readBody(c, dialect, refuseWithoutKey);
         const { credential } = read.body;
         if (!credential) throw missingKey("public");
@@ -73,22 +78,26 @@ export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: S
       },
     );
     return fromAnyPage((c) => {
-      if (isProtobuf(bareType(c))) c.env.answersProtobuf = true;
+      if (dialect.takesOtlp && isProtobuf(bareType(c))) c.env.answersProtobuf = true;
       return guarded(c);
     });
   };
 }
 
-interface ReadBody {
-  readonly body: IntakeBody;
+interface ReadBody<Body> {
+  readonly body: Body;
   /** As it came. */
   readonly sent: Buffer;
   readonly idempotencyKey: string | undefined;
 }
 
-async function readBody(c: HttpContext, dialect: Dialect, look?: (bytes: Buffer) => void): Promise<ReadBody> {
+async function readBody<Body extends IntakeBody>(
+  c: HttpContext,
+  dialect: Dialect<Body>,
+  look?: (bytes: Buffer) => void,
+): Promise<ReadBody<Body>> {
   const idempotencyKey = readIdempotencyKey(c);
-  const format = dialect.formatOf(header(c, "content-type"));
+  const format = dialect.formatOf(c);
   const { sent, decompressed } = await readBodyBytes(c.env.incoming, {
     contentEncoding: header(c, "content-encoding"),
     contentLength: header(c, "content-length"),

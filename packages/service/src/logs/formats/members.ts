@@ -1,5 +1,5 @@
 import { ApiError } from "../../errors.ts";
-import { entryAliases } from "../entry-aliases.ts";
+import { entryAliases, type Slot } from "../entry-aliases.ts";
 
 /** What JSON has words for. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | Members;
@@ -22,11 +22,11 @@ export function addMembers(target: Members, source: Members, prefix: string): vo
   }
 }
 
-/** Whether one of the members is what an entry calls its message. */
-export function namesMessage(members: Members): boolean {
+/** Whether one of the members is what an entry calls its message, service and so on, and says something. */
+export function names(members: Members, slot: Slot): boolean {
   return Object.keys(members).some((name) => {
     const alias = entryAliases.get(name);
-    return alias?.slot === "message" && !alias.vague && typeof members[name] === "string" && members[name] !== "";
+    return alias?.slot === slot && !alias.vague && typeof members[name] === "string" && members[name] !== "";
   });
 }
 

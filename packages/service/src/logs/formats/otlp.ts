@@ -7,7 +7,7 @@ import {
   isMembers,
   type JsonValue,
   type Members,
-  namesMessage,
+  names,
   newMembers,
   SharedMembers,
   sizeOf,
@@ -129,7 +129,7 @@ export class OtlpEntries {
     if (this.#environment !== undefined) entry["environment"] = this.#environment;
     if (isGiven(record.traceId)) entry["trace_id"] = record.traceId;
     if (isGiven(record.spanId)) entry["span_id"] = record.spanId;
-    if (isMembers(body) && namesMessage(body)) addMembers(attributes, body, "body");
+    if (isMembers(body) && names(body, "message")) addMembers(attributes, body, "body");
     else if (body !== undefined && body !== null) entry["message"] = body;
     const level = noteSeverity(record, attributes);
     if (level !== "") entry["level"] = level;

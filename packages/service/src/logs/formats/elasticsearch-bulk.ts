@@ -1,0 +1,108 @@
+import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { ApiError } from "../../errors.ts";
+import { type IntakeBody, invalid, tooMany } from "../body.ts";
+import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import { mediaTypeOf } from "./media-type.ts";
+import { addMembers, type Members, newMembers } from "./members.ts";
+
+export interface BulkBody extends IntakeBody {
+  /** In the order of the body; an entry's or a rejection's `index` is a place in it. */
+  readonly operations: readonly BulkOperation[];
+}
+
+export interface BulkOperation {
+  readonly action: "create" | "index" | "update" | "delete";
+  readonly index: string | undefined;
+  readonly id: string | undefined;
+}
+
+const types = new Set([
+  "",
+  "application/json",
+  "application/x-ndjson",
+  "application/vnd.elasticsearch+json",
+  "application/vnd.elasticsearch+x-ndjson",
+  // What curl says of `--data-binary` when it is not told otherwise.
+  "application/x-www-form-urlencoded",
+]);
+
+/**
+ * What `POST /_bulk` takes: a line that says what to do, and for all but `delete` a line with the document. `defaultIndex`
+ * is the one in the path.
+ */
+export function bulkFormat(contentType: string | undefined, defaultIndex: string | undefined) {
+  if (!types.has(mediaTypeOf(contentType))) {
+    throw new ApiError(
+      "UNSUPPORTED_MEDIA_TYPE",
+      "A bulk request is taken as application/x-ndjson or application/json.",
+    );
+  }
+  return (bytes: Buffer): BulkBody => readBulk(decodeText(bytes), defaultIndex);
+}
+
+/** A document that is wrong is refused alone. A line that is no action throws: what follows it could mean anything. */
+function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
+  const operations: BulkOperation[] = [];
+  const entries: { index: number; value: unknown }[] = [];
+  const rejected: Rejection[] = [];
+  const lines = linesOf(text);
+  for (const line of lines) {
+    if (operations.length === intakeLimits.entries) throw tooMany();
+    const operation = readAction(line, operations.length, defaultIndex);
+    const index = operations.push(operation) - 1;
+    const source = operation.action === "delete" ? undefined : lines.next();
+    if (source?.done) throw invalid(`Operation ${index} has no document: the body ends after its action line.`);
+    if (operation.action === "delete" || operation.action === "update") {
+      rejected.push({
+        index,
+        field: "",
+        message: "changes what was sent before, which logs do not. Send create or index.",
+      });
+      continue;
+    }
+    const parsed = parseJson(source?.value ?? "");
+    if ("error" in parsed) rejected.push({ index, field: "", message: `is not JSON: ${parsed.error}.` });
+    else if (!isJsonObject(parsed.value)) rejected.push({ index, field: "", message: "must be a JSON object." });
+    else entries.push({ index, value: documentOf(parsed.value, operation) });
+  }
+  if (operations.length === 0)
+    throw invalid("The body is empty. Send an action line and a document line for each log.");
+  return { operations, entries, rejected };
+}
+
+function readAction(line: string, place: number, defaultIndex: string | undefined): BulkOperation {
+  const parsed = parseJson(line);
+  const names = "value" in parsed && isJsonObject(parsed.value) ? Object.keys(parsed.value) : [];
+  const action = names.length === 1 ? names[0] : undefined;
+  if (action !== "create" && action !== "index" && action !== "update" && action !== "delete") {
+    throw invalid(`Operation ${place} does not begin with an action line, such as {"create":{}}.`);
+  }
+  const target = (parsed as { value: JsonObject }).value[action] ?? {};
+  if (!isJsonObject(target)) throw invalid(`Operation ${place}: ${action} must be an object.`);
+  return { action, index: text(target["_index"]) ?? defaultIndex, id: text(target["_id"]) };
+}
+
+function documentOf(document: JsonObject, { index, id }: BulkOperation): Members {
+  const members = newMembers();
+  addMembers(members, document as Members, "document");
+  const named = newMembers();
+  if (index !== undefined) named["_index"] = index;
+  if (id !== undefined) named["_id"] = id;
+  addMembers(members, named, "bulk");
+  return members;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value.slice(0, 512) : undefined;
+}
+
+/** The lines that hold something. */
+function* linesOf(body: string): Generator<string, undefined> {
+  for (let start = 0; start < body.length; ) {
+    const newline = body.indexOf("\n", start);
+    const end = newline === -1 ? body.length : newline;
+    const line = body.slice(start, end).trim();
+    start = end + 1;
+    if (line !== "") yield line;
+  }
+}

@@ -1,0 +1,61 @@
+import type { Rejection } from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { answerHeaders, type HttpContext, type HttpEnv, header } from "../http/context.ts";
+import { preflight } from "../http/cross-origin.ts";
+import { type BulkBody, type BulkOperation, bulkFormat } from "../logs/formats/elasticsearch-bulk.ts";
+import type { Services } from "../services.ts";
+import { type Dialect, logReceiver } from "./receive-logs.ts";
+
+const bulk: Dialect<BulkBody> = {
+  formatOf: (c) => bulkFormat(header(c, "content-type"), c.req.param("index")),
+  answersAllRejected: true,
+  answer: (c, { body, rejected }) => {
+    const refusals = new Map(rejected.map((rejection) => [rejection.index, rejection]));
+    const items = body.operations.map((operation, place) => itemOf(operation, refusals.get(place)));
+    return asElasticsearch(c, { took: 0, errors: rejected.length > 0, items });
+  },
+};
+
+/**
+ * Enough of Elasticsearch for what sends logs to it: `_bulk`, and the question which version this is. At the root, where
+ * senders look, and under a path of its own for who wants them apart.
+ */
+export const elasticsearchRoutes = (services: Services) => {
+  const receive = logReceiver(services)(bulk);
+  return new Hono<HttpEnv>()
+    .get("/", (c, next) => (asksForPage(c) ? next() : asElasticsearch(c, version)))
+    .get("/adapters/elasticsearch", (c) => asElasticsearch(c, version))
+    .options("/_bulk", preflight)
+    .post("/_bulk", receive)
+    .options("/:index/_bulk", preflight)
+    .post("/:index/_bulk", receive)
+    .options("/adapters/elasticsearch/*", preflight)
+    .post("/adapters/elasticsearch/_bulk", receive)
+    .post("/adapters/elasticsearch/:index/_bulk", receive);
+};
+
+/** The version whose `_bulk` we speak. Clients refuse a server without the tagline or the header below. */
+const version = {
+  name: "sazabi",
+  cluster_name: "sazabi",
+  version: { number: "8.19.0", build_flavor: "default", minimum_wire_compatibility_version: "7.17.0" },
+  tagline: "You Know, for Search",
+};
+
+/** A person's browser, and no shipper. */
+function asksForPage(c: HttpContext): boolean {
+  return header(c, "accept")?.includes("text/html") ?? false;
+}
+
+/** The verdict on one document, as Elasticsearch gives it. */
+function itemOf({ action, index, id }: BulkOperation, rejection: Rejection | undefined): object {
+  const target = { _index: index ?? "", ...(id !== undefined && { _id: id }) };
+  if (!rejection) return { [action]: { ...target, result: "created", status: 201 } };
+  const reason = `${rejection.field || "The operation"} ${rejection.message}`;
+  return { [action]: { ...target, status: 400, error: { type: "illegal_argument_exception", reason } } };
+}
+
+function asElasticsearch(c: HttpContext, answer: object): Response {
+  const headers = { ...answerHeaders(c), "content-type": "application/json", "x-elastic-product": "Elasticsearch" };
+  return new Response(JSON.stringify(answer), { status: 200, headers });
+}
