@@ -7,7 +7,9 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { LoggerProvider, type LogRecordExporter, SimpleLogRecordProcessor } from "@opentelemetry/sdk-logs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesField, ProtobufReader, varintField } from "../src/logs/formats/protobuf.ts";
+import { freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
+import { openCuttableProxy } from "./support/proxy.ts";
 
 let service: TestService;
 beforeAll(async () => {
@@ -272,6 +274,43 @@ describe("answers", () => {
     expect(await post("/v1/logs", request([{ body: text("other") }]), headers)).toMatchObject({ status: 409 });
   });
 
+  test("too many requests: 429 with Retry-After, in the encoding of the request", async () => {
+    const made = await send(service, "POST /v1/public-keys", {
+      headers: bearer(service.secretKey),
+      body: { name: "slow", requestsPerMinute: 1 },
+    });
+    const headers = { "x-sazabi-key": made.body.publicKey.value };
+    expect((await rawProtobuf(Buffer.alloc(0), headers)).status).toBe(200);
+    const refused = await rawProtobuf(Buffer.alloc(0), headers);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    const reader = new ProtobufReader(refused.bytes);
+    expect([reader.tag(), reader.uint32()]).toEqual([8, 8]);
+  });
+
+  test("a database that is away: 503 with Retry-After; the sender repeats it, and then it is stored", async () => {
+    const database = await freshDatabase();
+    const proxy = await openCuttableProxy(database.url);
+    const other = await startTestService({ databaseUrl: proxy.url });
+    try {
+      const message = unique();
+      const body = Buffer.from(bytesField(1, bytesField(2, bytesField(2, bytesField(5, bytesField(1, message))))));
+      const ask = () => rawProtobuf(body, { "x-sazabi-key": other.publicKey }, "/v1/logs", other.url);
+      expect((await ask()).status).toBe(200);
+      proxy.cut();
+      const refused = await ask();
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get("retry-after")).toBe("1");
+      proxy.restore();
+      await expect.poll(async () => (await ask()).status, { timeout: 20_000 }).toBe(200);
+    } finally {
+      proxy.restore();
+      await other.close();
+      await proxy.close();
+      await database.drop();
+    }
+  });
+
   test("any page may ask whether it may send", async () => {
     for (const path of ["/adapters/otlp", "/adapters/otlp/v1/logs"]) {
       const answer = await send(service, `OPTIONS ${path}`, { headers: { origin: "https://shop.example" } });
@@ -492,6 +531,13 @@ describe("what JSON can say", () => {
     expect(await post("/v1/logs", body, headers)).toMatchObject({ status: 413, body: { code: "PAYLOAD_TOO_LARGE" } });
   });
 
+  test("a large resource under a million scopes without records is read once", async () => {
+    const large = Array.from({ length: 100_000 }, (_, at) => ({ key: `k${at}`, value: text("x") }));
+    const body = `{"resourceLogs":[{"resource":{"attributes":${JSON.stringify(large)}},"scopeLogs":[${"{},".repeat(1_000_000)}{}]}]}`;
+    const headers = { ...withKey(), "content-type": "application/json" };
+    expect(await post("/adapters/otlp", body, headers)).toMatchObject({ status: 200, body: { partialSuccess: {} } });
+  });
+
   test("10,000 records, and not one more", async () => {
     const records = (count: number) => Array.from({ length: count }, () => ({ body: text("many") }));
     expect((await post("/adapters/otlp", request(records(10_001)))).status).toBe(413);
@@ -542,8 +588,13 @@ describe("what protobuf can say", () => {
   });
 });
 
-async function rawProtobuf(body: Buffer, headers: Record<string, string> = withKey(), path = "/v1/logs") {
-  const response = await fetch(new URL(path, service.url), {
+async function rawProtobuf(
+  body: Buffer,
+  headers: Record<string, string> = withKey(),
+  path = "/v1/logs",
+  url = service.url,
+) {
+  const response = await fetch(new URL(path, url), {
     method: "POST",
     headers: { ...protobuf, ...headers },
     body: new Uint8Array(body),

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { request } from "node:http";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
@@ -281,3 +282,28 @@ test.each(["/loki/api/v1/push", "/_bulk", "/logs-shop/_bulk", "/adapters/elastic
     expect(answer.headers.get("access-control-allow-headers")).toContain("authorization");
   },
 );
+
+test("a key may be the name of the host, as the published senders have it", async () => {
+  const made = await send(service, "POST /v1/public-keys", {
+    headers: bearer(service.secretKey),
+    body: { name: "by host", style: "sazabi" },
+  });
+  const digits = made.body.publicKey.value.replace("sazabi_public_", "");
+  const message = unique();
+  const post = (host: string, headers: Record<string, string> = {}) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const sent = { host, "content-type": "application/json", ...headers };
+      request(new URL("/v1/logs", service.url), { method: "POST", headers: sent }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      })
+        .on("error", reject)
+        .end(JSON.stringify({ message }));
+    });
+  expect(await post(`${digits}.eu-central-1.intake.logs.example`)).toBe(202);
+  expect(await post(`otlp-${digits}.eu-central-1.intake.logs.example:4600`)).toBe(202);
+  expect(await post(`${digits}.eu-central-1.intake.logs.example`, withKey())).toBe(400);
+  expect(await post(`${"0".repeat(32)}.eu-central-1.intake.logs.example`)).toBe(401);
+  expect(await post(`${digits}.logs.example`)).toBe(401);
+  expect(await found(message)).toHaveLength(2);
+});

@@ -12,8 +12,8 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
 };
 
 /**
- * The text that the headers carry as a key, whatever it is; undefined when they carry none. 400 when they carry two
- * different ones or there is a key in the URL. Costs no I/O.
+ * The text that the headers carry as a key, whatever it is; undefined when they carry none. A public key may also be the
+ * name of the host. 400 when there are two different ones or one is in the URL. Costs no I/O.
  */
 export function findCredential(c: HttpContext, takes: KeyKind | "any"): string | undefined {
   refuseKeyInUrl(c);
@@ -24,7 +24,9 @@ export function findCredential(c: HttpContext, takes: KeyKind | "any"): string |
     if (found !== undefined && found !== value) throw conflictingCredentials();
     found = value;
   }
-  return found;
+  const named = takes === "public" ? fromHostName(c) : undefined;
+  if (named !== undefined && found !== undefined && found !== named) throw conflictingCredentials();
+  return found ?? named;
 }
 
 /** As `findCredential`; 401 when there is none. */
@@ -81,6 +83,14 @@ function fromAuthorization(c: HttpContext, takes: KeyKind | "any"): string | und
     `The Authorization header is not \`Bearer <key>\`. ${howToSend[takes === "any" ? "secret" : takes]}`,
     { reason: "malformed_api_key" },
   );
+}
+
+/** The published senders' `<32 hexadecimal digits>.<region>.intake.<domain>`, also with a word and a dash before. */
+function fromHostName(c: HttpContext): string | undefined {
+  const host = header(c, "host");
+  if (host === undefined || !host.includes(".intake.")) return undefined;
+  const digits = /^(?:[a-z0-9-]+-)?([0-9a-f]{32})\./.exec(host)?.[1];
+  return digits && `sazabi_public_${digits}`;
 }
 
 /** What follows the colon in base64 of `name:key`; undefined when it is nothing of that kind. */

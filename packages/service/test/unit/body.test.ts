@@ -181,13 +181,27 @@ describe("limits", () => {
   });
 
   test("deep nesting reaches the entry's own verdict", async () => {
-    for (const depth of [10_000, 1_000_000]) {
+    for (const depth of [10_000, 500_000]) {
       const [value] = await values(`${"[".repeat(depth)}${"]".repeat(depth)}`);
       expect(normaliseEntry(value, 0, 0)).toEqual({
         rejected: { field: "", message: "must be an object or a string." },
       });
     }
   });
+});
+
+test("what would take the memory of the service to read is refused before it is read", async () => {
+  const before = process.memoryUsage().rss;
+  for (const body of [
+    "[".repeat(9_000_000),
+    '{"a":'.repeat(1_500_000),
+    `["\\"]","${"[".repeat(20_000)}",${"[".repeat(2_000_000)}`,
+  ]) {
+    expect(await refusal(body)).toMatch(/^400 The body is not JSON: it is nested more than 10000 levels deep/);
+  }
+  expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 * 1024);
+  const brackets = "[{".repeat(1_000_000);
+  expect(await values(JSON.stringify([{ message: `${brackets}"\\` }]))).toEqual([{ message: `${brackets}"\\` }]);
 });
 
 test.each([

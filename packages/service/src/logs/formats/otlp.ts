@@ -57,8 +57,8 @@ export class OtlpEntries {
   #hasKey = false;
   #service: JsonValue | undefined;
   #environment: JsonValue | undefined;
-  #shared: Members = newMembers();
-  #sharedSize: number | undefined;
+  #scope: OtlpScope = { name: "", version: "", attributes: newMembers() };
+  #shared: { readonly members: Members; readonly size: number } | undefined;
 
   /** What follows is of this resource. Throws when it carries another key than one before. */
   startResource(attributes: Members): void {
@@ -71,21 +71,16 @@ export class OtlpEntries {
   }
 
   /** What follows is of this scope of the resource. */
-  startScope({ name, version, attributes }: OtlpScope): void {
-    const shared = newMembers();
-    if (name !== "") shared["otel.scope.name"] = name;
-    if (version !== "") shared["otel.scope.version"] = version;
-    for (const key of Object.keys(attributes)) shared[`otel.scope.${key}`] = attributes[key] as JsonValue;
-    addMembers(shared, this.#resource, "resource");
-    this.#shared = shared;
-    this.#sharedSize = undefined;
+  startScope(scope: OtlpScope): void {
+    this.#scope = scope;
+    this.#shared = undefined;
   }
 
   addRecord(record: OtlpRecord): void {
     const index = this.#next();
-    this.#sharedSize ??= sizeOf(this.#shared);
-    this.#sharing.count(this.#sharedSize);
-    this.#entries.push({ index, value: this.#entryOf(record) });
+    this.#shared ??= this.#whatRecordsShare();
+    this.#sharing.count(this.#shared.size);
+    this.#entries.push({ index, value: this.#entryOf(record, this.#shared.members) });
   }
 
   rejectRecord(field: string, message: string): void {
@@ -120,7 +115,18 @@ export class OtlpEntries {
     );
   }
 
-  #entryOf(record: OtlpRecord): Members {
+  /** Made when a record needs it: a body has room for a large resource and a million scopes without records. */
+  #whatRecordsShare(): { readonly members: Members; readonly size: number } {
+    const { name, version, attributes } = this.#scope;
+    const members = newMembers();
+    if (name !== "") members["otel.scope.name"] = name;
+    if (version !== "") members["otel.scope.version"] = version;
+    for (const key of Object.keys(attributes)) members[`otel.scope.${key}`] = attributes[key] as JsonValue;
+    addMembers(members, this.#resource, "resource");
+    return { members, size: sizeOf(members) };
+  }
+
+  #entryOf(record: OtlpRecord, shared: Members): Members {
     const { body, attributes } = record;
     const entry = newMembers();
     const time = record.time || record.observedTime;
@@ -138,7 +144,7 @@ export class OtlpEntries {
     if (record.droppedAttributesCount !== 0) {
       note(attributes, "otel.dropped_attributes_count", record.droppedAttributesCount);
     }
-    addMembers(attributes, this.#shared, "resource");
+    addMembers(attributes, shared, "resource");
     entry["attributes"] = attributes;
     return entry;
   }
