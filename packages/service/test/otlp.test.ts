@@ -312,7 +312,7 @@ describe("answers", () => {
   });
 
   test("any page may ask whether it may send", async () => {
-    for (const path of ["/adapters/otlp", "/adapters/otlp/v1/logs"]) {
+    for (const path of ["/adapters/otlp", "/adapters/otlp/v1/logs", "/v1/traces"]) {
       const answer = await send(service, `OPTIONS ${path}`, { headers: { origin: "https://shop.example" } });
       expect(answer.status).toBe(204);
       expect(answer.headers.get("access-control-allow-origin")).toBe("*");
@@ -531,15 +531,29 @@ describe("what JSON can say", () => {
     expect(await post("/v1/logs", body, headers)).toMatchObject({ status: 413, body: { code: "PAYLOAD_TOO_LARGE" } });
   });
 
-  test("a large resource under a million scopes without records is read once", async () => {
+  test("a large resource under many scopes without records is read once, and there is an end to scopes", async () => {
     const large = Array.from({ length: 100_000 }, (_, at) => ({ key: `k${at}`, value: text("x") }));
-    const body = `{"resourceLogs":[{"resource":{"attributes":${JSON.stringify(large)}},"scopeLogs":[${"{},".repeat(1_000_000)}{}]}]}`;
+    const body = (scopes: number) =>
+      `{"resourceLogs":[{"resource":{"attributes":${JSON.stringify(large)}},"scopeLogs":[${"{},".repeat(scopes)}{}]}]}`;
     const headers = { ...withKey(), "content-type": "application/json" };
-    expect(await post("/adapters/otlp", body, headers)).toMatchObject({ status: 200, body: { partialSuccess: {} } });
+    expect(await post("/adapters/otlp", body(19_000), headers)).toMatchObject({
+      status: 200,
+      body: { partialSuccess: {} },
+    });
+    expect((await post("/adapters/otlp", body(20_000), headers)).body.message).toMatch(
+      /more than 20000 resources and scopes/,
+    );
   });
 
-  test("10,000 records, and not one more", async () => {
+  test("10,000 records of a resource with 40 attributes, and not one more", async () => {
     const records = (count: number) => Array.from({ length: count }, () => ({ body: text("many") }));
+    const resource = Object.fromEntries(
+      Array.from({ length: 40 }, (_, at) => [`k8s.label.number.${at}`, text("x".repeat(20))]),
+    );
+    expect(await post("/adapters/otlp", request(records(10_000), resource))).toMatchObject({
+      status: 200,
+      body: { partialSuccess: {} },
+    });
     expect((await post("/adapters/otlp", request(records(10_001)))).status).toBe(413);
   });
 });

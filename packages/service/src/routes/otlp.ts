@@ -20,6 +20,8 @@ export const otlpRoutes = (services: Services) => {
   const receive = logReceiver(services)(otlp);
   return new Hono<HttpEnv>()
     .options("/adapters/otlp/*", preflight)
+    .options("/v1/traces", preflight)
+    .options("/v1/metrics", preflight)
     .post("/adapters/otlp", receive)
     .post("/adapters/otlp/v1/logs", receive)
     .post("/adapters/otlp/v1/traces", fromAnyPage(logsOnly("traces")))

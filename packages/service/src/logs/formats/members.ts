@@ -1,3 +1,4 @@
+import { intakeLimits } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import { entryAliases, type Slot } from "../entry-aliases.ts";
 
@@ -34,7 +35,7 @@ export function isMembers(value: JsonValue | undefined): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What all entries of a request may take of memory for members they share, in UTF-16 units. */
+/** What all entries of a request may take of memory for members they share, in bytes, roughly. */
 const sharedLimit = 32 * 1024 * 1024;
 
 /**
@@ -55,6 +56,14 @@ export class SharedMembers {
   }
 }
 
+/** What a member takes beside its text. */
+const memberBytes = 16;
+/** What one takes that no entry has room for as an attribute. */
+const excessBytes = 1024;
+
+/** Roughly, in bytes. */
 export function sizeOf(members: Members): number {
-  return JSON.stringify(members).length;
+  const count = Object.keys(members).length;
+  const excess = Math.max(0, count - intakeLimits.attributes);
+  return JSON.stringify(members).length + count * memberBytes + excess * excessBytes;
 }

@@ -45,12 +45,16 @@ export interface OtlpScope {
 /** Values in values; deeper ones are refused with their record. */
 export const maxValueDepth = intakeLimits.jsonDepth;
 
+/** Resources and scopes. Two bytes are enough for an empty one. */
+const maxFrames = 2 * intakeLimits.entries;
+
 /** Takes the parts of a request in their order, and makes entries of them. */
 export class OtlpEntries {
   readonly #entries: { readonly index: number; readonly value: unknown }[] = [];
   readonly #rejected: Rejection[] = [];
   readonly #sharing = new SharedMembers();
   #count = 0;
+  #frames = 0;
   #key: string | undefined;
   #keyless = 0;
   #resource: Members = newMembers();
@@ -62,6 +66,7 @@ export class OtlpEntries {
 
   /** What follows is of this resource. Throws when it carries another key than one before. */
   startResource(attributes: Members): void {
+    this.#countFrame();
     this.#hasKey = this.#takeKey(attributes[keyAttribute]);
     delete attributes[keyAttribute];
     this.#service = takeText(attributes, "service.name");
@@ -72,6 +77,7 @@ export class OtlpEntries {
 
   /** What follows is of this scope of the resource. */
   startScope(scope: OtlpScope): void {
+    this.#countFrame();
     this.#scope = scope;
     this.#shared = undefined;
   }
@@ -102,6 +108,11 @@ export class OtlpEntries {
     return this.#count++;
   }
 
+  #countFrame(): void {
+    this.#frames += 1;
+    if (this.#frames > maxFrames) throw tooManyFrames();
+  }
+
   #takeKey(value: JsonValue | undefined): boolean {
     if (value === undefined || value === null || value === "") return false;
     if (typeof value !== "string") throw invalid(`The resource attribute ${keyAttribute} must be a string.`);
@@ -115,7 +126,7 @@ export class OtlpEntries {
     );
   }
 
-  /** Made when a record needs it: a body has room for a large resource and a million scopes without records. */
+  /** Made when a record needs it: a body has room for a large resource and thousands of scopes without records. */
   #whatRecordsShare(): { readonly members: Members; readonly size: number } {
     const { name, version, attributes } = this.#scope;
     const members = newMembers();
@@ -148,6 +159,13 @@ export class OtlpEntries {
     entry["attributes"] = attributes;
     return entry;
   }
+}
+
+function tooManyFrames(): ApiError {
+  return new ApiError(
+    "PAYLOAD_TOO_LARGE",
+    `The body holds more than ${maxFrames} resources and scopes. Send it in parts.`,
+  );
 }
 
 /** The number decides; the sender's word stays as it was where it says something else, and so does a finer number. */
