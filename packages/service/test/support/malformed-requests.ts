@@ -10,7 +10,7 @@ export interface FuzzedRequest {
 type Random = () => number;
 
 /** Mulberry32: the same numbers for the same seed, on every machine. */
-export function randomOf(seed: number): Random {
+function randomOf(seed: number): Random {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
