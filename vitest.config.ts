@@ -13,7 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/test/unit/**/*.test.ts"],
-          testTimeout: 10_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -28,7 +28,7 @@ export default defineConfig({
           ],
           globalSetup: "packages/service/test/support/postgres.ts",
           // Tests start real servers and real processes, on a machine that may be busy.
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
