@@ -1,5 +1,6 @@
 import type { FetchLike } from "@sazabi/sdk";
 import type { CredentialStore, StoreName } from "./credentials/store.ts";
+import type { PagerProcess } from "./output/pager.ts";
 
 /** Everything of the outside world that a command may touch. Heavy parts load when first asked for. */
 export interface Context {
@@ -16,6 +17,8 @@ export interface Context {
   /** A patient store waits for a person to unlock it. */
   openStore(name: StoreName, options?: { readonly patient?: boolean }): Promise<CredentialStore>;
   openPrompt(): Promise<Prompt>;
+  /** Starts the pager that these words name. While the person reads in it, Ctrl-C is the pager's. */
+  startPager(command: readonly string[]): Promise<PagerProcess>;
 }
 
 export interface Input extends AsyncIterable<Uint8Array> {
@@ -26,6 +29,8 @@ export interface Output {
   readonly isTTY: boolean;
   /** Width of the terminal; undefined off a terminal. */
   readonly columns: number | undefined;
+  /** Its height; undefined off a terminal. */
+  readonly rows: number | undefined;
   write(text: string): void;
   /** Resolves when the reader has caught up. */
   drained(): Promise<void>;

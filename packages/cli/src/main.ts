@@ -2,8 +2,10 @@ import { writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { isatty, type WriteStream } from "node:tty";
 import { getSystemErrorMap } from "node:util";
+import { withoutKeys } from "./child-environment.ts";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
+import type { PagerProcess } from "./output/pager.ts";
 import { version } from "./version.ts";
 
 /** The process: the real world goes in, the exit code comes out. */
@@ -16,7 +18,7 @@ export async function main(): Promise<void> {
   }
   const { run } = await import("./run.ts");
   const input = openInput();
-  process.exitCode = await run(argv, realContext(input, interruptSignal()));
+  process.exitCode = await run(argv, realContext(input, openInterrupt()));
   // Who pipes something in may never end; the command has.
   input.close();
 }
@@ -33,7 +35,7 @@ function openInput(): Input & { close(): void } {
   };
 }
 
-function realContext(stdin: Input, signal: AbortSignal): Context {
+function realContext(stdin: Input, interrupt: Interrupt): Context {
   const { env, platform, stdout, stderr } = process;
   const directory = configDirectory(env, platform, homedir());
   return {
@@ -42,13 +44,18 @@ function realContext(stdin: Input, signal: AbortSignal): Context {
     stdout: output(stdout),
     stderr: output(stderr),
     configDirectory: directory,
-    signal,
+    signal: interrupt.signal,
     now: () => new Date(),
     openFetch: async () => (await import("./network.ts")).openFetch(env),
     openStore: async (name, { patient = false } = {}) => {
       if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory);
       const { keychainStore } = await import("./credentials/keychain.ts");
       return keychainStore({ env, platform, timeoutMs: keychainTimeoutMs(env, patient) });
+    },
+    startPager: async (command) => {
+      const { startPager } = await import("./output/pager.ts");
+      const pager = startPager(command, withoutKeys(env));
+      return interrupt.leaveTo(pager);
     },
     openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(process.stdin, stderr),
   };
@@ -65,6 +72,7 @@ function output(stream: WriteStream): Output {
   return {
     isTTY: stream.isTTY ?? false,
     columns: stream.isTTY ? stream.columns : undefined,
+    rows: stream.isTTY ? stream.rows : undefined,
     write: (text) => void stream.write(text),
     drained: () =>
       stream.writableNeedDrain ? new Promise((resolve) => void stream.once("drain", resolve)) : Promise.resolve(),
@@ -94,14 +102,28 @@ function systemMessage({ errno, code, message }: NodeJS.ErrnoException): string 
   return words ?? code ?? message;
 }
 
+interface Interrupt {
+  readonly signal: AbortSignal;
+  /** A pager reads the keyboard: this process must not end before it, or the shell and the pager fight for the keys. */
+  leaveTo(pager: PagerProcess): PagerProcess;
+}
+
 /** The first Ctrl-C stops the command, which may still say what was done; the second ends the process. */
-function interruptSignal(): AbortSignal {
+function openInterrupt(): Interrupt {
   const controller = new AbortController();
+  let reading: PagerProcess | undefined;
   process.on("SIGINT", () => {
-    if (controller.signal.aborted) process.exit(130);
+    const isReading = reading !== undefined && !reading.hasLeft();
+    if (controller.signal.aborted && !isReading) process.exit(130);
     controller.abort(new Error("Interrupted."));
     // Whatever does not listen to the signal must not keep the process.
-    setTimeout(() => process.exit(130), 1000).unref();
+    if (!isReading) setTimeout(() => process.exit(130), 1000).unref();
   });
-  return controller.signal;
+  return {
+    signal: controller.signal,
+    leaveTo: (pager) => {
+      reading = pager;
+      return pager;
+    },
+  };
 }

@@ -9,13 +9,13 @@ import { version } from "./version.ts";
 export async function run(argv: readonly string[], context: Context): Promise<number> {
   let session: Session | undefined;
   // The session brings the SDK with it: printing help needs neither.
-  const load = async () => {
+  const load = async (command: Command = commandOf(program, argv)) => {
     const { Session } = await import("./session.ts");
-    session ??= new Session(context, readGlobalFlags(program));
+    session ??= new Session(context, readGlobalFlags(program, command));
     return session;
   };
   const program = createProgram({ context, open: () => session as Session });
-  program.hook("preAction", async () => void (await load()));
+  program.hook("preAction", async (_, command) => (await load(command)).checkFormat());
   try {
     // Without a command the person needs to see which there are.
     await program.parseAsync(argv.length === 0 ? ["--help"] : checkedHelp(argv), { from: "user" });
@@ -74,6 +74,7 @@ function addGlobalOptions(program: Command): void {
     .addOption(new Option("--api-base-url <url>", "the same").hideHelp())
     .option("--key-stdin", "read the secret key from stdin, for this command")
     .option("--no-input", "never ask anything")
+    .option("--no-pager", "print long output as it is, also at a terminal")
     .addOption(new Option("--color <when>", "colour the output").choices(["always", "never", "auto"]))
     .addOption(new Option("--no-color", "the same as --color never"))
     .option("--timeout <seconds>", "give up on a request after this long (default: 30)", parseSeconds);
@@ -85,10 +86,18 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-function readGlobalFlags(program: Command): GlobalFlags {
+/** With those of the command that say how its rows are printed. */
+function readGlobalFlags(program: Command, command: Command): GlobalFlags {
   const { apiBaseUrl, ...flags } = program.opts<GlobalFlags & { readonly apiBaseUrl?: string }>();
+  const { ndjson, csv, fields } = command.opts<GlobalFlags>();
   const apiUrl = flags.apiUrl ?? apiBaseUrl;
-  return { ...flags, ...(apiUrl === undefined ? {} : { apiUrl }) };
+  return {
+    ...flags,
+    ...(apiUrl === undefined ? {} : { apiUrl }),
+    ...(ndjson ? { ndjson } : {}),
+    ...(csv ? { csv } : {}),
+    ...(fields ? { fields } : {}),
+  };
 }
 
 async function fail(error: unknown, session: Session): Promise<number> {
@@ -136,7 +145,7 @@ async function report(session: Session, { hint, ...failure }: Report): Promise<v
   const { stderr } = session.context;
   const { maskKeys } = await import("./output/mask.ts");
   const { safeJson, visible } = await import("./output/visible.ts");
-  if (session.flags.json) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
+  if (session.flags.json || session.flags.ndjson) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
   const { err } = await session.palettes();
   const sentence = /[.!?]$/.test(failure.message) ? failure.message : `${failure.message}.`;
   stderr.write(`${err.error("error:")} ${maskKeys(visible(hint ? `${sentence} ${hint}` : sentence))}\n`);

@@ -1,9 +1,12 @@
-import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
+import { defaultBaseUrl, type FetchLike, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
 import type { Context } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
 import { openPalette, type Palette, resolveColour } from "./output/colour.ts";
+import { csvLine, csvRow } from "./output/csv.ts";
+import { type FieldSelection, pick, textOf, valueAt } from "./output/fields.ts";
+import type { PagedOutput } from "./output/pager.ts";
 import { type Column, renderTable } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
 import {
@@ -18,6 +21,12 @@ import {
 /** Options that every command takes. */
 export interface GlobalFlags {
   readonly json?: boolean;
+  /** This and the next two are of commands whose result is rows. */
+  readonly ndjson?: boolean;
+  readonly csv?: boolean;
+  readonly fields?: FieldSelection;
+  /** False with `--no-pager`. */
+  readonly pager?: boolean;
   readonly quiet?: boolean;
   readonly profile?: string;
   readonly apiUrl?: string;
@@ -28,6 +37,10 @@ export interface GlobalFlags {
   readonly color?: "always" | "never" | "auto" | false;
   readonly timeout?: number;
 }
+
+const formats = ["json", "ndjson", "csv"] as const;
+
+type Format = (typeof formats)[number] | "text";
 
 /** A setting, and who set it: a person who meets a wrong one has to know. */
 export interface Sourced<T> {
@@ -46,6 +59,10 @@ export class Session {
   readonly flags: GlobalFlags;
   #settings: Settings | undefined;
   #palettes: { out: Palette; err: Palette } | undefined;
+  /** Where the result goes while it may need a pager. */
+  #paged: PagedOutput | undefined;
+  /** Talk that waits until the person has left the pager. */
+  readonly #heldBack: string[] = [];
   /** The key in use, for the texts of errors. */
   credential: Credential | undefined;
   /** The project that requests name, for the texts of errors. */
@@ -60,17 +77,44 @@ export class Session {
 
   /** A line of the result. */
   out(line: string): void {
-    this.context.stdout.write(`${line}\n`);
+    this.write(`${line}\n`);
+  }
+
+  /** Part of the result, with its line ends. */
+  write(text: string): void {
+    (this.#paged ?? this.context.stdout).write(text);
+  }
+
+  /** Resolves when the reader of the result has caught up. */
+  drained(): Promise<void> {
+    return (this.#paged ?? this.context.stdout).drained();
   }
 
   /** A line of talk. Left out with `--quiet`. */
   say(line: string): void {
-    if (!this.flags.quiet) this.context.stderr.write(`${line}\n`);
+    if (this.flags.quiet) return;
+    if (this.#paged) this.#heldBack.push(line);
+    else this.context.stderr.write(`${line}\n`);
   }
 
-  /** Talk that a program reading JSON has no use for. */
+  /** Talk that a program reading the result has no use for. */
   remark(line: string): void {
-    if (!this.flags.json) this.say(line);
+    if (this.format === "text") this.say(line);
+  }
+
+  get format(): Format {
+    return formats.find((name) => this.flags[name]) ?? "text";
+  }
+
+  checkFormat(): void {
+    const [one, other] = formats.filter((name) => this.flags[name]);
+    if (other) throw usageError(`--${one} and --${other} exclude each other.`);
+  }
+
+  /** True when a person waits at the terminal and wants to see that something goes on. */
+  get showsProgress(): boolean {
+    const { stderr, env } = this.context;
+    return stderr.isTTY && this.format === "text" && !this.flags.quiet && !env.CI && env.TERM !== "dumb";
   }
 
   /** The result: as JSON when that was asked for, else as `text` prints it. */
@@ -79,16 +123,39 @@ export class Session {
     else await text();
   }
 
-  /** A list: `{ items, nextCursor }` as JSON, else a table, else `empty` as talk. */
+  /** A list: `{ items, nextCursor }` as JSON, or its rows. */
   async list<T>(
     page: { readonly items: readonly T[]; readonly nextCursor: string | null },
     columns: readonly Column<T>[],
     empty: string,
   ): Promise<void> {
-    await this.result({ items: page.items, nextCursor: page.nextCursor }, () => this.table(page.items, columns, empty));
+    await this.rows(page.items, columns, empty, (items) => ({ items, nextCursor: page.nextCursor }));
     if (page.nextCursor !== null) {
       this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
     }
+  }
+
+  /** Rows: as JSON what `whole` makes of them, one a line, as CSV, else a table, else `empty` as talk. */
+  async rows<T>(
+    rows: readonly T[],
+    columns: readonly Column<T>[],
+    empty: string,
+    whole: (rows: readonly unknown[]) => unknown,
+  ): Promise<void> {
+    const { format } = this;
+    const { all, chosen } = this.flags.fields ?? { all: [] };
+    const shown = () => (chosen ? rows.map((row) => pick(row, chosen)) : rows);
+    await this.paged(async () => {
+      if (format === "json") this.out(safeJson(whole(shown()), 2));
+      else if (format === "ndjson") for (const row of shown()) this.out(safeJson(row));
+      else if (format === "csv") this.#csv(rows, chosen ?? all);
+      else await this.table(rows, chosen ? columnsOf(chosen) : columns, empty);
+    });
+  }
+
+  #csv(rows: readonly unknown[], names: readonly string[]): void {
+    this.write(csvLine(names));
+    for (const row of rows) this.write(csvRow(row, names));
   }
 
   async table<T>(rows: readonly T[], columns: readonly Column<T>[], empty: string): Promise<void> {
@@ -100,12 +167,37 @@ export class Session {
     if (dropped.length > 0) this.say(`Left out to fit the terminal: ${dropped.join(", ")}.`);
   }
 
+  /**
+   * At a terminal, what `print` prints goes through a pager when it is longer than the screen; what there is to say
+   * comes when the person has left it. A person who leaves before the end has seen enough, and `print` is stopped.
+   */
+  async paged(print: () => Promise<void>): Promise<void> {
+    this.#paged = await this.#openPaged();
+    try {
+      await print();
+    } catch (error) {
+      if (!this.#paged?.isReaderLeft(error)) throw error;
+    } finally {
+      await this.#paged?.close();
+      this.#paged = undefined;
+      for (const line of this.#heldBack.splice(0)) this.say(line);
+    }
+  }
+
+  async #openPaged(): Promise<PagedOutput | undefined> {
+    const { stdout, env } = this.context;
+    if (this.flags.pager === false || !stdout.isTTY || stdout.rows === undefined) return undefined;
+    const { PagedOutput, pagerCommand } = await import("./output/pager.ts");
+    const command = pagerCommand(env);
+    return command && new PagedOutput(stdout, stdout.rows, () => this.context.startPager(command));
+  }
+
   async palettes(): Promise<{ readonly out: Palette; readonly err: Palette }> {
     const { env, stdout, stderr } = this.context;
     const flag = this.flags.color === false ? "never" : this.flags.color;
     this.#palettes ??= {
-      out: await openPalette(!this.flags.json && resolveColour(flag, env, stdout.isTTY)),
-      err: await openPalette(!this.flags.json && resolveColour(flag, env, stderr.isTTY)),
+      out: await openPalette(this.format === "text" && resolveColour(flag, env, stdout.isTTY)),
+      err: await openPalette(!this.flags.json && !this.flags.ndjson && resolveColour(flag, env, stderr.isTTY)),
     };
     return this.#palettes;
   }
@@ -172,10 +264,19 @@ export class Session {
   async connection() {
     return {
       baseUrl: this.apiUrl.value,
-      fetch: await this.context.openFetch(),
+      fetch: this.#visibly(await this.context.openFetch()),
       timeoutMs: this.flags.timeout === undefined ? undefined : this.flags.timeout * 1000,
       onWait: ({ status, seconds }: { status: number; seconds: number }) =>
         this.remark(`The service is ${status === 429 ? "limiting requests" : "not available"}; waiting ${seconds} s.`),
+    };
+  }
+
+  /** Shows a person that an answer takes its time. */
+  #visibly(fetch: FetchLike): FetchLike {
+    if (!this.showsProgress) return fetch;
+    return async (url, init) => {
+      const { spinWhile } = await import("./output/spinner.ts");
+      return this.#paged?.isOpen ? fetch(url, init) : spinWhile(this.context.stderr, fetch(url, init));
     };
   }
 
@@ -235,6 +336,15 @@ export class Session {
 }
 
 const maxKeyInputBytes = 4096;
+
+/** A table of what `--fields` names; an id is never cut. */
+function columnsOf(names: readonly string[]): readonly Column<unknown>[] {
+  return names.map((name) => ({
+    title: name,
+    value: (row) => textOf(valueAt(row, name)),
+    narrow: /(^|\.|[a-z_])id$/i.test(name) ? "keep" : "cut",
+  }));
+}
 
 function sourced(key: string, source: string): Credential {
   return { value: key, source, masked: inspectKey(key).masked };

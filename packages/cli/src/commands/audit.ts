@@ -1,11 +1,32 @@
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { addListOptions } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";
+
+const eventFields = [
+  "seq",
+  "at",
+  "action",
+  "actor.kind",
+  "actor.id",
+  "actor.name",
+  "target.kind",
+  "target.id",
+  "target.name",
+  "address",
+  "requestId",
+  "details",
+  "id",
+  "organizationId",
+  "previousHash",
+  "hash",
+];
 
 const actions = () => import("./audit-actions.ts");
 
 export const addAudit: AddCommands = (audit, { open }) => {
-  addListOptions(addWindowOptions(audit.command("list").description("print what was done, newest first")))
+  const list = addListOptions(addWindowOptions(audit.command("list").description("print what was done, newest first")));
+  addOutputOptions(list, { fields: eventFields })
     .option("--action <action>", "only this: secret_key.created, public_key.revoked, …")
     .option("--actor <id>", "only what this key did")
     .option("--target <id>", "only what was done to this key, project or organization")

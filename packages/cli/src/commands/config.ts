@@ -3,6 +3,7 @@ import { CliError, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Profile, settingsPath, updateProfile } from "../settings.ts";
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { isId } from "./project-option.ts";
 
 /** What can be set by hand, each with the check it must pass. A profile's login is set by logging in. */
@@ -48,21 +49,20 @@ export const addConfig: AddCommands = (config, { open }) => {
       );
     });
 
-  config
-    .command("list")
-    .description("print the settings of this profile")
-    .action(async () => {
-      const session = open();
-      const items = Object.keys(settable).map((name) => ({ name, value: settingOf(session, name) ?? null }));
-      await session.list(
-        { items, nextCursor: null },
-        [
-          { title: "name", value: (setting) => setting.name, narrow: "keep" },
-          { title: "value", value: (setting) => setting.value, narrow: "keep" },
-        ],
-        "",
-      );
-    });
+  addOutputOptions(config.command("list").description("print the settings of this profile"), {
+    fields: ["name", "value"],
+  }).action(async () => {
+    const session = open();
+    const items = Object.keys(settable).map((name) => ({ name, value: settingOf(session, name) ?? null }));
+    await session.list(
+      { items, nextCursor: null },
+      [
+        { title: "name", value: (setting) => setting.name, narrow: "keep" },
+        { title: "value", value: (setting) => setting.value, narrow: "keep" },
+      ],
+      "",
+    );
+  });
 
   config
     .command("path")

@@ -15,6 +15,7 @@ import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime, parseDuration, parseTime } from "../times.ts";
 import { type AnyKey, endedAt, findAmong, inProject, keysOf, type ProjectOption } from "./both-kinds.ts";
+import { type FenceOptions, readFence } from "./fence-options.ts";
 import { collect, type ListOptions } from "./paging.ts";
 
 /** Requests a minute. */
@@ -30,7 +31,7 @@ type KeyRow = AnyKey & { readonly type: KeyKind };
 
 // --- create
 
-export interface CreateOptions extends ProjectOption, ExpiryOptions {
+export interface CreateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
   readonly style?: KeyStyle;
   readonly scopes?: string;
@@ -44,6 +45,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
     ...(options.style ? { style: options.style } : {}),
     ...readExpiry(session, options),
     ...readLimit(options.limit),
+    ...readFence(kind, options),
   };
   const granted = readScopes(kind, options.scopes);
   const admin = await session.admin();
@@ -183,6 +185,8 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     row("Created", time(key.createdAt, "-"));
     row("Expires", time(key.expiresAt, "never"));
     row("Last used", time(key.lastUsedAt, "never"));
+    if (key.allowedAddresses.length > 0) row("Only from", key.allowedAddresses.join(", "));
+    if ("allowedOrigins" in key && key.allowedOrigins.length > 0) row("Only on", key.allowedOrigins.join(", "));
     if (key.requestsPerMinute) row("Limit", `${key.requestsPerMinute} requests a minute`);
     if (key.rotation)
       row("Rotation", `${key.rotation.previousMasked} works until ${time(key.rotation.previousExpiresAt, "-")}`);
@@ -191,7 +195,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
 
 // --- update
 
-export interface UpdateOptions extends ProjectOption, ExpiryOptions {
+export interface UpdateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
   readonly scopes?: string;
   readonly limit?: Limit;
@@ -206,10 +210,11 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
       : { expiresAt: expiry === "never" ? null : readExpiryTime(session, expiry).toISOString() }),
     ...readScopes(kind, options.scopes),
     ...readLimit(options.limit),
+    ...readFence(kind, options),
   };
   if (Object.keys(change).length === 0) {
-    const scopes = kind === "secret" ? "--scopes, " : "";
-    throw usageError("Nothing to change.", `Use --name, --expires, ${scopes}or --limit.`);
+    const ofKind = kind === "secret" ? "--scopes" : "--allow-origin";
+    throw usageError("Nothing to change.", `Use --name, --expires, --limit, --allow-address or ${ofKind}.`);
   }
   const admin = await session.admin();
   const keys = keysOf(session, admin, kind, options);

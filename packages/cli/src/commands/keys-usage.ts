@@ -16,7 +16,7 @@ export async function usage(session: Session, kinds: readonly KeyKind[], ref: st
   const admin = await session.admin();
   const { key } = await findAmong(session, admin, kinds, ref, options);
   const found = await admin.keys.usage(key.id, { ...window, ...interval }, { signal: session.context.signal });
-  await session.result(found, () => session.table(found.points, columnsFor(found.points), "It was not used."));
+  await session.rows(found.points, columnsFor(found.points), "It was not used.", (points) => ({ ...found, points }));
   const total = (name: "accepted" | "refused") => found.points.reduce((sum, point) => sum + point[name], 0);
   const [from, to] = [new Date(found.from), new Date(found.to)];
   session.remark(

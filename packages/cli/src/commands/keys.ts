@@ -1,6 +1,8 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { addFenceOptions } from "./fence-options.ts";
 import type { AddCommands, Opening } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";
 
@@ -11,12 +13,16 @@ export const addKeys: AddCommands = (keys, opening) => {
   addSecretKeys(keys.command("secret-keys").description("keys that read and manage; keep them secret"), opening);
   addPublicKeys(keys.command("public-keys").description("keys that can only send logs to one project"), opening);
 
-  addCreateOptions(keys.command("create").description("create a key and print it, this once"), "secret")
+  const createEither = addCreateOptions(
+    keys.command("create").description("create a key and print it, this once"),
+    "secret",
+  );
+  addFenceOptions(createEither, ["secret", "public"], false)
     .addOption(typeOption().default("secret"))
     .option("--project <project>", "secret: narrow the key to a project; public: the project it sends to")
     .action(async (words, { type, ...options }) => (await actions()).create(open(), type, words, options));
 
-  addKeyListOptions(keys.command("list").description("list the keys of both kinds"))
+  addKeyListOptions(keys.command("list").description("list the keys of both kinds"), ["secret", "public"])
     .addOption(typeOption())
     .option("--project <project>", "list the public keys of this project")
     .action(async ({ type, ...options }) => (await actions()).list(open(), kindsOf(type), options));
@@ -76,14 +82,14 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;
 
   const create = addCreateOptions(group.command("create").description("create a key and print it, this once"), kind);
-  create
+  addFenceOptions(create, [kind], false)
     .option(
       "--project <project>",
       kind === "secret" ? "narrow the key to this project" : "the project it sends to, by id or name",
     )
     .action(async (words, options) => (await actions()).create(open(), kind, words, options));
 
-  withProject(addKeyListOptions(group.command("list").description("list the keys"))).action(async (options) =>
+  withProject(addKeyListOptions(group.command("list").description("list the keys"), [kind])).action(async (options) =>
     (await actions()).list(open(), [kind], options),
   );
 
@@ -96,6 +102,7 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     .option("--name <name>", "the new name")
     .addOption(expiresOption())
     .addOption(limitOption());
+  addFenceOptions(update, [kind], true);
   if (kind === "secret")
     update.option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all");
   update
@@ -147,13 +154,35 @@ When a step fails the previous secret still works, and the same command goes on 
 
 function addUsageOptions(command: Command): Command {
   const intervals: readonly UsageInterval[] = ["1m", "5m", "1h", "1d"];
-  return addWindowOptions(command.argument("<key>", "its id or name")).addOption(
+  const fields = ["start", "generation", "accepted", "refused"];
+  return addOutputOptions(addWindowOptions(command.argument("<key>", "its id or name")), { fields }).addOption(
     new Option("--interval <time>", "count by (default: 1h)").choices(intervals),
   );
 }
 
-function addKeyListOptions(command: Command): Command {
-  return addListOptions(command).option("--unused-for <days>", "only keys that nobody used for so long (90d)");
+const keyFields = ["id", "type", "name", "masked", "style", "createdAt", "expiresAt", "lastUsedAt", "lastUsedAddress"];
+const moreKeyFields = ["requestsPerMinute", "allowedAddresses", "projectId"];
+const fieldsOfKind: Readonly<Record<KeyKind, readonly string[]>> = {
+  secret: ["scopes", "revokedAt"],
+  public: ["allowedOrigins", "deactivatedAt"],
+};
+const rotationFields = [
+  "previousMasked",
+  "previousExpiresAt",
+  "currentUses",
+  "previousUses",
+  "previousLastUsedAt",
+  "previousLastUsedAddress",
+];
+
+function addKeyListOptions(command: Command, kinds: readonly KeyKind[]): Command {
+  const fields = [...keyFields, ...moreKeyFields, ...kinds.flatMap((kind) => fieldsOfKind[kind])];
+  const more = rotationFields.map((name) => `rotation.${name}`);
+  if (kinds.includes("public")) more.push("dataSourceConnectionId");
+  return addListOptions(addOutputOptions(command, { fields, more })).option(
+    "--unused-for <days>",
+    "only keys that nobody used for so long (90d)",
+  );
 }
 
 function addCreateOptions(command: Command, kind: KeyKind): Command {

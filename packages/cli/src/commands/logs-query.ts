@@ -1,6 +1,7 @@
 import type { LogFilter, LogQueryRequest, LogQueryResult, QueryWarning } from "@sazabi/sdk";
-import { entryLines } from "../output/log-lines.ts";
-import { safeJson, visible } from "../output/visible.ts";
+import { CliError, usageError } from "../errors.ts";
+import { entryPrinter } from "../output/log-lines.ts";
+import { visible } from "../output/visible.ts";
 import { widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone } from "../times.ts";
@@ -12,33 +13,66 @@ export interface QueryOptions extends WindowOptions {
   readonly all?: boolean;
   readonly oldestFirst?: boolean;
   readonly project?: string;
+  readonly failOnEmpty?: boolean;
+  readonly failOnMatch?: boolean;
 }
 
 /** The most that one request may ask for. */
 const maxPage = 1000;
 
-/** Prints the entries that match: lines of text, or one JSON object a line. */
+/** Prints the entries that match: lines of text, one JSON object a line, or CSV. */
 export async function query(session: Session, text: string, options: QueryOptions): Promise<void> {
+  if (options.failOnEmpty && options.failOnMatch) {
+    throw usageError("--fail-on-empty and --fail-on-match exclude each other: one of the two always fails.");
+  }
+  const request = await requestOf(session, text, options);
+  let shown = 0;
+  await session.paged(async () => {
+    shown = await printAll(session, text, request, options);
+  });
+  if (options.failOnEmpty && shown === 0) throw new CliError("Nothing matches.", { code: "EMPTY" });
+  if (options.failOnMatch && shown > 0) throw new CliError("Something matches.", { code: "MATCHED" });
+}
+
+async function requestOf(session: Session, text: string, options: QueryOptions): Promise<LogQueryRequest> {
   const filters = filtersOf(readWindow(session, options));
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
-  const limit = options.all ? Number.POSITIVE_INFINITY : options.limit;
-  const request: LogQueryRequest = {
+  return {
     ...(projectId === undefined ? {} : { projectId }),
     ...(text.trim() === "" ? {} : { search: { query: text } }),
     ...(filters.length === 0 ? {} : { filters }),
     ...(options.oldestFirst ? { sort: { field: "timestamp", direction: "asc" as const } } : {}),
-    pagination: { limit: Math.min(limit, maxPage) },
+    pagination: { limit: Math.min(limitOf(options), maxPage) },
   };
+}
+
+const limitOf = ({ all, limit }: QueryOptions) => (all ? Number.POSITIVE_INFINITY : limit);
+
+/** How many were printed. */
+async function printAll(
+  session: Session,
+  text: string,
+  request: LogQueryRequest,
+  options: QueryOptions,
+): Promise<number> {
+  const limit = limitOf(options);
+  const admin = await session.admin();
   let shown = 0;
+  const printer = entryPrinter(session, (await session.palettes()).out);
+  if (printer.head) session.write(printer.head);
   for await (const page of admin.logs.queryPages(request, { signal: session.context.signal })) {
     if (shown === 0) warn(session, text, page.meta.warnings);
     const entries = page.data.slice(0, limit - shown);
-    await print(session, entries);
+    for (const entry of entries) session.write(printer.print(entry));
+    await session.drained();
     shown += entries.length;
     const more = page.nextCursor !== null || entries.length < page.data.length;
-    if (shown >= limit || !more) return sayWhatWasShown(session, windowOf(page, options), shown, more);
+    if (shown < limit && more) continue;
+    sayWhatWasShown(session, windowOf(page, options), shown, more);
+    break;
   }
+  return shown;
 }
 
 function filtersOf({ from, to }: Window): readonly LogFilter[] {
@@ -46,15 +80,6 @@ function filtersOf({ from, to }: Window): readonly LogFilter[] {
     ...(from === undefined ? [] : [{ field: "timestamp", op: "gte", value: from } as const]),
     ...(to === undefined ? [] : [{ field: "timestamp", op: "lt", value: to } as const]),
   ];
-}
-
-async function print(session: Session, entries: LogQueryResult["data"]): Promise<void> {
-  const { out } = await session.palettes();
-  for (const entry of entries) {
-    if (session.flags.json) session.out(safeJson(entry));
-    else for (const line of entryLines(entry, out)) session.out(line);
-  }
-  await session.context.stdout.drained();
 }
 
 /** Parts of the query that were taken as plain text, each with a mark below it. */

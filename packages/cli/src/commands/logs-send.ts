@@ -69,7 +69,9 @@ function serviceOf(file: string): string | undefined {
 
 async function openClient(session: Session, options: SendOptions): Promise<Sazabi> {
   const publicKey = await findPublicKey(session, options);
-  return new Sazabi({ publicKey, ...(await session.connection()), compress: promisify(gzip), retryBudgetMs });
+  // Its own count is the progress to show.
+  const connection = { ...(await session.connection()), fetch: await session.context.openFetch() };
+  return new Sazabi({ publicKey, ...connection, compress: promisify(gzip), retryBudgetMs });
 }
 
 async function findPublicKey(session: Session, options: SendOptions): Promise<string> {
@@ -131,8 +133,7 @@ class Tally {
 
   constructor(session: Session) {
     this.#session = session;
-    const { json, quiet } = session.flags;
-    this.#showsProgress = session.context.stderr.isTTY && !json && !quiet && !session.context.env.CI;
+    this.#showsProgress = session.showsProgress;
   }
 
   get sent(): number {

@@ -1,24 +1,47 @@
 import { type Level, levels } from "@sazabi/sdk";
 import { Option } from "commander";
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";
 
 export const addLogs: AddCommands = (logs, { open }) => {
-  const query = addWindowOptions(logs.command("query").description("find log entries, newest first"))
+  const query = addOutputOptions(
+    addWindowOptions(logs.command("query").description("find log entries, newest first")),
+    {
+      fields: [
+        "timestamp",
+        "level",
+        "service",
+        "message",
+        "id",
+        "projectId",
+        "environment",
+        "trace_id",
+        "span_id",
+        "attributes",
+      ],
+      more: ["severity", "body", "resource"],
+      open: ["attributes", "resource"],
+    },
+  )
     .argument("[query...]", 'words, "phrases", field:value, -not, OR; nothing finds everything')
     .option("--limit <n>", "print at most this many", parseLimit, 100)
     .option("--all", "print all that match")
     .option("--oldest-first", "start with the oldest")
     .option("--project <project>", "only this project, by id or name")
+    .option("--fail-on-empty", "exit 1 when nothing matches")
+    .option("--fail-on-match", "exit 1 when something matches")
     .addHelpText(
       "after",
       `
 Without --since or --from the last 24 hours are searched. A time without a zone is local.
-With --json each entry is one line.
+With --json, as with --ndjson, each entry is one line.
 
   sazabi logs query "level:error"
   sazabi logs query "level:error service:checkout -timeout" --since 2h
+  sazabi logs query status:500 --csv --fields timestamp,message,attributes.http.path
+  sazabi logs query level:fatal --since 5m --fail-on-match --quiet
   sazabi logs query -- -debug error       words that begin with - go after --`,
     )
     .action(async (words: string[], options) =>

@@ -3,12 +3,12 @@ import { CliError } from "../errors.ts";
 import { askStore, type Session } from "../session.ts";
 import { checkProfileName, defaultProfile, findProfile, updateSettings } from "../settings.ts";
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 
 export const addProfiles: AddCommands = (profiles, { open }) => {
-  profiles
-    .command("list")
-    .description("list the profiles")
-    .action(async () => list(open()));
+  addOutputOptions(profiles.command("list").description("list the profiles"), {
+    fields: ["name", "active", "organization", "key", "apiUrl"],
+  }).action(async () => list(open()));
 
   profiles
     .command("use")

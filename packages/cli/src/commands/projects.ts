@@ -3,29 +3,29 @@ import { Option } from "commander";
 import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { requireProjectId } from "./project-option.ts";
 
 export const addProjects: AddCommands = (projects, { open }) => {
-  projects
-    .command("list")
-    .description("list the projects that the key can see")
-    .action(async () => {
-      const session = open();
-      const admin = await session.admin();
-      const items = await admin.projects.list({ signal: session.context.signal });
-      const active = session.project(undefined)?.value;
-      const isActive = ({ id, name }: (typeof items)[number]) => active === id || active === name;
-      await session.list(
-        { items: items.map((project) => ({ ...project, active: isActive(project) })), nextCursor: null },
-        [
-          { title: "id", value: (project) => project.id, narrow: "keep" },
-          { title: "name", value: (project) => project.name, narrow: "cut" },
-          { title: "active", value: (project) => (project.active ? "yes" : ""), narrow: "drop" },
-          { title: "region", value: (project) => project.region, narrow: "drop" },
-        ],
-        "There are no projects.",
-      );
-    });
+  addOutputOptions(projects.command("list").description("list the projects that the key can see"), {
+    fields: ["id", "name", "active", "region", "organizationId", "createdAt"],
+  }).action(async () => {
+    const session = open();
+    const admin = await session.admin();
+    const items = await admin.projects.list({ signal: session.context.signal });
+    const active = session.project(undefined)?.value;
+    const isActive = ({ id, name }: (typeof items)[number]) => active === id || active === name;
+    await session.list(
+      { items: items.map((project) => ({ ...project, active: isActive(project) })), nextCursor: null },
+      [
+        { title: "id", value: (project) => project.id, narrow: "keep" },
+        { title: "name", value: (project) => project.name, narrow: "cut" },
+        { title: "active", value: (project) => (project.active ? "yes" : ""), narrow: "drop" },
+        { title: "region", value: (project) => project.region, narrow: "drop" },
+      ],
+      "There are no projects.",
+    );
+  });
 
   projects
     .command("create")

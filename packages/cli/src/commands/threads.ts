@@ -2,6 +2,7 @@ import type { Thread } from "@sazabi/sdk";
 import { Option } from "commander";
 import { formatTime } from "../times.ts";
 import type { AddCommands } from "./groups.ts";
+import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, collect, type ListOptions } from "./paging.ts";
 import { findProjectId } from "./project-option.ts";
 
@@ -11,7 +12,10 @@ interface ThreadOptions extends ListOptions {
 }
 
 export const addThreads: AddCommands = (threads, { open }) => {
-  addListOptions(threads.command("list").description("list the conversations about a project"))
+  const list = addListOptions(threads.command("list").description("list the conversations about a project"));
+  addOutputOptions(list, {
+    fields: ["id", "title", "status", "updatedAt", "createdAt", "source", "projectId"],
+  })
     .addOption(new Option("--status <status>", "only these").choices(["regular", "archived"]))
     .option("--project <project>", "the project, by id or name")
     .action(async (options: ThreadOptions) => {

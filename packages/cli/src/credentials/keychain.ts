@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { withoutKeys } from "../child-environment.ts";
 import { type CredentialStore, CredentialStoreError, type StoreFault } from "./store.ts";
 
 export interface KeychainOptions {
@@ -92,11 +93,6 @@ function runChild({ env, timeoutMs }: KeychainOptions, request: KeychainRequest)
       reject(new CredentialStoreError("timeout", `The OS keychain did not answer within ${timeoutMs / 1000} s.`));
     });
   });
-}
-
-/** The child needs the way to the keychain and no key of ours. */
-function withoutKeys(env: KeychainOptions["env"]): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("SAZABI_")));
 }
 
 function parseAnswer(output: string): KeychainAnswer {

@@ -21,7 +21,7 @@ export function resolveColour(
   isTTY: boolean,
 ): boolean {
   if (flag === "always" || flag === "never") return flag === "always";
-  if (env.FORCE_COLOR !== undefined) return !["0", "false"].includes(env.FORCE_COLOR);
+  if (env.FORCE_COLOR) return !["0", "false"].includes(env.FORCE_COLOR);
   if (env.NO_COLOR) return false;
   if (env.CLICOLOR_FORCE && env.CLICOLOR_FORCE !== "0") return true;
   if (env.CLICOLOR === "0" || env.TERM === "dumb") return false;

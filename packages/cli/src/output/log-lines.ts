@@ -1,13 +1,41 @@
 import type { LogEntry } from "@sazabi/sdk";
 import { formatMoment } from "../times.ts";
 import type { Palette } from "./colour.ts";
-import { visible, visibleLines } from "./visible.ts";
+import { csvLine, csvRow } from "./csv.ts";
+import { type FieldSelection, pick, textOf, valueAt } from "./fields.ts";
+import { safeJson, visible, visibleLines } from "./visible.ts";
+
+/** What of a session decides how entries look. */
+interface Style {
+  readonly format: "text" | "json" | "ndjson" | "csv";
+  readonly flags: { readonly fields?: FieldSelection };
+}
+
+/** Entries as they come, in the form that was asked for: with its line ends, and `head` before the first. */
+export function entryPrinter({ format, flags }: Style, palette: Palette) {
+  const { all, chosen } = flags.fields ?? { all: [] };
+  if (format === "csv") {
+    const names = chosen ?? all;
+    return { head: csvLine(names), print: (entry: LogEntry) => csvRow(entry, names) };
+  }
+  const lines = (entry: LogEntry): readonly string[] => {
+    if (format !== "text") return [safeJson(chosen ? pick(entry, chosen) : entry)];
+    return chosen ? chosenLines(entry, chosen, palette) : entryLines(entry, palette);
+  };
+  return {
+    head: "",
+    print: (entry: LogEntry) =>
+      lines(entry)
+        .map((line) => `${line}\n`)
+        .join(""),
+  };
+}
 
 /** Sets the further lines of a message apart, so that none of them can pass for an entry. */
 const continuation = "    | ";
 
 /** An entry as text: time, level, service, message, attributes. */
-export function entryLines(entry: LogEntry, palette: Palette): readonly string[] {
+function entryLines(entry: LogEntry, palette: Palette): readonly string[] {
   const [first = "", ...more] = visibleLines(entry.message);
   const attributes = Object.entries(entry.attributes).map(([name, value]) => `${visible(name)}=${shownValue(value)}`);
   const head = [
@@ -18,6 +46,22 @@ export function entryLines(entry: LogEntry, palette: Palette): readonly string[]
     ...(attributes.length > 0 ? [palette.dim(attributes.join(" "))] : []),
   ];
   return [head.join("  "), ...more.map((line) => continuation + line)];
+}
+
+/** Only the values of these fields; `-` where there is none. */
+function chosenLines(entry: LogEntry, names: readonly string[], palette: Palette): readonly string[] {
+  const texts = names.map((name) => visibleLines(shownField(entry, name)));
+  const head = texts.map(([first = ""], i) => {
+    if (names[i] === "level" || names[i] === "severity") return palette.level(entry.level, first.padEnd(5));
+    return names[i] === "timestamp" ? palette.dim(first) : first;
+  });
+  const more = texts.flatMap(([, ...rest]) => rest);
+  return [head.join("  "), ...more.map((line) => continuation + line)];
+}
+
+function shownField(entry: LogEntry, name: string): string {
+  if (name === "timestamp") return formatMoment(new Date(entry.timestamp));
+  return textOf(valueAt(entry, name)) ?? "-";
 }
 
 function shownValue(value: unknown): string {

@@ -30,6 +30,15 @@ export function visibleLines(text: string): readonly string[] {
     );
 }
 
+/** A text of several lines that is safe to print: line feeds and tabs stay as they are. */
+export function visibleText(text: string): string {
+  return text
+    .replace(styling, "")
+    .replace(unsafe, (character) =>
+      character === "\t" || character === "\n" ? character : escapeCharacter(character),
+    );
+}
+
 /** JSON on one line. Parsed, it is the same value to the byte; printed, it drives no terminal. */
 export function safeJson(value: unknown, indent?: number): string {
   // JSON.stringify escapes C0 itself, apart from the line ends of its own indentation.

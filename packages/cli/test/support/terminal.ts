@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { Context, Input, Prompt } from "../../src/context.ts";
 import { fileStore } from "../../src/credentials/file.ts";
 import { type CredentialStore, CredentialStoreError, type StoreFault } from "../../src/credentials/store.ts";
 import { openFetch } from "../../src/network.ts";
+import type { PagerProcess } from "../../src/output/pager.ts";
 import { run } from "../../src/run.ts";
 
 export interface TerminalOptions {
@@ -14,6 +15,9 @@ export interface TerminalOptions {
   readonly stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** A person sits there: stdin, stdout and stderr are a terminal, of this width. */
   readonly columns?: number;
+  /** Of this height: what is longer goes through `pager`. */
+  readonly rows?: number;
+  readonly pager?: (command: readonly string[]) => PagerProcess;
   /** What the person types, question by question. */
   readonly typed?: readonly string[];
   readonly keychain?: CredentialStore;
@@ -56,6 +60,7 @@ function contextOf(
   const output = (lines: string[]) => ({
     isTTY,
     columns: options.columns,
+    rows: options.rows,
     write: (text: string) => void lines.push(text),
     drained: async () => {},
   });
@@ -69,6 +74,7 @@ function contextOf(
     now: () => options.now ?? new Date(),
     openFetch: () => openFetch({}),
     openStore: async (name) => (name === "file" ? fileStore(configDirectory) : keychain),
+    startPager: async (command) => options.pager?.(command) ?? expect.unreachable("Nobody wants a pager."),
     openPrompt: async () => scriptedPrompt(options.typed ?? [], err),
   };
 }

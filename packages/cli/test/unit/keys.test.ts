@@ -5,6 +5,8 @@ import { terminal } from "../support/terminal.ts";
 const otherId = "5a8f6a0e-0f7e-4b8b-9a39-0a6f0e2f7c11";
 const publicKeyOf = (more: object = {}) => ({
   ...secretKeyOf("wxyz", { masked: "pk_live_…wxyz", projectId, ...more }),
+  dataSourceConnectionId: null,
+  allowedOrigins: [],
   deactivatedAt: null,
   revokedAt: undefined,
   scopes: undefined,
@@ -205,6 +207,61 @@ describe("keys list", () => {
   });
 });
 
+describe("where a key may be used", () => {
+  const created = (kind: "secretKey" | "publicKey") => () => ({
+    status: 201,
+    body: { [kind]: { ...secretKeyOf("wxyz"), value: "v" } },
+  });
+
+  test("is named when it is made: addresses for both kinds, origins for public ones", async () => {
+    const { env, asked } = await startService({
+      "POST /v1/secret-keys": created("secretKey"),
+      "POST /v1/public-keys": created("publicKey"),
+    });
+    const { run } = terminal({ env });
+    const addresses = ["--allow-address", "203.0.113.9, 10.0.0.0/8", "--allow-address", "2001:db8::/32"];
+    const origins = ["--allow-origin", "https://app.example.com"];
+    await run(["keys", "create", "a", ...addresses]);
+    await run(["keys", "public-keys", "create", "b", ...addresses, ...origins]);
+    await run(["keys", "create", "c", "--type", "public", ...origins]);
+    const allowedAddresses = ["203.0.113.9", "10.0.0.0/8", "2001:db8::/32"];
+    const allowedOrigins = ["https://app.example.com"];
+    expect(asked.map(({ json }) => json)).toEqual([
+      { name: "a", allowedAddresses },
+      { name: "b", allowedAddresses, allowedOrigins },
+      { name: "c", allowedOrigins },
+    ]);
+    const { code, err } = await run(["keys", "create", "d", ...origins]);
+    expect(code).toBe(2);
+    expect(err).toContain("never be in a web page");
+    expect(asked).toHaveLength(3);
+  });
+
+  test("is changed, and cleared with `any`", async () => {
+    const { env, asked } = await startService({
+      [`PATCH /v1/secret-keys/${keyId}`]: () => ({
+        body: { secretKey: secretKeyOf("wxyz", { allowedAddresses: ["10.0.0.0/8"] }) },
+      }),
+      [`PATCH /v1/public-keys/${otherId}`]: () => ({
+        body: { publicKey: publicKeyOf({ id: otherId }) },
+      }),
+    });
+    const { run } = terminal({ env });
+    const shown = await run(["secret-keys", "update", keyId, "--allow-address", "10.0.0.0/8"]);
+    expect(shown.out).toMatch(/^Only from: +10\.0\.0\.0\/8$/m);
+    const both = ["--allow-address", "any", "--allow-origin", "any"];
+    expect((await run(["public-keys", "update", otherId, ...both])).out).not.toContain("Only");
+    expect(asked.map(({ json }) => json)).toEqual([
+      { allowedAddresses: ["10.0.0.0/8"] },
+      { allowedAddresses: [], allowedOrigins: [] },
+    ]);
+    for (const list of ["any,10.0.0.0/8", "", "10.0.0.0/8,,"]) {
+      expect((await run(["secret-keys", "update", keyId, "--allow-address", list])).code).toBe(2);
+    }
+    expect(asked).toHaveLength(2);
+  });
+});
+
 describe("keys get and update", () => {
   test("take an id or a name", async () => {
     const { env, asked } = await startService({
@@ -240,7 +297,7 @@ describe("keys get and update", () => {
       { scopes: ["read:logs", "read:keys"], requestsPerMinute: 600 },
       { requestsPerMinute: null },
     ]);
-    expect((await run(["secret-keys", "update", keyId])).err).toContain("--scopes, or --limit");
+    expect((await run(["secret-keys", "update", keyId])).err).toContain("--allow-address or --scopes");
     expect((await run(["secret-keys", "update", keyId, "--limit", "0"])).code).toBe(2);
     expect((await run(["public-keys", "update", otherId, "--scopes", "*"])).code).toBe(2);
   });

@@ -4,6 +4,8 @@ import { openPalette, resolveColour } from "../../src/output/colour.ts";
 import { renderTable } from "../../src/output/table.ts";
 import { safeJson, visible, visibleLines } from "../../src/output/visible.ts";
 import { fit, widthOf } from "../../src/output/width.ts";
+import { startService } from "../support/service.ts";
+import { terminal } from "../support/terminal.ts";
 
 /** What may drive a terminal or deceive its reader. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
@@ -144,6 +146,7 @@ describe("colour", () => {
     ["--color never, too", "never", { FORCE_COLOR: "1" }, true, false],
     ["FORCE_COLOR goes before NO_COLOR", undefined, { FORCE_COLOR: "1", NO_COLOR: "1" }, false, true],
     ["FORCE_COLOR=0 means no", undefined, { FORCE_COLOR: "0" }, true, false],
+    ["an empty FORCE_COLOR says nothing", undefined, { FORCE_COLOR: "" }, false, false],
     ["NO_COLOR goes before CLICOLOR_FORCE", undefined, { NO_COLOR: "1", CLICOLOR_FORCE: "1" }, true, false],
     ["an empty NO_COLOR says nothing", undefined, { NO_COLOR: "" }, true, true],
     ["CLICOLOR_FORCE colours a pipe", undefined, { CLICOLOR_FORCE: "1" }, false, true],
@@ -153,6 +156,52 @@ describe("colour", () => {
     ["auto asks the environment", "auto", { NO_COLOR: "1" }, true, false],
   ] as const)("%s", (_, flag, env, isTTY, expected) => {
     expect(resolveColour(flag, env, isTTY)).toBe(expected);
+  });
+
+  test("is decided by the first that speaks, in every combination", () => {
+    // Each with what it can be, and what it then says; undefined where it says nothing.
+    const speakers = [
+      ["flag", { undefined: undefined, auto: undefined, always: true, never: false }],
+      ["FORCE_COLOR", { undefined: undefined, "": undefined, 0: false, false: false, 1: true, 3: true, true: true }],
+      ["NO_COLOR", { undefined: undefined, "": undefined, 0: false, 1: false }],
+      ["CLICOLOR_FORCE", { undefined: undefined, "": undefined, 0: undefined, 1: true }],
+      ["CLICOLOR", { undefined: undefined, "": undefined, 0: false, 1: undefined }],
+      ["TERM", { undefined: undefined, xterm: undefined, dumb: false }],
+      ["terminal", { yes: true, no: false }],
+    ] as const;
+    let seen = 0;
+    const check = (chosen: readonly string[], said: readonly (boolean | undefined)[]) => {
+      const next = speakers[chosen.length];
+      if (next) {
+        for (const [value, says] of Object.entries(next[1])) check([...chosen, value], [...said, says]);
+        return;
+      }
+      const [flag, ...values] = chosen.map((value) => (value === "undefined" ? undefined : value));
+      const env = Object.fromEntries(speakers.slice(1, -1).map(([name], i) => [name, values[i]]));
+      const expected = said.find((one) => one !== undefined);
+      const found = resolveColour(flag as "auto" | undefined, env, chosen.at(-1) === "yes");
+      if (found !== expected) expect.fail(`${chosen.join(" ")}: ${found}`);
+      seen++;
+    };
+    check([], []);
+    expect(seen).toBe(4 * 7 * 4 * 4 * 4 * 3 * 2);
+  });
+
+  test("follows the options and the environment from end to end, for each stream", async () => {
+    const { env } = await startService({
+      "GET /v1/organizations": () => ({ body: { organizations: [{ id: "o", name: "Acme", slug: "acme" }] } }),
+    });
+    const csi = "\u001b[";
+    const list = ["organizations", "list"];
+    const { run } = terminal({ env });
+    expect((await run(list)).out).not.toContain(csi);
+    expect((await run(list, { columns: 80 })).out).toContain(csi);
+    for (const never of [["--no-color"], ["--color", "never"], ["--json"], ["--ndjson"], ["--csv"]]) {
+      expect((await run([...list, ...never], { columns: 80, env: { FORCE_COLOR: "1" } })).out).not.toContain(csi);
+    }
+    expect((await run(list, { env: { FORCE_COLOR: "1", NO_COLOR: "1" } })).out).toContain(csi);
+    expect((await run(["projects", "use"], { env: { CLICOLOR_FORCE: "1" } })).err).toContain(csi);
+    expect((await run(["projects", "use", "--json"], { env: { CLICOLOR_FORCE: "1" } })).err).not.toContain(csi);
   });
 
   test("is there when it is on, whatever chalk thinks", async () => {

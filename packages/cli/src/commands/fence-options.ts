@@ -1,0 +1,58 @@
+import type { KeyKind } from "@sazabi/sdk";
+import type { Command } from "commander";
+import { usageError } from "../errors.ts";
+
+/** Where a key may be used. */
+export interface FenceOptions {
+  readonly allowAddress?: readonly string[];
+  readonly allowOrigin?: readonly string[];
+}
+
+/** What a request says of it; a member that is left out changes nothing. */
+interface Fence {
+  readonly allowedAddresses?: readonly string[];
+  readonly allowedOrigins?: readonly string[];
+}
+
+/** Clears a list. */
+const anywhere = "any";
+
+export function addFenceOptions(command: Command, kinds: readonly KeyKind[], clearable: boolean): Command {
+  const clear = clearable ? `; ${anywhere} allows all again` : "";
+  command.option(
+    "--allow-address <addresses>",
+    `use from these addresses and networks only, with commas between: 203.0.113.9,10.0.0.0/8${clear}`,
+    gather,
+  );
+  if (kinds.includes("public")) {
+    command.option(
+      "--allow-origin <origins>",
+      `use on web pages of these origins only, public keys: https://app.example.com,https://*.example.com${clear}`,
+      gather,
+    );
+  }
+  return command;
+}
+
+/** The option may come several times. */
+function gather(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(",").map((entry) => entry.trim())];
+}
+
+export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOptions): Fence {
+  if (kind === "secret" && allowOrigin) {
+    throw usageError("--allow-origin is of public keys: a secret key must never be in a web page.");
+  }
+  return {
+    ...(allowAddress ? { allowedAddresses: readList("--allow-address", allowAddress) } : {}),
+    ...(allowOrigin ? { allowedOrigins: readList("--allow-origin", allowOrigin) } : {}),
+  };
+}
+
+/** The service knows what an address and an origin is. */
+function readList(option: string, entries: readonly string[]): readonly string[] {
+  if (entries.includes("")) throw usageError(`${option}: nothing stands between two commas.`);
+  if (!entries.includes(anywhere)) return entries;
+  if (entries.length > 1) throw usageError(`${option}: ${anywhere} stands alone.`);
+  return [];
+}

@@ -1,0 +1,47 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { FieldSelection } from "../output/fields.ts";
+import { mostSimilar } from "../similar.ts";
+
+export interface KnownFields {
+  /** What a row has, in the order of CSV's columns; a member of an object is named with a dot. */
+  readonly fields: readonly string[];
+  /** What it has besides, and CSV leaves out unless it is asked for. */
+  readonly more?: readonly string[];
+  /** Objects with members that nobody knows beforehand: `attributes`. */
+  readonly open?: readonly string[];
+}
+
+/** For commands whose result is rows. */
+export function addOutputOptions(command: Command, known: KnownFields): Command {
+  const { fields, more = [] } = known;
+  const everyone: FieldSelection = { all: fields };
+  return command
+    .option("--ndjson", "print each row as one line of JSON")
+    .option("--csv", "print CSV (RFC 4180)")
+    .addOption(
+      new Option("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
+        .default(everyone, "all")
+        .argParser((text): FieldSelection => ({ all: fields, chosen: readFields(text, known) })),
+    );
+}
+
+function readFields(text: string, known: KnownFields): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) if (!isKnown(name, known)) throw new InvalidArgumentError(explain(name, known));
+  return names;
+}
+
+function isKnown(name: string, { fields, more = [], open = [] }: KnownFields): boolean {
+  const all = [...fields, ...more];
+  if (all.includes(name) || all.some((field) => field.startsWith(`${name}.`))) return true;
+  return open.some((object) => name.startsWith(`${object}.`) && name.length > object.length + 1);
+}
+
+function explain(name: string, { fields, more = [], open = [] }: KnownFields): string {
+  if (name === "") return "A name is missing between the commas.";
+  const meant = mostSimilar(name, [...fields, ...more]);
+  const suggestion = meant ? ` Did you mean ${meant}?` : "";
+  const [object] = open;
+  const attribute = object ? ` An attribute of that name is ${object}.${name}.` : "";
+  return `There is no field ${JSON.stringify(name)}.${suggestion}${attribute || ` There are: ${fields.join(", ")}.`}`;
+}

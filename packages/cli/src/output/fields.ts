@@ -1,0 +1,34 @@
+/** What the rows of a list have, and which of it was asked for. */
+export interface FieldSelection {
+  /** In the order of a table's columns. */
+  readonly all: readonly string[];
+  /** `--fields`, checked; undefined without it. */
+  readonly chosen?: readonly string[];
+}
+
+/**
+ * The value that a dotted name means: `rotation.previousMasked`. A member's own name may have dots in it, as in
+ * `attributes.http.status`; the longest name that is there counts. Null when there is none.
+ */
+export function valueAt(row: unknown, name: string): unknown {
+  if (typeof row !== "object" || row === null) return null;
+  if (Object.hasOwn(row, name)) return (row as Record<string, unknown>)[name] ?? null;
+  for (let dot = name.lastIndexOf("."); dot > 0; dot = name.lastIndexOf(".", dot - 1)) {
+    const member = name.slice(0, dot);
+    if (Object.hasOwn(row, member)) return valueAt((row as Record<string, unknown>)[member], name.slice(dot + 1));
+  }
+  return null;
+}
+
+/** A flat object with these members, in this order. */
+export function pick(row: unknown, names: readonly string[]): Record<string, unknown> {
+  const picked: Record<string, unknown> = Object.create(null);
+  for (const name of names) picked[name] = valueAt(row, name);
+  return picked;
+}
+
+/** A value as text; undefined for null. */
+export function textOf(value: unknown): string | undefined {
+  if (value === null || value === undefined) return undefined;
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

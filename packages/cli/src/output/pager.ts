@@ -1,0 +1,146 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Output } from "../context.ts";
+
+/** A program that reads from us what a person reads from it. */
+export interface PagerProcess {
+  /** Resolves when it runs; false when there is no such program. */
+  readonly started: Promise<boolean>;
+  /** Resolves when the person has left it. */
+  readonly left: Promise<void>;
+  readonly hasLeft: () => boolean;
+  /** Resolves when it wants more. */
+  write(text: string): Promise<void>;
+  end(): void;
+}
+
+/** The person has seen enough. */
+class ReaderLeft extends Error {}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The words of the pager's command; undefined for none. SAZABI_PAGER goes before PAGER, and `cat` means none. */
+export function pagerCommand(env: Env): readonly string[] | undefined {
+  if (env.TERM === "dumb" || env.CI) return undefined;
+  const words = splitWords(env.SAZABI_PAGER?.trim() || env.PAGER?.trim() || "less -FRX");
+  return words.length === 0 || words[0] === "cat" ? undefined : words;
+}
+
+/** Words as a shell would split them, as far as quotes go; no shell is asked. */
+function splitWords(text: string): readonly string[] {
+  const words = text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single));
+}
+
+/** What `less` is told when the person has told it nothing: quit if it fits, show colours, leave the text standing. */
+const lessOptions = "FRX";
+
+export function startPager([program = "", ...args]: readonly string[], env: Env): PagerProcess {
+  const child = spawn(program, args, {
+    env: { ...env, LESS: env.LESS ?? lessOptions },
+    stdio: ["pipe", "inherit", "inherit"],
+  });
+  const { stdin } = child;
+  let hasLeft = false;
+  const left = ended(child).then(() => {
+    hasLeft = true;
+  });
+  // Whoever leaves early does not read the rest.
+  stdin?.on("error", () => {});
+  return {
+    started: new Promise((resolve) => {
+      child.once("spawn", () => resolve(true)).once("error", () => resolve(false));
+    }),
+    left,
+    hasLeft: () => hasLeft,
+    write: async (text) => {
+      if (hasLeft || stdin?.write(text)) return;
+      await Promise.race([new Promise((resolve) => stdin?.once("drain", resolve)), left]);
+    },
+    end: () => void stdin?.end(),
+  };
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve()).once("error", () => resolve());
+  });
+}
+
+/** Output that goes to the terminal as it is while it fits the screen, and through a pager as soon as it does not. */
+export class PagedOutput implements Output {
+  readonly isTTY = true;
+  readonly columns: number | undefined;
+  readonly rows: number;
+  readonly #terminal: Output;
+  readonly #start: () => Promise<PagerProcess>;
+  #isTooLong = false;
+  #pager: PagerProcess | undefined;
+  #held = "";
+  #rowsLeft: number;
+  /** Writes one after another, beginning with what was held. */
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(terminal: Output, rows: number, start: () => Promise<PagerProcess>) {
+    this.#terminal = terminal;
+    this.columns = terminal.columns;
+    this.rows = rows;
+    // The last row is the prompt's.
+    this.#rowsLeft = rows - 1;
+    this.#start = start;
+  }
+
+  /** True while the person reads in the pager: whoever writes to the terminal meanwhile writes over it. */
+  get isOpen(): boolean {
+    return this.#pager !== undefined && !this.#pager.hasLeft();
+  }
+
+  write(text: string): void {
+    if (this.#isTooLong) this.#passOn(text);
+    else this.#hold(text);
+  }
+
+  async drained(): Promise<void> {
+    await this.#writing;
+    if (!this.#pager) return this.#terminal.drained();
+    if (this.#pager.hasLeft()) throw new ReaderLeft("The reader has left.");
+  }
+
+  /** True when nothing is wrong: the person had seen enough. */
+  isReaderLeft(error: unknown): boolean {
+    return error instanceof ReaderLeft;
+  }
+
+  /** Resolves when everything was written and the person has left the pager. */
+  async close(): Promise<void> {
+    if (!this.#isTooLong) return this.#terminal.write(this.#held);
+    await this.#writing;
+    this.#pager?.end();
+    await this.#pager?.left;
+  }
+
+  #hold(text: string): void {
+    this.#held += text;
+    this.#rowsLeft -= rowsOf(text, this.columns ?? Number.POSITIVE_INFINITY);
+    if (this.#rowsLeft < 0) this.#openPager();
+  }
+
+  #openPager(): void {
+    this.#isTooLong = true;
+    this.#writing = this.#start().then(async (pager) => {
+      // A pager that is missing is no error: the text is what was asked for.
+      if (await pager.started) this.#pager = pager;
+    });
+    this.#passOn(this.#held);
+    this.#held = "";
+  }
+
+  #passOn(text: string): void {
+    this.#writing = this.#writing.then(() => (this.#pager ?? this.#terminal).write(text));
+  }
+}
+
+/** Lines on the screen, long ones wrapped. Wide characters are not measured: one row more or less does not matter. */
+function rowsOf(text: string, columns: number): number {
+  const lines = text.replace(/\n$/, "").split("\n");
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
+}
