@@ -1,5 +1,6 @@
-import type { FetchLike } from "@sazabi/sdk";
+import type { FetchAnswer, FetchInit } from "@sazabi/sdk";
 import type { CredentialStore, StoreName } from "./credentials/store.ts";
+import type { AnswerHeaders } from "./network-headers.ts";
 import type { PagerProcess } from "./output/pager.ts";
 
 /** Everything of the outside world that a command may touch. Heavy parts load when first asked for. */
@@ -13,12 +14,19 @@ export interface Context {
   /** Aborts when the person presses Ctrl-C. */
   readonly signal: AbortSignal;
   now(): Date;
-  openFetch(): Promise<FetchLike>;
+  openFetch(): Promise<Fetch>;
   /** A patient store waits for a person to unlock it. */
   openStore(name: StoreName, options?: { readonly patient?: boolean }): Promise<CredentialStore>;
   openPrompt(): Promise<Prompt>;
   /** Starts the pager that these words name. While the person reads in it, Ctrl-C is the pager's. */
   startPager(command: readonly string[]): Promise<PagerProcess>;
+}
+
+/** What the SDK needs of `fetch`, and every header of the answer. */
+export type Fetch = (url: string, init: FetchInit) => Promise<FetchedAnswer>;
+
+export interface FetchedAnswer extends FetchAnswer {
+  readonly headers: AnswerHeaders;
 }
 
 export interface Input extends AsyncIterable<Uint8Array> {

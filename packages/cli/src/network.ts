@@ -1,5 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
-import type { FetchAnswer, FetchInit, FetchLike } from "@sazabi/sdk";
+import type { FetchInit } from "@sazabi/sdk";
+import type { Fetch, FetchedAnswer } from "./context.ts";
+import { AnswerHeaders } from "./network-headers.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -9,11 +11,11 @@ const proxyVariables = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"
  * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for
  * longer than a whole query takes, comes in when the environment names a proxy.
  */
-export async function openFetch(env: Env): Promise<FetchLike> {
+export async function openFetch(env: Env): Promise<Fetch> {
   return proxyVariables.some((name) => env[name]) ? openProxiedFetch(env) : openDirectFetch();
 }
 
-function openDirectFetch(): FetchLike {
+function openDirectFetch(): Fetch {
   const agent = new HttpAgent({ keepAlive: true });
   return async (url, init) => {
     if (url.startsWith("http:")) return send(requestHttp, url, { agent }, init);
@@ -27,7 +29,7 @@ async function send(
   url: string,
   options: RequestOptions,
   init: FetchInit,
-): Promise<FetchAnswer> {
+): Promise<FetchedAnswer> {
   try {
     return await sendOnce(request, url, options, init);
   } catch (error) {
@@ -41,12 +43,12 @@ function sendOnce(
   url: string,
   options: RequestOptions,
   { method, headers, body, signal }: FetchInit,
-): Promise<FetchAnswer> {
+): Promise<FetchedAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { ...options, method, headers, signal }, (incoming) => {
       resolve({
         status: incoming.statusCode ?? 0,
-        headers: { get: (name) => firstOf(incoming.headers[name.toLowerCase()]) },
+        headers: new AnswerHeaders(incoming.headers),
         text: () => readText(incoming),
         body: incoming,
       });
@@ -72,7 +74,7 @@ async function readText(incoming: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-async function openProxiedFetch(env: Env): Promise<FetchLike> {
+async function openProxiedFetch(env: Env): Promise<Fetch> {
   const { EnvHttpProxyAgent } = await import("undici");
   const dispatcher = new EnvHttpProxyAgent(proxiesOf(env));
   return async (url, { method, headers, body, signal }) => {
@@ -87,7 +89,7 @@ async function openProxiedFetch(env: Env): Promise<FetchLike> {
     });
     return {
       status: answer.statusCode,
-      headers: { get: (name) => firstOf(answer.headers[name.toLowerCase()]) },
+      headers: new AnswerHeaders(answer.headers),
       text: () => answer.body.text(),
       body: answer.body,
     };
@@ -103,8 +105,4 @@ function proxiesOf(env: Env) {
     ...(httpsProxy ? { httpsProxy } : {}),
     ...(noProxy ? { noProxy } : {}),
   };
-}
-
-function firstOf(value: string | string[] | undefined): string | null {
-  return (Array.isArray(value) ? value[0] : value) ?? null;
 }

@@ -1,5 +1,5 @@
-import { defaultBaseUrl, type FetchLike, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
-import type { Context } from "./context.ts";
+import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
+import type { Context, Fetch } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
@@ -264,7 +264,7 @@ export class Session {
   async connection() {
     return {
       baseUrl: this.apiUrl.value,
-      fetch: this.#visibly(await this.context.openFetch()),
+      fetch: await this.openFetch(),
       timeoutMs: this.flags.timeout === undefined ? undefined : this.flags.timeout * 1000,
       onWait: ({ status, seconds }: { status: number; seconds: number }) =>
         this.remark(`The service is ${status === 429 ? "limiting requests" : "not available"}; waiting ${seconds} s.`),
@@ -272,7 +272,8 @@ export class Session {
   }
 
   /** Shows a person that an answer takes its time. */
-  #visibly(fetch: FetchLike): FetchLike {
+  async openFetch(): Promise<Fetch> {
+    const fetch = await this.context.openFetch();
     if (!this.showsProgress) return fetch;
     return async (url, init) => {
       const { spinWhile } = await import("./output/spinner.ts");

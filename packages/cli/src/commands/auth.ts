@@ -19,6 +19,31 @@ export const addAuth: AddCommands = (auth, { open }) => {
     .description("print which key is used, where it comes from, and whether it works")
     .action(async () => (await import("./auth-status.ts")).status(open()));
 
+  auth
+    .command("token")
+    .description("print the key in use, for another program")
+    .option("-y, --yes", "also to a terminal, and without asking")
+    .addHelpText(
+      "after",
+      `
+Everything else shows a key masked. This prints it whole, and nothing else, on stdout.
+
+  curl -H "authorization: Bearer $(sazabi auth token)" http://127.0.0.1:4600/v1/me`,
+    )
+    .action(async (options) => (await import("./auth-token.ts")).token(open(), options));
+
+  auth
+    .command("switch")
+    .description("choose the profile, and with it the organization, that is used by default")
+    .argument("[name]", "a profile, or the organization that one is logged in to; without it you are asked")
+    .addHelpText(
+      "after",
+      `
+  sazabi auth login --profile work
+  sazabi auth switch work`,
+    )
+    .action(async (name: string | undefined) => (await import("./auth-switch.ts")).switchTo(open(), name));
+
   addWhoami(auth.command("whoami", { hidden: true }).description("the same as whoami"), { open });
 };
 

@@ -96,6 +96,16 @@ export const groups: readonly Group[] = [
     load: async () => (await import("./config.ts")).addConfig,
   },
   {
+    name: "api",
+    description: "send any request with your key",
+    load: async () => (await import("./api.ts")).addApi,
+  },
+  {
+    name: "open",
+    description: "open the dashboard or the documentation",
+    load: async () => (await import("./open.ts")).addOpen,
+  },
+  {
     name: "doctor",
     description: "check settings, key and connection",
     load: async () => (await import("./doctor.ts")).addDoctor,

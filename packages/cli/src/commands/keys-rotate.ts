@@ -10,6 +10,7 @@ import {
   SazabiApiError,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
+import { hideInLogs } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
 import { keepInProfile } from "../rotation/profile.ts";
@@ -164,7 +165,7 @@ async function begin(
     if (isFinal(error, resumed)) forgetUnfinished(configDirectory, key.id);
     throw explainConflict(error, subject);
   }
-  hideInLogs(session, created.value);
+  hideInLogs(session.context, created.value);
   session.say(`New secret of ${titleOf(subject)}: ${created.masked}.`);
   // What is repeated may have been taken back in the meantime, and a dead secret is not handed over.
   const isRepeated = resumed || options.idempotencyKey !== undefined;
@@ -194,11 +195,6 @@ function explainConflict(error: unknown, { key }: Subject): unknown {
     hint: `\`${command} --finish\` keeps its new secret, \`${command} --cancel\` its previous one.`,
     cause: error,
   });
-}
-
-/** GitHub replaces it in everything that the job prints from now on; it reads stderr, too. */
-function hideInLogs(session: Session, value: string): void {
-  if (session.context.env.GITHUB_ACTIONS === "true") session.context.stderr.write(`::add-mask::${value}\n`);
 }
 
 /** Where the key may be used is no question of the secret; from elsewhere the service refuses it, and knows it. */

@@ -1,0 +1,43 @@
+import { SazabiConnectionError } from "@sazabi/sdk";
+import { openInBrowser } from "../browser.ts";
+import { CliError, usageError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import { mostSimilar } from "../similar.ts";
+
+/** What a service has for browsers, and where. */
+const pages: Readonly<Record<string, string>> = { dashboard: "/dashboard", docs: "/docs" };
+
+const timeoutMs = 5000;
+
+/** Opens a page of the service in use, or prints its address where that cannot be. */
+export async function openPage(session: Session, page: string): Promise<void> {
+  if (!Object.hasOwn(pages, page)) {
+    const meant = mostSimilar(page, Object.keys(pages));
+    throw usageError(
+      `There is no page ${visible(page)}.`,
+      meant ? `Did you mean ${meant}?` : "There are: dashboard, docs.",
+    );
+  }
+  const url = `${session.apiUrl.value}${pages[page]}`;
+  await checkIsThere(session, page, url);
+  const opened = await openInBrowser(url, session.context.env, process.platform);
+  await session.result({ url, opened }, () => {
+    if (opened) session.say(`Opened ${url}`);
+    else session.out(url);
+  });
+}
+
+/** Asks without a key, as a browser would. A page that wants a login is there. */
+async function checkIsThere(session: Session, page: string, url: string): Promise<void> {
+  const fetch = await session.openFetch();
+  const signal = AbortSignal.any([session.context.signal, AbortSignal.timeout(timeoutMs)]);
+  const init = { method: "GET", headers: { accept: "text/html" }, signal, redirect: "manual" } as const;
+  const { value: address } = session.apiUrl;
+  const answer = await fetch(url, init).catch((cause) => {
+    if (session.context.signal.aborted) throw session.context.signal.reason;
+    throw new SazabiConnectionError(`Could not reach ${address}.`, { address, cause });
+  });
+  if (answer.status !== 404) return;
+  throw new CliError(`The service at ${address} has no ${page}.`, { code: "NOT_FOUND", exit: "notFound" });
+}

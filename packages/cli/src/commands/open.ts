@@ -1,0 +1,16 @@
+import type { AddCommands } from "./groups.ts";
+
+export const addOpen: AddCommands = (command, { open }) => {
+  command
+    .argument("[page]", "dashboard or docs", "dashboard")
+    .addHelpText(
+      "after",
+      `
+Where there is no browser to open (over SSH, in a container) the address is printed instead.
+It never holds a key: you sign in on the page.
+
+  sazabi open
+  sazabi open docs`,
+    )
+    .action(async (page: string) => (await import("./open-page.ts")).openPage(open(), page));
+};
