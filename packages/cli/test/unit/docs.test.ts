@@ -1,31 +1,9 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
 import { expect, test } from "vitest";
-import { groups } from "../../src/commands/groups.ts";
 import { exitCodes } from "../../src/errors.ts";
-import { createProgram } from "../../src/run.ts";
+import { descendants, wholeProgram } from "../support/command-tree.ts";
 
 const page = readFileSync(new URL("../../../../docs/cli.md", import.meta.url), "utf8");
-
-/** The whole tree, every group loaded. */
-async function wholeProgram(): Promise<Command> {
-  const output = { isTTY: false, columns: undefined, write: () => {}, drained: async () => {} };
-  const context = { stdout: output, stderr: output } as unknown as Parameters<typeof createProgram>[0]["context"];
-  const opening = { context, open: () => expect.unreachable() };
-  const program = createProgram(opening);
-  for (const { name, load } of groups) {
-    const group = program.commands.find((command) => command.name() === name) as Command;
-    (await load())(group, opening);
-  }
-  return program;
-}
-
-function* descendants(command: Command): Generator<Command> {
-  for (const child of command.commands) {
-    yield child;
-    yield* descendants(child);
-  }
-}
 
 test("docs/cli.md has every command and every option", async () => {
   const program = await wholeProgram();
