@@ -2,7 +2,6 @@ import { writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { isatty, type WriteStream } from "node:tty";
 import { getSystemErrorMap } from "node:util";
-import { withoutKeys } from "./child-environment.ts";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
 import type { PagerProcess } from "./output/pager.ts";
@@ -54,8 +53,7 @@ function realContext(stdin: Input, interrupt: Interrupt): Context {
     },
     startPager: async (command) => {
       const { startPager } = await import("./output/pager.ts");
-      const pager = startPager(command, withoutKeys(env));
-      return interrupt.leaveTo(pager);
+      return interrupt.leaveTo(startPager(command, env));
     },
     openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(process.stdin, stderr),
   };

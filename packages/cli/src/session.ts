@@ -6,6 +6,7 @@ import { readAll } from "./input.ts";
 import { openPalette, type Palette, resolveColour } from "./output/colour.ts";
 import { csvLine, csvRow } from "./output/csv.ts";
 import { type FieldSelection, pick, textOf, valueAt } from "./output/fields.ts";
+import { maskKeys } from "./output/mask.ts";
 import type { PagedOutput } from "./output/pager.ts";
 import { type Column, renderTable } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
@@ -94,7 +95,7 @@ export class Session {
   say(line: string): void {
     if (this.flags.quiet) return;
     if (this.#paged) this.#heldBack.push(line);
-    else this.context.stderr.write(`${line}\n`);
+    else this.context.stderr.write(`${maskKeys(line)}\n`);
   }
 
   /** Talk that a program reading the result has no use for. */

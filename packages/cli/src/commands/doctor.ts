@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { CliError } from "../errors.ts";
 import { explain } from "../explain.ts";
+import { maskKeys } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { settingsPath } from "../settings.ts";
@@ -40,7 +41,7 @@ async function check(session: Session, name: string, find: () => string | Promis
     return { name, ok: true, message: await find() };
   } catch (error) {
     const { message, hint } = explain(error, session);
-    return { name, ok: false, message: hint ? `${message} ${hint}` : message };
+    return { name, ok: false, message: maskKeys(hint ? `${message} ${hint}` : message) };
   }
 }
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { withoutKeys } from "../child-environment.ts";
 import type { Output } from "../context.ts";
 
 /** A program that reads from us what a person reads from it. */
@@ -36,7 +37,7 @@ const lessOptions = "FRX";
 
 export function startPager([program = "", ...args]: readonly string[], env: Env): PagerProcess {
   const child = spawn(program, args, {
-    env: { ...env, LESS: env.LESS ?? lessOptions },
+    env: { ...withoutKeys(env), LESS: env.LESS ?? lessOptions },
     stdio: ["pipe", "inherit", "inherit"],
   });
   const { stdin } = child;
