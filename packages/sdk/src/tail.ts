@@ -15,6 +15,8 @@ export interface TailRequest {
 }
 
 export interface TailOptions extends RequestOptions {
+  /** Told once, when the tail is first connected: what is committed after this id follows. */
+  readonly onPosition?: ((cursor: string) => void) | undefined;
   /** Told when the connection was lost and found again; what was committed meanwhile follows, nothing is missing. */
   readonly onGap?: ((gap: TailGap) => void) | undefined;
 }
@@ -43,7 +45,7 @@ const longestWaitMs = 5_000;
 export async function* tail(
   transport: Transport,
   request: TailRequest,
-  { onGap, ...options }: TailOptions = {},
+  { onGap, onPosition, ...options }: TailOptions = {},
 ): AsyncGenerator<TailedLog> {
   let { cursor } = request;
   let lost: { at: number; cause: unknown; attempts: number } | undefined;
@@ -66,6 +68,7 @@ export async function* tail(
           });
         }
         lost = undefined;
+        if (!connected && id !== "") onPosition?.(id);
         connected = true;
         if (event === "log") yield* (JSON.parse(data) as TailFrame).data;
         if (id !== "") cursor = id;

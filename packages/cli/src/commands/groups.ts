@@ -67,7 +67,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "logs",
-    description: "query logs, and send them",
+    description: "find, follow, count and send logs",
     load: async () => (await import("./logs.ts")).addLogs,
   },
   {

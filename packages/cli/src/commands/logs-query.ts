@@ -5,6 +5,7 @@ import { visible } from "../output/visible.ts";
 import { widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone } from "../times.ts";
+import { printWithContext } from "./logs-context.ts";
 import { findProjectId } from "./project-option.ts";
 import { readWindow, type Window, type WindowOptions } from "./window.ts";
 
@@ -13,6 +14,8 @@ export interface QueryOptions extends WindowOptions {
   readonly all?: boolean;
   readonly oldestFirst?: boolean;
   readonly project?: string;
+  /** How many entries to print before and after each. */
+  readonly context?: number;
   readonly failOnEmpty?: boolean;
   readonly failOnMatch?: boolean;
 }
@@ -25,6 +28,7 @@ export async function query(session: Session, text: string, options: QueryOption
   if (options.failOnEmpty && options.failOnMatch) {
     throw usageError("--fail-on-empty and --fail-on-match exclude each other: one of the two always fails.");
   }
+  checkContext(session, options);
   const request = await requestOf(session, text, options);
   let shown = 0;
   await session.paged(async () => {
@@ -32,6 +36,17 @@ export async function query(session: Session, text: string, options: QueryOption
   });
   if (options.failOnEmpty && shown === 0) throw new CliError("Nothing matches.", { code: "EMPTY" });
   if (options.failOnMatch && shown > 0) throw new CliError("Something matches.", { code: "MATCHED" });
+}
+
+/** Each hit costs a request of its own. */
+const mostHitsWithContext = 100;
+
+function checkContext(session: Session, { context, all, limit }: QueryOptions): void {
+  if (context === undefined) return;
+  if (all || limit > mostHitsWithContext) throw usageError(`--context is for at most ${mostHitsWithContext} hits.`);
+  if (session.format === "csv" || session.flags.fields?.chosen) {
+    throw usageError("--context prints whole entries: --csv and --fields do not go with it.");
+  }
 }
 
 async function requestOf(session: Session, text: string, options: QueryOptions): Promise<LogQueryRequest> {
@@ -64,7 +79,8 @@ async function printAll(
   for await (const page of admin.logs.queryPages(request, { signal: session.context.signal })) {
     if (shown === 0) warn(session, text, page.meta.warnings);
     const entries = page.data.slice(0, limit - shown);
-    for (const entry of entries) session.write(printer.print(entry));
+    if (options.context === undefined) for (const entry of entries) session.write(printer.print(entry));
+    else await printWithContext(session, admin, inTime(entries, options), options.context, printer);
     await session.drained();
     shown += entries.length;
     const more = page.nextCursor !== null || entries.length < page.data.length;
@@ -74,6 +90,10 @@ async function printAll(
   }
   return shown;
 }
+
+/** Oldest first. */
+const inTime = (entries: LogQueryResult["data"], { oldestFirst }: QueryOptions) =>
+  oldestFirst ? entries : entries.toReversed();
 
 function filtersOf({ from, to }: Window): readonly LogFilter[] {
   return [

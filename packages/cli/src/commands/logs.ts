@@ -1,5 +1,5 @@
-import { type Level, levels } from "@sazabi/sdk";
-import { Option } from "commander";
+import { type Level, levels, type VolumeInterval } from "@sazabi/sdk";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";
@@ -30,6 +30,7 @@ export const addLogs: AddCommands = (logs, { open }) => {
     .option("--all", "print all that match")
     .option("--oldest-first", "start with the oldest")
     .option("--project <project>", "only this project, by id or name")
+    .option("--context <n>", "print so many entries before and after each hit, up to 100, oldest first", parseContext)
     .option("--fail-on-empty", "exit 1 when nothing matches")
     .option("--fail-on-match", "exit 1 when something matches")
     .addHelpText(
@@ -41,14 +42,61 @@ With --json, as with --ndjson, each entry is one line.
   sazabi logs query "level:error"
   sazabi logs query "level:error service:checkout -timeout" --since 2h
   sazabi logs query status:500 --csv --fields timestamp,message,attributes.http.path
+  sazabi logs query level:fatal --context 5
   sazabi logs query level:fatal --since 5m --fail-on-match --quiet
   sazabi logs query -- -debug error       words that begin with - go after --`,
     )
     .action(async (words: string[], options) =>
       (await import("./logs-query.ts")).query(open(), words.join(" "), options),
     );
-  const parse = query.parseOptions.bind(query);
-  query.parseOptions = (args) => parse(queriesLast(args));
+  takeQueries(query);
+
+  const tail = addOutputOptions(logs.command("tail").description("follow what is sent, as it is stored"), {
+    fields: ["timestamp", "level", "service", "message", "id", "environment", "trace_id", "span_id", "attributes"],
+    more: ["severity", "body", "resource"],
+    open: ["attributes", "resource"],
+  })
+    .argument("[query...]", "as in logs query; nothing follows everything")
+    .option("--since <time>", "first what there is from this long ago (30m, 1h)")
+    .option("--limit <n>", "end after this many", parseLimit)
+    .option("--project <project>", "the project, by id or name")
+    .addHelpText(
+      "after",
+      `
+Entries come in the order in which they were stored, each once. A connection that is lost is
+made again, and a line on stderr says so: nothing is missing. Ctrl-C ends it.
+
+  sazabi logs tail level:error
+  sazabi logs tail "service:checkout" --since 10m
+  sazabi logs tail --json | jq -r .message`,
+    )
+    .action(async (words: string[], options) =>
+      (await import("./logs-tail.ts")).tail(open(), words.join(" "), options),
+    );
+  takeQueries(tail);
+
+  const volume = addOutputOptions(
+    addWindowOptions(logs.command("volume").description("count log entries by time, as bars")),
+    { fields: ["bucket", "group", "count"] },
+  )
+    .argument("[query...]", "as in logs query; nothing counts everything")
+    .addOption(new Option("--interval <time>", "count by (default: what fits a screen)").choices(intervals))
+    .addOption(new Option("--by <field>", "one bar for each value of it").choices(["level", "service", "environment"]))
+    .option("--project <project>", "only this project, by id or name")
+    .addHelpText(
+      "after",
+      `
+Without --since or --from the last 24 hours are counted. With --by the bars are of the whole
+time; --csv and --json have both.
+
+  sazabi logs volume level:error --since 7d
+  sazabi logs volume --by service
+  sazabi logs volume --by level --interval 1h --csv`,
+    )
+    .action(async (words: string[], options) =>
+      (await import("./logs-volume.ts")).volume(open(), words.join(" "), options),
+    );
+  takeQueries(volume);
 
   logs
     .command("send")
@@ -73,6 +121,21 @@ Without a public key, your secret key is used to get the project's own key for t
     )
     .action(async (file: string | undefined, options) => (await import("./logs-send.ts")).send(open(), file, options));
 };
+
+/** As the service has them; its list would bring the SDK along. */
+const intervals: readonly VolumeInterval[] = ["1s", "10s", "1m", "5m", "15m", "1h", "6h", "1d"];
+
+function takeQueries(command: Command): void {
+  const parse = command.parseOptions.bind(command);
+  command.parseOptions = (args) => parse(queriesLast(args));
+}
+
+function parseContext(text: string): number {
+  const lines = Number(text);
+  if (!Number.isInteger(lines) || lines < 0 || lines > 100)
+    throw new InvalidArgumentError("Use a whole number, 0 to 100.");
+  return lines;
+}
 
 /** An argument with a space in it is no option, even when it begins with `-`: `logs query "-debug error"`. */
 function queriesLast(args: readonly string[]): string[] {

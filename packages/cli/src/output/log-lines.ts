@@ -5,6 +5,9 @@ import { csvLine, csvRow } from "./csv.ts";
 import { type FieldSelection, pick, textOf, valueAt } from "./fields.ts";
 import { safeJson, visible, visibleLines } from "./visible.ts";
 
+/** What an entry is printed from, whichever answer it comes with. */
+export type ShownEntry = Pick<LogEntry, "timestamp" | "level" | "service" | "message" | "attributes">;
+
 /** What of a session decides how entries look. */
 interface Style {
   readonly format: "text" | "json" | "ndjson" | "csv";
@@ -16,15 +19,15 @@ export function entryPrinter({ format, flags }: Style, palette: Palette) {
   const { all, chosen } = flags.fields ?? { all: [] };
   if (format === "csv") {
     const names = chosen ?? all;
-    return { head: csvLine(names), print: (entry: LogEntry) => csvRow(entry, names) };
+    return { head: csvLine(names), print: (entry: ShownEntry) => csvRow(entry, names) };
   }
-  const lines = (entry: LogEntry): readonly string[] => {
+  const lines = (entry: ShownEntry): readonly string[] => {
     if (format !== "text") return [safeJson(chosen ? pick(entry, chosen) : entry)];
     return chosen ? chosenLines(entry, chosen, palette) : entryLines(entry, palette);
   };
   return {
     head: "",
-    print: (entry: LogEntry) =>
+    print: (entry: ShownEntry) =>
       lines(entry)
         .map((line) => `${line}\n`)
         .join(""),
@@ -35,7 +38,7 @@ export function entryPrinter({ format, flags }: Style, palette: Palette) {
 const continuation = "    | ";
 
 /** An entry as text: time, level, service, message, attributes. */
-function entryLines(entry: LogEntry, palette: Palette): readonly string[] {
+function entryLines(entry: ShownEntry, palette: Palette): readonly string[] {
   const [first = "", ...more] = visibleLines(entry.message);
   const attributes = Object.entries(entry.attributes).map(([name, value]) => `${visible(name)}=${shownValue(value)}`);
   const head = [
@@ -49,7 +52,7 @@ function entryLines(entry: LogEntry, palette: Palette): readonly string[] {
 }
 
 /** Only the values of these fields; `-` where there is none. */
-function chosenLines(entry: LogEntry, names: readonly string[], palette: Palette): readonly string[] {
+function chosenLines(entry: ShownEntry, names: readonly string[], palette: Palette): readonly string[] {
   const texts = names.map((name) => visibleLines(shownField(entry, name)));
   const head = texts.map(([first = ""], i) => {
     if (names[i] === "level" || names[i] === "severity") return palette.level(entry.level, first.padEnd(5));
@@ -59,7 +62,7 @@ function chosenLines(entry: LogEntry, names: readonly string[], palette: Palette
   return [head.join("  "), ...more.map((line) => continuation + line)];
 }
 
-function shownField(entry: LogEntry, name: string): string {
+function shownField(entry: ShownEntry, name: string): string {
   if (name === "timestamp") return formatMoment(new Date(entry.timestamp));
   return textOf(valueAt(entry, name)) ?? "-";
 }

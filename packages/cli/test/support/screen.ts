@@ -54,7 +54,7 @@ export async function openScreen(columns: number, rows: number, env: Record<stri
   /** What the shell says when the command is over. */
   const ask = async (command: string) => {
     // Keys that are pressed before the shell reads again may be lost.
-    await until(/(^|\n)[$#]$/);
+    await until(/(^|\n)(\^C)?[$#]$/);
     const mark = `${++asked}`;
     keys("-l", `echo "[${mark}: $(${command}) :${mark}]"`);
     keys("Enter");

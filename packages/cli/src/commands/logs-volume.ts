@@ -1,0 +1,103 @@
+import { type LogVolume, type VolumeGroup, type VolumeInterval, volumeIntervals } from "@sazabi/sdk";
+import { bar, barStyle } from "../output/bars.ts";
+import { visible } from "../output/visible.ts";
+import { pad, widthOf } from "../output/width.ts";
+import type { Session } from "../session.ts";
+import { formatTime, formatZone } from "../times.ts";
+import { findProjectId } from "./project-option.ts";
+import { readWindow, type WindowOptions } from "./window.ts";
+
+export interface VolumeOptions extends WindowOptions {
+  readonly interval?: VolumeInterval;
+  readonly by?: VolumeGroup;
+  readonly project?: string;
+}
+
+/** How many entries of a group began in an interval. */
+interface Row {
+  readonly bucket: string;
+  readonly group: string;
+  readonly count: number;
+}
+
+const defaultWindowMs = 86_400_000;
+/** Lines that one likes to look at. */
+const mostLines = 48;
+
+/** How many entries there are by time, as bars; with `by`, how many of each group. */
+export async function volume(session: Session, query: string, options: VolumeOptions): Promise<void> {
+  const { from, to } = readWindow(session, options);
+  const end = to === undefined ? session.context.now() : new Date(to);
+  const start = from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from);
+  const admin = await session.admin();
+  const projectId = await findProjectId(session, admin, options.project);
+  const found = await admin.logs.volume(
+    {
+      projectId,
+      startDate: start.toISOString(),
+      endDate: end.toISOString(),
+      interval: options.interval ?? intervalFor(end.getTime() - start.getTime()),
+      groupBy: options.by,
+      ...(query.trim() === "" ? {} : { query }),
+    },
+    { signal: session.context.signal },
+  );
+  for (const { message } of found.meta.warnings) session.say(`warning: ${visible(message)}`);
+  if (found.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
+    await session.paged(async () => draw(session, found, options));
+  } else {
+    const { total, startDate, endDate, interval } = found;
+    await session.rows(rowsOf(found), [], "Nothing matches.", (rows) => ({
+      total,
+      startDate,
+      endDate,
+      interval,
+      rows,
+    }));
+  }
+  session.remark(
+    `${count(found.total)} in all, by ${found.interval}, from ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).`,
+  );
+}
+
+/** The shortest that makes no more lines than one likes to look at. */
+function intervalFor(windowMs: number): VolumeInterval {
+  const names = Object.keys(volumeIntervals) as VolumeInterval[];
+  return names.find((name) => windowMs / volumeIntervals[name] <= mostLines) ?? "1d";
+}
+
+function rowsOf({ series }: LogVolume): readonly Row[] {
+  const rows = series.flatMap(({ group, points }) => points.map((point) => ({ ...point, group })));
+  return rows.sort((a, b) => (a.bucket < b.bucket ? -1 : a.bucket > b.bucket ? 1 : 0));
+}
+
+function draw(session: Session, found: LogVolume, { by }: VolumeOptions): void {
+  const lines = by
+    ? found.series.map(({ group, total }) => ({ title: visible(group) || "(none)", count: total }))
+    : everyInterval(found);
+  const { env, stdout } = session.context;
+  const style = barStyle(env);
+  const titleWidth = Math.max(...lines.map(({ title }) => widthOf(title)));
+  const countWidth = Math.max(...lines.map((line) => count(line.count).length));
+  const most = Math.max(...lines.map((line) => line.count));
+  const barWidth = Math.max(1, (stdout.columns ?? 80) - titleWidth - countWidth - 4);
+  for (const { title, count: value } of lines) {
+    const number = count(value).padStart(countWidth);
+    session.out(`${pad(title, titleWidth)}  ${number}  ${bar(value / most, barWidth, style)}`.trimEnd());
+  }
+}
+
+/** Those without entries, too: time has no holes. */
+function everyInterval({ startDate, endDate, interval, series }: LogVolume) {
+  const counts = new Map(
+    series.flatMap(({ points }) => points.map(({ bucket, count }) => [Date.parse(bucket), count])),
+  );
+  const step = volumeIntervals[interval];
+  const lines: { readonly title: string; readonly count: number }[] = [];
+  for (let at = Math.floor(Date.parse(startDate) / step) * step; at < Date.parse(endDate); at += step) {
+    lines.push({ title: formatTime(new Date(at)), count: counts.get(at) ?? 0 });
+  }
+  return lines;
+}
+
+const count = (value: number) => value.toLocaleString("en");

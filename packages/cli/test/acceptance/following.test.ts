@@ -1,0 +1,193 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SazabiAdmin } from "@sazabi/sdk";
+import { startTestService, type TestService } from "@sazabi/service/testing";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { openCuttableProxy } from "../../../service/test/support/proxy.ts";
+import { scaled } from "../../../service/test/support/scale.ts";
+import { sazabi, start } from "../support/process.ts";
+import { scratchDirectory } from "../support/terminal.ts";
+
+let service: TestService;
+let admin: SazabiAdmin;
+beforeAll(async () => {
+  service = await startTestService();
+  admin = new SazabiAdmin({ secretKey: service.secretKey, baseUrl: service.url });
+});
+afterAll(() => service?.close());
+
+/** A project of its own, and the environment of somebody who works in it. */
+async function newProject(url = service.url) {
+  const project = await admin.projects.create({ name: `p${Math.random().toString(36).slice(2)}` });
+  const { value } = await admin.publicKeys.create({ name: "writer", projectId: project.id });
+  const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: service.secretKey, SAZABI_PROJECT_ID: project.id };
+  const home = scratchDirectory();
+  const send = async (lines: readonly string[]) => {
+    const file = join(home, "app.log");
+    writeFileSync(file, `${lines.join("\n")}\n`);
+    const { code, err } = await sazabi(home, ["logs", "send", file, "--public-key", value], {
+      env: { ...env, SAZABI_API_URL: service.url },
+    });
+    if (code !== 0) expect.fail(err);
+  };
+  return { env, home, send, run: (argv: readonly string[]) => sazabi(home, argv, { env }) };
+}
+
+/** A tail as a process; `lines` and `talk` grow. */
+function startTail(home: string, env: Record<string, string>, argv: readonly string[]) {
+  const child = start(home, ["logs", "tail", ...argv], { env });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const lines: string[] = [];
+  let rest = "";
+  let talk = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop() as string;
+    lines.push(...parts);
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    talk += text;
+  });
+  return {
+    lines,
+    talk: () => talk,
+    stop: () => child.kill("SIGINT"),
+    exitCode: new Promise<number | null>((resolve) => child.on("close", resolve)),
+    until: async (isThere: () => boolean) => {
+      while (!isThere()) {
+        if (child.exitCode !== null) expect.fail(`The tail has ended: ${talk}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+  };
+}
+
+describe("logs tail", () => {
+  test("prints what is sent, as it is stored, and ends with 130 on Ctrl-C", async () => {
+    const { env, home, send } = await newProject();
+    const tail = startTail(home, env, ["level:error"]);
+    // What is sent before it is connected does not come.
+    while (tail.lines.length === 0) await send(["ERROR one", "INFO two"]);
+    expect(tail.lines[0]).toMatch(/^\S+ \S+ {2}ERROR {2}app {2}ERROR one$/);
+    tail.stop();
+    expect(await tail.exitCode).toBe(130);
+    expect(tail.talk()).toBe("");
+  });
+
+  test("--since shows what there is first, and every entry once, however fast more is sent", async () => {
+    const { env, home, send } = await newProject();
+    const count = 3000;
+    await send(Array.from({ length: count / 2 }, (_, i) => `n${i}`));
+    const tail = startTail(home, env, ["--since", "1h", "--json", "--limit", `${count}`]);
+    for (let i = count / 2; i < count; i += 300) await send(Array.from({ length: 300 }, (_, k) => `n${i + k}`));
+    expect(await tail.exitCode).toBe(0);
+    const found = tail.lines.map((line) => JSON.parse(line).message as string);
+    expect(new Set(found).size).toBe(count);
+    expect(found).toHaveLength(count);
+  });
+
+  test("says what the service refuses, and does not try it again", async () => {
+    const { run } = await newProject();
+    const { code, err } = await run(["logs", "tail", "--project", "00000000-0000-4000-8000-000000000000"]);
+    expect(code).toBe(3);
+    expect(err).toContain("there is no such project");
+  });
+
+  const entries = scaled({ committed: 5_000, full: 100_000 });
+  const cuts = scaled({ committed: 5, full: 50 });
+  test(`loses nothing and shows nothing twice over ${entries} entries and ${cuts} cuts, and says each`, async () => {
+    const proxy = await openCuttableProxy(service.url);
+    onTestFinished(() => proxy.close());
+    const { env, home, send } = await newProject(proxy.url.replace(/\/$/, ""));
+    const tail = startTail(home, env, ["--ndjson"]);
+    const expected: string[] = [];
+    const sendSome = async (size: number) => {
+      const lines = Array.from({ length: size }, (_, i) => `entry ${expected.length + i}`);
+      await send(lines);
+      expected.push(...lines);
+    };
+    // The tail begins somewhere in here.
+    while (tail.lines.length === 0) await sendSome(1);
+    const gaps = () => tail.talk().split("Nothing is missing.").length - 1;
+    const rest = entries - expected.length;
+    for (let cut = 0; cut < cuts; cut++) {
+      const sending = sendSome(Math.ceil(rest / cuts));
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
+      proxy.cut();
+      await sending;
+      proxy.restore();
+      await tail.until(() => gaps() > cut);
+    }
+    await tail.until(() => tail.lines.at(-1)?.includes(expected.at(-1) as string) ?? false);
+    tail.stop();
+    expect(await tail.exitCode).toBe(130);
+    const found = tail.lines.map((line) => JSON.parse(line).message as string);
+    // In the order in which they were stored, from the first that was seen.
+    expect(found).toEqual(expected.slice(expected.indexOf(found[0] as string)));
+    expect(gaps()).toBe(cuts);
+  }, 600_000);
+});
+
+describe("logs volume", () => {
+  test("counts exactly what a query finds, in every form", async () => {
+    const { send, run } = await newProject();
+    await send([...Array(30).fill("ERROR bad"), ...Array(7).fill("INFO good")]);
+    const asked = ["logs", "volume", "level:error", "--since", "1h"];
+    const text = await run(asked);
+    expect(text.code).toBe(0);
+    expect(text.out).toMatch(/^\S+ \S+ +30 {2}#+$/m);
+    expect(text.out.trimEnd().split("\n").length).toBeGreaterThan(10);
+    expect(text.err).toMatch(/^30 in all, by 5m, from /);
+    const { total, rows } = JSON.parse((await run([...asked, "--json"])).out);
+    expect(total).toBe(30);
+    expect(rows.reduce((sum: number, row: { count: number }) => sum + row.count, 0)).toBe(30);
+    const csv = (await run([...asked, "--by", "level", "--csv", "--fields", "group,count"])).out;
+    expect(csv).toBe("group,count\r\nerror,30\r\n");
+    const byLevel = await run(["logs", "volume", "--by", "level"]);
+    expect(byLevel.out.split("\n").map((line) => line.split(/\s+/).slice(0, 2))).toEqual([
+      ["error", "30"],
+      ["info", "7"],
+      [""],
+    ]);
+    expect((await run(["logs", "volume", "nothing-like-it"])).err).toContain("Nothing matches.");
+  });
+});
+
+describe("logs query --context", () => {
+  test("prints each hit among its neighbours, oldest first, each entry once", async () => {
+    const { send, run } = await newProject();
+    const startMs = Date.now() - 60_000;
+    const lines = Array.from({ length: 12 }, (_, i) =>
+      JSON.stringify({
+        timestamp: new Date(startMs + i * 1000).toISOString(),
+        message: `line ${i}${[2, 4, 10].includes(i) ? " hit" : ""}`,
+      }),
+    );
+    await send(lines);
+    const { code, out } = await run(["logs", "query", "hit", "--context", "1"]);
+    expect(code).toBe(0);
+    const shown = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => `${line.startsWith(">") ? "> " : ""}${/line \d+|^--/.exec(line)?.[0]}`);
+    expect(shown).toEqual([
+      "line 1",
+      "> line 2",
+      "line 3",
+      "> line 4",
+      "line 5",
+      "--",
+      "line 9",
+      "> line 10",
+      "line 11",
+    ]);
+    const json = await run(["logs", "query", "hit", "--context", "1", "--json"]);
+    expect(
+      json.out
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line).match),
+    ).toEqual([false, true, false, true, false, false, true, false]);
+    expect((await run(["logs", "query", "hit", "--context", "1", "--all"])).code).toBe(2);
+  });
+});
