@@ -1,10 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { type IntakeResult, inspectKey, keyFaults, type Level, Sazabi, SazabiApiError } from "@sazabi/sdk";
+import {
+  type IntakeResult,
+  inspectKey,
+  keyFaults,
+  type Level,
+  Sazabi,
+  SazabiApiError,
+  SazabiConnectionError,
+} from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import { type Batch, makeBatches } from "../intake/batches.ts";
+import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
 import { openFile, unpacked } from "../intake/source.ts";
 import { visible } from "../output/visible.ts";
@@ -17,6 +27,7 @@ export interface SendOptions {
   readonly lineTimes?: boolean;
   readonly publicKey?: string;
   readonly project?: string;
+  readonly follow?: boolean;
 }
 
 /** How long a batch may wait in all for a busy service. */
@@ -30,8 +41,8 @@ export async function send(session: Session, file: string | undefined, options: 
   const fromStdin = file === undefined || file === "-";
   checkInput(session, fromStdin, options);
   const client = await openClient(session, options);
-  const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openFile(file);
   const tally = new Tally(session);
+  const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openInput(session, file, options);
   const defaults = {
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
@@ -40,7 +51,8 @@ export async function send(session: Session, file: string | undefined, options: 
   };
   try {
     const batches = makeBatches(readLines(bytes), defaults, session.context.signal);
-    for await (const batch of batches) await sendBatch(session, client, batch, tally);
+    const patient = options.follow === true;
+    for await (const batch of batches) await sendBatch(session, client, batch, tally, patient);
   } catch (error) {
     tally.end();
     if (tally.sent > 0)
@@ -51,8 +63,18 @@ export async function send(session: Session, file: string | undefined, options: 
   await reportTally(session, tally, defaults.service);
 }
 
-function checkInput(session: Session, fromStdin: boolean, { publicKey }: SendOptions): void {
+/** The bytes of a file, with `--follow` also those that are still to come. */
+function openInput(
+  session: Session,
+  file: string,
+  { follow }: SendOptions,
+): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>> {
+  return follow ? followFile(file, session.context.signal, (what) => session.say(visible(what))) : openFile(file);
+}
+
+function checkInput(session: Session, fromStdin: boolean, { publicKey, follow }: SendOptions): void {
   if (!fromStdin) return;
+  if (follow) throw usageError("--follow is for files: stdin is followed anyhow.", "Name a file.");
   if (publicKey === "-" || session.flags.keyStdin) {
     throw usageError("The key and the logs cannot both come from stdin.", "Name a file, or set SAZABI_PUBLIC_KEY.");
   }
@@ -103,15 +125,47 @@ function usePublicKey(session: Session, text: string, source: string): string {
   return value;
 }
 
-async function sendBatch(session: Session, client: Sazabi, batch: Batch, tally: Tally): Promise<void> {
+async function sendBatch(
+  session: Session,
+  client: Sazabi,
+  batch: Batch,
+  tally: Tally,
+  patient: boolean,
+): Promise<void> {
+  // The same for every try: what was stored by one whose answer was lost is not stored again.
+  const options = { idempotencyKey: randomUUID(), signal: session.context.signal };
+  const trySend = () => client.logs.sendLines(batch.body, options);
   try {
-    const options = { idempotencyKey: randomUUID(), signal: session.context.signal };
-    tally.add(batch, await client.logs.sendLines(batch.body, options));
+    tally.add(batch, await (patient ? untilTaken(session, trySend) : trySend()));
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 400 || error.issues.length === 0) throw error;
     // None of the batch was good. The next one may be.
     tally.add(batch, refusedWhole(batch, error));
   }
+}
+
+const longestWaitSeconds = 30;
+
+/** Tries again for as long as it takes, when the service is away or busy: who follows a file has time. */
+async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promise<T> {
+  const { signal } = session.context;
+  for (let tries = 1; ; tries++) {
+    try {
+      const taken = await trySend();
+      if (tries > 1) session.say(`The service has it, after ${tries} tries. Nothing is missing.`);
+      return taken;
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error;
+      if (tries === 1) session.say(`${visible((error as Error).message)} Trying again until it is taken.`);
+      const seconds = Math.min(2 ** (tries - 1), longestWaitSeconds);
+      await sleep(seconds * 1000, undefined, { signal });
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof SazabiConnectionError) return true;
+  return error instanceof SazabiApiError && (error.status === 429 || error.status >= 500);
 }
 
 function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {

@@ -108,6 +108,7 @@ time; --csv and --json have both.
         levels as readonly Level[],
       ),
     )
+    .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
     .option("--line-times", "take the time that a plain line begins with; otherwise it is the time of sending")
     .option("--public-key <key>", "send with this public key; - reads it from stdin (default: SAZABI_PUBLIC_KEY)")
     .option("--project <project>", "the project, by id or name, when a secret key is used")
@@ -117,6 +118,7 @@ time; --csv and --json have both.
 Without a public key, your secret key is used to get the project's own key for this.
 
   sazabi logs send /var/log/dpkg.log
+  sazabi logs send --follow /var/log/app.log
   journalctl -o json | sazabi logs send --service journal`,
     )
     .action(async (file: string | undefined, options) => (await import("./logs-send.ts")).send(open(), file, options));

@@ -1,11 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SazabiAdmin } from "@sazabi/sdk";
 import { startTestService, type TestService } from "@sazabi/service/testing";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openCuttableProxy } from "../../../service/test/support/proxy.ts";
 import { scaled } from "../../../service/test/support/scale.ts";
-import { sazabi, start } from "../support/process.ts";
+import { finished, sazabi, start } from "../support/process.ts";
 import { scratchDirectory } from "../support/terminal.ts";
 
 let service: TestService;
@@ -30,7 +30,7 @@ async function newProject(url = service.url) {
     });
     if (code !== 0) expect.fail(err);
   };
-  return { env, home, send, run: (argv: readonly string[]) => sazabi(home, argv, { env }) };
+  return { env, home, key: value, send, run: (argv: readonly string[]) => sazabi(home, argv, { env }) };
 }
 
 /** A tail as a process; `lines` and `talk` grow. */
@@ -126,6 +126,68 @@ describe("logs tail", () => {
     expect(found).toEqual(expected.slice(expected.indexOf(found[0] as string)));
     expect(gaps()).toBe(cuts);
   }, 600_000);
+});
+
+describe("logs send --follow", () => {
+  test("sends every line once, over a rotation, a cut file and a service that goes away", async () => {
+    const proxy = await openCuttableProxy(service.url);
+    onTestFinished(() => proxy.close());
+    const { env, home, key, run } = await newProject();
+    const file = join(home, "live.log");
+    writeFileSync(file, "line 1\nline 2\n");
+    const child = start(home, ["logs", "send", "--follow", file, "--public-key", key], {
+      env: { ...env, SAZABI_API_URL: proxy.url.replace(/\/$/, "") },
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const end = finished(child);
+    const stored = async () => {
+      const { out } = await run(["logs", "query", "service:live", "--all", "--json", "--fields", "message"]);
+      return out
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line).message as string);
+    };
+    const until = async (count: number) => {
+      while ((await stored()).length < count) {
+        if (child.exitCode !== null) expect.fail(`It has ended: ${(await end).err}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    await until(2);
+    // Half a line is no line yet.
+    appendFileSync(file, "line 3\nline");
+    await until(3);
+    appendFileSync(file, " 4\nline 5");
+    renameSync(file, `${file}.1`);
+    appendFileSync(`${file}.1`, " of the old file\n");
+    writeFileSync(file, "line 6\n");
+    await until(6);
+    proxy.cut();
+    appendFileSync(file, "line 7, sent while nobody answers\n");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    proxy.restore();
+    await until(7);
+    truncateSync(file);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    appendFileSync(file, "line 8\n");
+    await until(8);
+    child.kill("SIGINT");
+    const { code, err } = await end;
+    expect(code).toBe(130);
+    for (const words of ["was replaced", "Trying again", "Nothing is missing", "was cut", "Stopped after 8 accepted"]) {
+      expect(err).toContain(words);
+    }
+    expect((await stored()).toSorted()).toEqual([
+      "line 1",
+      "line 2",
+      "line 3",
+      "line 4",
+      "line 5 of the old file",
+      "line 6",
+      "line 7, sent while nobody answers",
+      "line 8",
+    ]);
+  });
 });
 
 describe("logs volume", () => {
