@@ -197,8 +197,13 @@ describe.skipIf(!hasTmux).each(sizes)("at a terminal of %i x %i (needs tmux)", (
       screen.sazabi("logs query --all");
       await screen.until(/^:$/m);
       screen.press("C-c");
-      screen.press("Space");
-      await screen.until(new RegExp(`entry number ${rows + 2}\\.`));
+      // The pager drops what was typed before it has dealt with the interrupt.
+      const line = new RegExp(`entry number ${rows + 2}\\.`);
+      const pressed = () => {
+        screen.press("j");
+        return screen.shown();
+      };
+      await expect.poll(pressed, { timeout: 30_000, interval: 200 }).toMatch(line);
       screen.press("q");
       expect([0, 130]).toContain(await screen.exitCode());
       expect(await screen.settings()).toBe(before);
