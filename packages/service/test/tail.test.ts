@@ -166,6 +166,25 @@ describe("a tail", () => {
     tail.close();
   });
 
+  test("from before the retention goes on with what is still there", async () => {
+    const project = await newProject();
+    await project.write([{ message: "gone" }, { message: "gone, too" }]);
+    await queryDatabase(
+      service.databaseUrl,
+      `with p as (select number from projects where id = $1), c as (delete from log_commits using p where project_number = p.number)
+       delete from logs using p where project_number = p.number`,
+      [project.id],
+    );
+    const tail = await openTail(service, service.secretKey, { ...to(project.id), cursor: "0" });
+    // One that waits already, and one that was told of the end before.
+    const other = await openTail(service, service.secretKey, { ...to(project.id), cursor: "1" });
+    await project.write({ message: "new" });
+    await Promise.all([tail.entries(1), other.entries(1)]);
+    expect([tail.messages(), other.messages()]).toEqual([["new"], ["new"]]);
+    tail.close();
+    other.close();
+  });
+
   test("tells its place at once, so that a client that is cut before the first entry misses nothing", async () => {
     const project = await newProject();
     await project.write([{ message: "a" }, { message: "b" }]);
@@ -230,6 +249,27 @@ describe("a tail is refused", () => {
     expect(next.status).toBe(200);
     for (const tail of [...tails, next]) tail.close();
   });
+});
+
+test("readers who leave while their tail is opened leave nothing behind", async () => {
+  const project = await newProject();
+  const { value } = await admin.secretKeys.create({ name: "hasty", projectId: project.id });
+  const port = Number(new URL(service.url).port);
+  for (let delayMs = 0; delayMs < 60; delayMs++) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`GET /v1/tail HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${value}\r\n\r\n`);
+    await sleep(delayMs / 8);
+    socket.destroy();
+  }
+  // Each that stayed would take one of the twenty places of the key.
+  const tails = [];
+  while (tails.length < 20) {
+    const tail = await openTail(service, value);
+    if (tail.status === 200) tails.push(tail);
+    else await sleep(20);
+  }
+  for (const tail of tails) tail.close();
 });
 
 describe("a tail ends", () => {

@@ -5,14 +5,16 @@ import { answerHeaders, type HttpContext } from "./context.ts";
 export interface EventStream {
   /** Aborted when either side has ended it. */
   readonly ended: AbortSignal;
-  /** False while the client has not taken what was sent: more would pile up in memory. */
+  /** False while frames are on their way that the client has not taken yet: more would pile up, or come between. */
   readonly isReady: boolean;
   /** Sends frames; resolves when the client can take more, or the stream has ended. */
   send(frames: string): Promise<void>;
   end(): void;
 }
 
-/** A client that takes nothing for so long is cut off: it comes back when it can. */
+/** Written at once, so that also a slow client is seen to take something. */
+const pieceBytes = 64 * 1024;
+/** A client that takes not even one piece for so long is cut off: it comes back when it can. */
 const stuckMs = 60_000;
 
 /** Sends the headers at once. The handler returns `RESPONSE_ALREADY_SENT`, and nothing it throws can be answered any more. */
@@ -21,6 +23,8 @@ export function openEventStream(c: HttpContext): EventStream {
   const ended = new AbortController();
   outgoing.once("close", () => ended.abort());
   outgoing.on("error", () => ended.abort());
+  // It may have left while we got ready; there will be no event about that.
+  if (outgoing.destroyed) ended.abort();
   outgoing.writeHead(200, {
     ...answerHeaders(c),
     "content-type": "text/event-stream; charset=utf-8",
@@ -45,14 +49,19 @@ export function openEventStream(c: HttpContext): EventStream {
       outgoing.once("drain", done);
       ended.signal.addEventListener("abort", done, { once: true });
     });
+  let sending = false;
   return {
     ended: ended.signal,
     get isReady() {
-      return !outgoing.writableNeedDrain;
+      return !sending;
     },
     async send(frames) {
-      if (ended.signal.aborted) return;
-      if (!outgoing.write(frames)) await drained();
+      sending = true;
+      const bytes = Buffer.from(frames);
+      for (let at = 0; at < bytes.length && !ended.signal.aborted; at += pieceBytes) {
+        if (!outgoing.write(bytes.subarray(at, at + pieceBytes))) await drained();
+      }
+      sending = false;
     },
     end() {
       ended.abort();

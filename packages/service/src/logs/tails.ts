@@ -185,7 +185,7 @@ class Feed {
     while (this.#waiting.size > 0 && (more || this.#someoneIsBehind())) {
       const readers = [...this.#waiting];
       const from = leastOf(readers);
-      const found = await this.#follow(unionOf(readers), from);
+      const found = await this.#follow(unionOf(readers), from, this.#position);
       if (found.position > this.#position) this.#position = found.position;
       more = found.more;
       for (const reader of readers) {
@@ -209,7 +209,7 @@ class Feed {
   /** For one reader: what it missed, or, when it missed nothing, undefined: then it gets what comes. */
   async #read(reader: FeedTail): Promise<readonly StoredLog[] | undefined> {
     while (reader.position < this.#position) {
-      const found = await this.#follow(reader.query, reader.position);
+      const found = await this.#follow(reader.query, reader.position, this.#position);
       reader.position = found.position;
       if (found.logs.length > 0) return found.logs.map(({ stored }) => stored);
     }
@@ -217,7 +217,8 @@ class Feed {
     return undefined;
   }
 
-  async #follow(query: QueryNode, after: bigint) {
+  /** What was committed after that id; `known` is one that was committed before we ask. */
+  async #follow(query: QueryNode, after: bigint, known: bigint) {
     const { projectNumber } = this;
     const followed = await this.#store.follow({
       projectNumbers: [projectNumber],
@@ -225,9 +226,11 @@ class Feed {
       after: new Map([[projectNumber, after]]),
       limit: entriesAtOnce,
     });
+    const reached = followed.after.get(projectNumber) ?? after;
     return {
       logs: followed.logs.map((stored) => ({ stored, entry: toQueried(stored), position: BigInt(stored.position.id) })),
-      position: followed.after.get(projectNumber) ?? after,
+      // Where nothing more comes, what lies between is past its retention, and is passed over.
+      position: !followed.more && reached < known ? known : reached,
       more: followed.more,
     };
   }

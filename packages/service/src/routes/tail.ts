@@ -81,7 +81,8 @@ async function stream(events: EventStream, tail: Tail, recheck: () => Promise<vo
     // Also a tail that finds nothing gets on: its reader need not begin far behind when it comes back.
     if (events.isReady) void events.send(`: ping\n\n${told === tail.position ? "" : tell()}`);
   }, heartbeatEveryMs);
-  events.ended.addEventListener("abort", end, { once: true });
+  if (events.ended.aborted) end();
+  else events.ended.addEventListener("abort", end, { once: true });
   try {
     await events.send(tell());
     for (;;) {
