@@ -5,8 +5,8 @@ import { send, startTestService, type TestService } from "../support/index.ts";
 import { type CuttableProxy, openCuttableProxy } from "../support/proxy.ts";
 import { scaled } from "../support/scale.ts";
 
-const entries = scaled({ committed: 4_000, full: 200_000 });
-const cuts = scaled({ committed: 10, full: 200 });
+const entries = scaled({ committed: 4_000, full: 50_000 });
+const cuts = scaled({ committed: 10, full: 100 });
 const batch = 20;
 const writers = 4;
 
