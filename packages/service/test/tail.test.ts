@@ -293,6 +293,20 @@ describe("a tail ends", () => {
     expect([401, 403]).toContain(again.status);
   });
 
+  test("at once: nothing that is committed after a revocation was answered is told", async () => {
+    const project = await newProject();
+    for (let round = 0; round < 10; round++) {
+      const created = await admin.secretKeys.create({ name: "watcher" });
+      const tail = await openTail(replica, created.value, to(project.id));
+      await project.write({ message: "before" });
+      await tail.entries(1);
+      await admin.secretKeys.revoke(created.id);
+      await project.write({ message: "after" });
+      expect(await tail.over).toBe("ended");
+      expect(tail.messages()).toEqual(["before"]);
+    }
+  });
+
   test("when the service stops, and does not hold it up", async () => {
     const third = await startTestService({ databaseUrl: service.databaseUrl, ...service.keyrings });
     const tail = await openTail(third, service.secretKey, to(service.projectId));

@@ -47,7 +47,7 @@ const tailQuery = z.strictObject({
 });
 
 const heartbeatEveryMs = 15_000;
-/** A key that was revoked has its tails ended within this time. */
+/** A key that was revoked has its tails ended within this time, also where there is nothing to tell. */
 const recheckEveryMs = 500;
 
 /** `GET /tail`: what is committed in a project from now on, or since the cursor, as Server-Sent Events. */
@@ -88,6 +88,8 @@ async function stream(events: EventStream, tail: Tail, recheck: () => Promise<vo
     for (;;) {
       const logs = await tail.next();
       if (!logs) break;
+      // Not only now and then: after a revocation was answered, nothing is told any more.
+      await recheck();
       told = BigInt((logs.at(-1) as StoredLog).position.id);
       await events.send(logFrame(logs, told));
     }
