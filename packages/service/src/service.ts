@@ -89,7 +89,13 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => uses.close());
   const logs =
     options.openLogStore?.(databaseUrl) ??
-    openPostgresLogStore({ url: databaseUrl, onIdleError, retentionDays: logRetentionDays });
+    openPostgresLogStore({
+      url: databaseUrl,
+      onIdleError,
+      retentionDays: logRetentionDays,
+      onNotice: (detail) => log.warn("log store", { detail }),
+      onPutOff: (error) => log.warn("sealing of days put off", { error }),
+    });
   opened.push(() => logs.close());
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { queryOfFilters } from "../src/logs/filters.ts";
-import { compileQuery } from "../src/logs/postgres/compile.ts";
+import { compileQuery, type WordSearch } from "../src/logs/postgres/compile.ts";
 import { sql } from "../src/store/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { entries, filters, queries } from "./support/queries.ts";
@@ -43,8 +43,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function found(query: QueryNode): Promise<number[]> {
-  const { text, values } = sql`select id from logs where ${compileQuery(query)} order by id`;
+async function found(query: QueryNode, words?: WordSearch): Promise<number[]> {
+  const { text, values } = sql`select id from logs where ${compileQuery(query, words)} order by id`;
   return (await client.query<{ id: number }>(text, [...values])).rows.map(({ id }) => id);
 }
 
@@ -72,6 +72,31 @@ test("and for any filters", { timeout: 600_000 }, async () => {
     fc.asyncProperty(fc.array(filters, { minLength: 1, maxLength: 3 }), async (wanted) => {
       const query = queryOfFilters(wanted);
       expect(await found(query)).toEqual(expected(query));
+    }),
+    { numRuns: cases, seed },
+  );
+});
+
+test("the two ways to look for words find the same", { timeout: 600_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(queries, async (text) => {
+      const { ast } = parseQuery(text);
+      expect(await found(ast, "scan")).toEqual(expected(ast));
+    }),
+    { numRuns: cases, seed },
+  );
+});
+
+test("and with the indexes of a sealed day", { timeout: 600_000 }, async () => {
+  await client.query("create extension if not exists pg_trgm");
+  await client.query(`create index on logs using gin ((message collate "C") gin_trgm_ops)`);
+  await client.query("create index on logs using gin (attributes jsonb_path_ops)");
+  // Whatever an index can answer is asked of it.
+  await client.query("set enable_seqscan = off");
+  await fc.assert(
+    fc.asyncProperty(queries, async (text) => {
+      const { ast } = parseQuery(text);
+      expect(await found(ast)).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
   );

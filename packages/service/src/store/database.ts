@@ -8,6 +8,20 @@ export interface Listener extends Queryable {
   close(): Promise<void>;
 }
 
+/** One connection of one's own, for work under a lock of the session's. */
+export interface Session extends Queryable {
+  /** At once: what is under way is left to the server, which ends it. */
+  close(): Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly url: string;
+  /** How it is called in `pg_stat_activity`. */
+  readonly name: string;
+  /** PostgreSQL settings of the session. Those that the server does not have are refused by it. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
 export interface ListenerOptions {
   readonly url: string;
   readonly channels: readonly string[];
@@ -126,6 +140,24 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     throw error;
   }
   return { query: (statement) => run(client, statement), close };
+}
+
+/** Connects, for statements that may take as long as they need. */
+export async function openSession({ url, name, settings }: SessionOptions): Promise<Session> {
+  const more = Object.entries(settings).map(([setting, value]) => ` -c ${setting}=${value}`);
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: name,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: sessionSettings(0) + more.join(""),
+  });
+  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  await client.connect();
+  return {
+    query: (statement) => run(client, statement),
+    close: () => client.end().catch(() => undefined),
+  };
 }
 
 /** Whether the database answers at all, within the time a connection may take. */

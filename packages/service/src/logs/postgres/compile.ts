@@ -12,22 +12,29 @@ import {
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
 
 /**
+ * How words are looked for: in a form that the index of a sealed day answers, or in one that reads every row twice as
+ * fast. Both find the same.
+ */
+export type WordSearch = "index" | "scan";
+
+/**
  * The query as a condition on a row of `logs`, true for exactly the entries for which `evaluate` is. Where a value
  * is absent a part may be null, which a `where` takes as false.
  */
-export function compileQuery(query: QueryNode): Sql {
+export function compileQuery(query: QueryNode, words: WordSearch = "index"): Sql {
+  const compile = (node: QueryNode) => compileQuery(node, words);
   switch (query.kind) {
     case "everything":
       return sql`true`;
     case "and":
-      return query.nodes.length === 0 ? sql`true` : sql`(${join(query.nodes.map(compileQuery), " and ")})`;
+      return query.nodes.length === 0 ? sql`true` : sql`(${join(query.nodes.map(compile), " and ")})`;
     case "or":
-      return query.nodes.length === 0 ? sql`false` : sql`(${join(query.nodes.map(compileQuery), " or ")})`;
+      return query.nodes.length === 0 ? sql`false` : sql`(${join(query.nodes.map(compile), " or ")})`;
     case "not":
       // An absent value is not equal to anything: null counts as false here.
-      return sql`(${compileQuery(query.node)}) is not true`;
+      return sql`(${compile(query.node)}) is not true`;
     case "text":
-      return likePattern(sql`message`, [{ any: "many" }, ...query.pattern, { any: "many" }]);
+      return words === "scan" ? scanForText(query.pattern) : likeText(query.pattern);
     case "regex":
       return likeRegex(sql`message`, query.regex);
     case "level":
@@ -36,6 +43,18 @@ export function compileQuery(query: QueryNode): Sql {
       if ("column" in query.field) return compileColumn(query.field.column, query.test);
       return compileAttribute(query.field.attribute, query.test);
   }
+}
+
+function likeText(pattern: TextPattern): Sql {
+  return likePattern(sql`message`, [{ any: "many" }, ...pattern, { any: "many" }]);
+}
+
+/** ILIKE folds a row's text before it looks, and so does this; but looking for a plain text is quicker. */
+function scanForText(pattern: TextPattern): Sql {
+  const [text] = pattern;
+  if (pattern.length !== 1 || typeof text !== "string" || Array.from(text).some(hasOtherForms))
+    return likeText(pattern);
+  return sql`strpos(lower(message collate "C"), ${text}) > 0`;
 }
 
 const highestRank = 5;

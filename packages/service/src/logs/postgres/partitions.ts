@@ -1,7 +1,6 @@
 import type { Database } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
-
-const dayMicros = 86_400_000_000;
+import { dayMicros, isoDay, listDays, nameOfDay } from "./days.ts";
 
 /** One number for every Sazabi process: two that need the same partition make it one after the other. */
 const partitionLock = 4_600_002;
@@ -41,22 +40,15 @@ export class Partitions {
     const { rows } = await this.#db.query<{ today: number }>(sql`
       select floor(extract(epoch from now()) / 86400)::int as today`);
     const firstKept = (rows[0]?.today as number) - retentionDays;
-    for (const name of await this.#partitionsBefore(firstKept)) {
+    for (const day of await listDays(this.#db)) {
+      if (day >= firstKept) break;
       await this.#db.transaction(async (tx) => {
         await tx.query(sql`set local lock_timeout = '1s'`);
-        await tx.query(sql`drop table if exists ${raw(name)}`);
+        await tx.query(sql`drop table if exists ${raw(nameOfDay(day))}`);
       });
       this.forget();
     }
     await this.#db.query(sql`delete from log_volume where minute < ${isoDay(firstKept)}::timestamptz`);
-  }
-
-  async #partitionsBefore(day: number): Promise<readonly string[]> {
-    const { rows } = await this.#db.query<{ name: string }>(sql`
-      select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = 'logs'::regclass and c.relname ~ '^logs_[0-9]{8}$' and c.relname < ${nameOf(day)}
-      order by c.relname`);
-    return rows.map(({ name }) => name);
   }
 
   /** Call when a row found no partition: somebody dropped one that was known. */
@@ -66,7 +58,7 @@ export class Partitions {
 
   async #make(day: number): Promise<void> {
     const from = isoDay(day);
-    const name = raw(nameOf(day));
+    const name = raw(nameOfDay(day));
     await this.#db.transaction(async (tx) => {
       await tx.query(sql`select pg_advisory_xact_lock(${partitionLock})`);
       const { rows } = await tx.query<{ exists: boolean }>(
@@ -80,13 +72,4 @@ export class Partitions {
       );
     });
   }
-}
-
-function nameOf(day: number): string {
-  return `logs_${isoDay(day).replaceAll("-", "")}`;
-}
-
-/** `2026-11-22`; `day` is counted from 1970-01-01. */
-function isoDay(day: number): string {
-  return new Date((day * dayMicros) / 1000).toISOString().slice(0, 10);
 }

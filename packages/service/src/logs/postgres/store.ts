@@ -1,6 +1,5 @@
-import { ApiError } from "../../errors.ts";
 import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/database.ts";
-import type { LogStore } from "../store.ts";
+import type { LogSearch, LogStore } from "../store.ts";
 import { deleteOldCommits } from "./commits.ts";
 import { countValues, countVolume } from "./count.ts";
 import { listFields } from "./fields.ts";
@@ -8,7 +7,9 @@ import { findLogs, followLogs, readHeads } from "./follow.ts";
 import { deleteOldBatches } from "./ledger.ts";
 import { NativeQueries } from "./native.ts";
 import { Partitions } from "./partitions.ts";
-import { searchLogs } from "./reader.ts";
+import { Sealer } from "./sealing.ts";
+import { searchLogs } from "./search.ts";
+import { tooLong } from "./too-long.ts";
 import { LogWriter } from "./writer.ts";
 
 const lanes = 2;
@@ -22,11 +23,16 @@ export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "
   readonly retentionDays: number;
   /** A reading that takes longer is stopped. Default 15 s. */
   readonly readTimeoutMs?: number;
+  /** Told, once, what works less well than it could. */
+  readonly onNotice?: (message: string) => void;
+  /** Told why something was put off until the next housekeeping. */
+  readonly onPutOff?: (error: unknown) => void;
 }
 
 /** Logs in PostgreSQL: rows in day partitions, written in groups, read along the time index. */
 export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
   const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
+  const { onNotice = () => {}, onPutOff = () => {} } = options;
   const shared = { url, ...(onIdleError && { onIdleError }) };
   const writes = openDatabase({ ...shared, connections: lanes + 1 });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
@@ -34,11 +40,14 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
   const native = new NativeQueries(natives);
   const partitions = new Partitions(writes);
+  const sealer = new Sealer({ url, db: reads, onNotice });
+  const search = async (wanted: LogSearch) =>
+    searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
   const writer = new LogWriter(writes, partitions, limits);
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
     append: (batch) => writer.append(batch),
-    search: (search) => inTime(searchLogs(reads, search)),
+    search: (wanted) => inTime(search(wanted)),
     volume: (request) => inTime(countVolume(reads, request)),
     facet: (request) => inTime(countValues(reads, request)),
     fields: (scope) => inTime(listFields(reads, scope)),
@@ -52,8 +61,11 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
       await deleteOldCommits(writes, retentionDays);
+      // It may take minutes, and nobody waits for it.
+      sealer.seal().catch(onPutOff);
     },
     close: async () => {
+      await sealer.close();
       await writer.drain();
       await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
     },
@@ -65,10 +77,6 @@ async function inTime<T>(reading: Promise<T>): Promise<T> {
     return await reading;
   } catch (error) {
     if (!isTimeout(error)) throw error;
-    throw new ApiError(
-      "TIMEOUT",
-      "This took too long and was stopped. Narrow the time window, or the query to fewer entries.",
-      { cause: error },
-    );
+    throw tooLong(error);
   }
 }

@@ -1,0 +1,142 @@
+import type { QueryNode } from "@sazabi/sdk/protocol";
+import type { Database } from "../../store/database.ts";
+import { join, raw, type Sql, sql } from "../../store/sql.ts";
+import type { LogPosition, LogSearch, StoredLog } from "../store.ts";
+import { isoOfMicros } from "../time.ts";
+import { compileQuery } from "./compile.ts";
+import { partsOf, type TimeRange } from "./parts.ts";
+import { type LogRow, logColumns, toLog, within } from "./reader.ts";
+import type { Sealed } from "./sealing.ts";
+import { tooLong } from "./too-long.ts";
+
+/**
+ * The entries that the query holds for, nearest to the start of the order first.
+ *
+ * What every entry may match is read along the time index, and the cost follows the limit. A query that may match few
+ * is read in parts (`partsOf`): the nearest rows along the time index, in case it matches many; then more and more of
+ * the window at once, each part by whatever finds it fastest.
+ */
+export async function searchLogs(
+  db: Database,
+  search: LogSearch,
+  { sealed, timeoutMs }: { readonly sealed: Sealed; readonly timeoutMs: number },
+): Promise<readonly StoredLog[]> {
+  const range = rangeOf(search);
+  const nearest = mayMatchFew(search.query) ? await findNearest(db, search, range) : undefined;
+  if (!nearest) return readAlong(db, search, range);
+  const deadline = performance.now() + timeoutMs;
+  const wanted = search.limit + 1;
+  const found: StoredLog[] = [];
+  const parts = partsOf(range, {
+    nearest,
+    nearestRows,
+    direction: search.direction,
+    sealedBeforeMicros: sealed.beforeMicros,
+    progress: () => ({ found: found.length, wanted: wanted - found.length }),
+  });
+  for (const part of parts) {
+    if (performance.now() > deadline) throw tooLong();
+    found.push(...(part.along ? await readAlong(db, search, part) : await readAtOnce(db, search, part, sealed)));
+    if (found.length >= wanted) break;
+  }
+  return found.slice(0, wanted);
+}
+
+/** Whether what matches may be far apart: only then is it worth more than one statement. */
+function mayMatchFew(query: QueryNode): boolean {
+  switch (query.kind) {
+    case "everything":
+    case "level":
+      return false;
+    case "and":
+      return query.nodes.some(mayMatchFew);
+    default:
+      return true;
+  }
+}
+
+/** So many rows of each project are read along the time index first: about two milliseconds. */
+const nearestRows = 2_000;
+
+/** From the first row of the order to where the nearest rows of a project end. Undefined when no project has more. */
+async function findNearest(db: Database, search: LogSearch, range: TimeRange): Promise<TimeRange | undefined> {
+  const order = raw(search.direction);
+  const row = (offset: number) => sql`(
+    select ts from logs where project_number = p.number and ${withinPart(search, range)}
+    order by ts ${order}, id ${order} offset ${offset} limit 1)`;
+  const nearestOf = raw(search.direction === "desc" ? "max" : "min");
+  const { rows } = await db.query<{ first: string | null; edge: string | null }>(
+    sql`
+    select ${microsOf(sql`${nearestOf}(first)`)} as first, ${microsOf(sql`${nearestOf}(edge)`)} as edge
+    from (select ${row(0)} as first, ${row(nearestRows)} as edge
+          from unnest(${search.projectNumbers}::int[]) as p(number)) ends`,
+    search,
+  );
+  if (!rows[0]?.edge) return undefined;
+  const [from, to] = [Number(rows[0].first), Number(rows[0].edge)].sort((a, b) => a - b) as [number, number];
+  return { fromMicros: from, toMicros: to + 1 };
+}
+
+/** Each project is read along its own index, and the streams are merged: the cost follows the limit, not the range. */
+async function readAlong(db: Database, search: LogSearch, range: TimeRange): Promise<readonly StoredLog[]> {
+  const order = raw(search.direction);
+  const limit = search.limit + 1;
+  const { rows } = await db.query<LogRow>(
+    sql`
+    select l.*
+    from unnest(${search.projectNumbers}::int[]) as p(number)
+    cross join lateral (
+      select ${logColumns} from logs
+      where project_number = p.number and ${withinPart(search, range)} and (${compileQuery(search.query, "scan")})
+      order by ts ${order}, id ${order}
+      limit ${limit}
+    ) l
+    order by l.ts ${order}, l.project_number ${order}, l.id ${order}
+    limit ${limit}`,
+    search,
+  );
+  return rows.map(toLog);
+}
+
+/** All that match are found, then put in order: so the planner looks for what finds them, not for the first of them. */
+async function readAtOnce(
+  db: Database,
+  search: LogSearch,
+  range: TimeRange,
+  sealed: Sealed,
+): Promise<readonly StoredLog[]> {
+  const order = raw(search.direction);
+  const isSealed = range.toMicros <= sealed.beforeMicros;
+  const { rows } = await db.query<LogRow>(
+    sql`
+    select ${logColumns} from logs
+    where project_number = any(${search.projectNumbers}::int[]) and ${withinPart(search, range)}
+      and (${compileQuery(search.query, isSealed && sealed.words ? "index" : "scan")})
+    order by ts + interval '0' ${order}, project_number ${order}, id ${order}
+    limit ${search.limit + 1}`,
+    search,
+  );
+  return rows.map(toLog);
+}
+
+/** The window, cut at the cursor, so that the index begins where the last page ended. */
+function rangeOf({ fromMicros, toMicros, after, direction }: LogSearch): TimeRange {
+  if (!after) return { fromMicros, toMicros };
+  return direction === "desc"
+    ? { fromMicros, toMicros: Math.min(toMicros, after.micros + 1) }
+    : { fromMicros: Math.max(fromMicros, after.micros), toMicros };
+}
+
+function withinPart({ after, direction, ...scope }: LogSearch, { fromMicros, toMicros }: TimeRange): Sql {
+  const window = within({ ...scope, fromMicros, toMicros });
+  return after ? join([window, beyond(after, direction === "desc")], " and ") : window;
+}
+
+function beyond({ micros, projectNumber, id }: LogPosition, descending: boolean): Sql {
+  const comparison = raw(descending ? "<" : ">");
+  return sql`(ts, project_number, id) ${comparison} (${isoOfMicros(micros)}::timestamptz, ${projectNumber}::int, ${id}::bigint)`;
+}
+
+function microsOf(time: Sql): Sql {
+  return sql`(extract(epoch from ${time}) * 1000000)::bigint::text`;
+}

@@ -1,0 +1,9 @@
+import { ApiError } from "../../errors.ts";
+
+export function tooLong(cause?: unknown): ApiError {
+  return new ApiError(
+    "TIMEOUT",
+    "This took too long and was stopped. Narrow the time window, or the query to fewer entries.",
+    { cause },
+  );
+}
