@@ -153,7 +153,11 @@ const projects = (transport: Transport) => ({
     return member(await transport.send({ method: "POST", path: "/projects", body, ...options }), "project");
   },
 
-  async update(id: string, body: { readonly name?: string }, options?: RequestOptions): Promise<Project> {
+  async update(
+    id: string,
+    body: { readonly name?: string; readonly retentionDays?: number | null },
+    options?: RequestOptions,
+  ): Promise<Project> {
     return member(await transport.send({ method: "PATCH", path: path`/projects/${id}`, body, ...options }), "project");
   },
 });

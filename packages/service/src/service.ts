@@ -16,6 +16,7 @@ import type { Config } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { log } from "./log.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
+import { Retentions, withRetention } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
 import { LogTails } from "./logs/tails.ts";
 import { Turns } from "./logs/turns.ts";
@@ -87,7 +88,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const now = () => keys.now();
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
-  const logs =
+  const retentions = new Retentions(db, logRetentionDays);
+  const store =
     options.openLogStore?.(databaseUrl) ??
     openPostgresLogStore({
       url: databaseUrl,
@@ -96,6 +98,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
       onNotice: (detail) => log.warn("log store", { detail }),
       onPutOff: (error) => log.warn("sealing of days put off", { error }),
     });
+  const logs = withRetention(store, retentions);
   opened.push(() => logs.close());
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
@@ -113,6 +116,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     pepper,
     master,
     logRetentionDays,
+    retentions,
     requestsPerMinute,
     now,
     leaseHeld: () => keys.leaseHeld,

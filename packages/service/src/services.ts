@@ -1,6 +1,7 @@
 import type { Guards } from "./auth/authenticate.ts";
 import type { Keyring } from "./auth/keyring.ts";
 import type { Changes } from "./changes.ts";
+import type { Retentions } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
 import type { LogTails } from "./logs/tails.ts";
 import type { Turns } from "./logs/turns.ts";
@@ -22,6 +23,7 @@ export interface Services {
   readonly pepper: Keyring;
   readonly master: Keyring;
   readonly logRetentionDays: number;
+  readonly retentions: Retentions;
   /** Requests a minute for a secret key without a limit of its own. */
   readonly requestsPerMinute: number;
 }

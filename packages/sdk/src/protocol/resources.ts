@@ -49,6 +49,8 @@ export interface Project {
   readonly organizationId: Id;
   readonly name: string;
   readonly region: Region;
+  /** Days after which its logs are gone. Null: as long as the service keeps logs. */
+  readonly retentionDays: number | null;
   readonly createdAt: Timestamp;
 }
 

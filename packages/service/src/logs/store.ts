@@ -1,5 +1,6 @@
 import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "./entry.ts";
+import type { KeptFrom } from "./retention.ts";
 
 /** What one request brings for one project. */
 export interface LogBatch {
@@ -33,6 +34,8 @@ export interface LogScope {
   readonly fromMicros: number;
   /** Microseconds since 1970, excluded. */
   readonly toMicros: number;
+  /** What is older is past its project's retention and is not seen; `withRetention` says it for everybody. */
+  readonly keptFrom?: KeptFrom | undefined;
   /** Aborted when the reader leaves: the statement is cancelled in the database, and the call rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -9,7 +9,7 @@ import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
-import { findProject, insertProject, listProjects, type NumberedProject, renameProject } from "../store/projects.ts";
+import { findProject, insertProject, listProjects, type NumberedProject, updateProject } from "../store/projects.ts";
 
 const projectName = z
   .string()
@@ -24,11 +24,16 @@ const newProject = z.object({
   region: z.enum(regions).default("us-west-2"),
   organizationId: z.uuid().optional(),
 });
-const projectChange = z.object({ name: projectName });
+const projectChange = z
+  .object({ name: projectName.optional(), retentionDays: z.int().min(1).nullable().optional() })
+  .refine(({ name, retentionDays }) => name !== undefined || retentionDays !== undefined, {
+    error: "must be given, or retentionDays",
+    path: ["name"],
+  });
 const organizationQuery = z.object({ organizationId: z.string().optional() });
 
 export const projectRoutes = (services: Services) => {
-  const { db, change, guards } = services;
+  const { db, change, guards, logRetentionDays } = services;
   const { secretKey } = guards;
   return new Hono<HttpEnv>()
     .get(
@@ -74,13 +79,18 @@ export const projectRoutes = (services: Services) => {
       "/:id",
       secretKey("projects.update", "write:projects", async (c, caller) => {
         const id = readId(c, "id", "project");
-        const { name } = await readBody(c, projectChange);
+        const wanted = await readBody(c, projectChange);
+        const { name, retentionDays } = wanted;
+        refuseLongerRetention(retentionDays, logRetentionDays);
         const project = await change(auditSource(c, caller), async (tx) => {
-          const renamed = await renameProject(tx, caller, id, name);
-          if (!renamed) throw new ApiError("NOT_FOUND", "No such project.");
-          if (renamed === "taken") throw taken(name);
-          tx.record({ action: "project.renamed", target: targetOf(renamed) });
-          return renamed;
+          const updated = await updateProject(tx, caller, id, wanted);
+          if (!updated) throw new ApiError("NOT_FOUND", "No such project.");
+          if (updated === "taken") throw taken(name as string);
+          if (name !== undefined) tx.record({ action: "project.renamed", target: targetOf(updated) });
+          if (retentionDays !== undefined) {
+            tx.record({ action: "project.retention_set", target: targetOf(updated), details: { retentionDays } });
+          }
+          return updated;
         });
         return ok(c, { project: toProject(project) });
       }),
@@ -89,6 +99,12 @@ export const projectRoutes = (services: Services) => {
 
 function refuseOtherOrganization({ organizationId }: { organizationId: string }, named: string | undefined): void {
   if (named !== undefined && named !== organizationId) throw new ApiError("NOT_FOUND", "No such organization.");
+}
+
+function refuseLongerRetention(days: number | null | undefined, serviceDays: number): void {
+  if (days === null || days === undefined || days <= serviceDays) return;
+  const message = `is at most ${serviceDays}, for so long this service keeps logs`;
+  throw new ApiError("VALIDATION_ERROR", `retentionDays: ${message}`, { issues: [{ path: "retentionDays", message }] });
 }
 
 function taken(name: string): ApiError {

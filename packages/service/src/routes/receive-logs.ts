@@ -32,7 +32,7 @@ interface Outcome<Body> {
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
-export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: Services) {
+export function logReceiver({ logs, retentions, guards: { publicKey } }: Services) {
   async function store<Body extends IntakeBody>(
     c: HttpContext,
     dialect: Dialect<Body>,
@@ -40,7 +40,7 @@ export function logReceiver({ logs, logRetentionDays, guards: { publicKey } }: S
     read: ReadBody<Body>,
   ): Promise<Response> {
     const { body, sent, idempotencyKey } = read;
-    const { entries, bytes, rejected } = judge(body, Date.now(), logRetentionDays * 86_400_000);
+    const { entries, bytes, rejected } = judge(body, Date.now(), await retentions.maxAgeMs(caller.projectNumber));
     let result = resultOf(entries.length, rejected);
     if (entries.length > 0) {
       const batch: LogBatch = {

@@ -28,8 +28,10 @@ export async function migrate(url: string, onApply?: (name: string) => void): Pr
   try {
     await checkServer(client);
     await client.query("select pg_advisory_lock($1)", [migrationLock]);
+    // Asked first, since whoever may not make a schema may not even ask PostgreSQL to leave one that exists.
+    const { rowCount: exists } = await client.query("select from pg_namespace where nspname = 'sazabi'");
+    if (!exists) await client.query("create schema sazabi");
     await client.query(`
-      create schema if not exists sazabi;
       set search_path = sazabi, public;
       create table if not exists migrations (
         number int primary key,

@@ -2,6 +2,12 @@ import type { Project, Region } from "@sazabi/sdk/protocol";
 import type { Queryable } from "./database.ts";
 import { join, sql } from "./sql.ts";
 
+/** What a change of a project can say. Null: the service's retention. */
+export interface ProjectChange {
+  readonly name?: string | undefined;
+  readonly retentionDays?: number | null | undefined;
+}
+
 /** A project with its number inside, where logs are stored. */
 export interface NumberedProject extends Project {
   readonly number: number;
@@ -19,6 +25,7 @@ interface ProjectRow {
   organization_id: string;
   name: string;
   region: Region;
+  retention_days: number | null;
   created_at: Date;
 }
 
@@ -56,28 +63,38 @@ export async function insertProject(
 }
 
 /** Undefined when there is no such project; `"taken"` when another has the name. */
-export async function renameProject(
+export async function updateProject(
   db: Queryable,
   owner: ProjectOwner,
   id: string,
-  name: string,
+  { name, retentionDays }: ProjectChange,
 ): Promise<NumberedProject | "taken" | undefined> {
   const { rows } = await db.query<ProjectRow & { taken: boolean }>(sql`
     with target as (
       select * from projects where id = ${id} and ${ownedBy(owner)} for no key update
     ), taken as (
       select 1 from projects other, target
-      where other.organization_id = target.organization_id and other.name = ${name} and other.id <> target.id
-    ), renamed as (
-      update projects p set name = ${name} from target
+      where other.organization_id = target.organization_id and other.name = ${name ?? null} and other.id <> target.id
+    ), updated as (
+      update projects p
+      set name = coalesce(${name ?? null}, p.name),
+          retention_days = case when ${retentionDays !== undefined} then ${retentionDays ?? null}::int else p.retention_days end
+      from target
       where p.id = target.id and not exists (select from taken)
       returning p.*
     )
-    select coalesce(renamed.name, target.name) as name, target.id, target.number, target.organization_id,
-           target.region, target.created_at, renamed.id is null as taken
-    from target left join renamed on true`);
+    select coalesce(updated.name, target.name) as name, target.id, target.number, target.organization_id,
+           target.region, updated.retention_days, target.created_at, updated.id is null as taken
+    from target left join updated on true`);
   const row = rows[0];
   return row && (row.taken ? "taken" : toProject(row));
+}
+
+/** Project number → days, of the projects that have a retention of their own. */
+export async function listRetentions(db: Queryable): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await db.query<{ number: number; days: number }>(sql`
+    select number, retention_days as days from projects where retention_days is not null`);
+  return new Map(rows.map(({ number, days }) => [number, days]));
 }
 
 function ownedBy({ organizationId, projectId }: ProjectOwner) {
@@ -93,6 +110,7 @@ function toProject(row: ProjectRow): NumberedProject {
     organizationId: row.organization_id,
     name: row.name,
     region: row.region,
+    retentionDays: row.retention_days,
     createdAt: row.created_at.toISOString(),
   };
 }

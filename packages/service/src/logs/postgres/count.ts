@@ -77,7 +77,7 @@ function counts(scope: LogScope, mayUseMinutes: boolean, expressions: readonly S
       select ${selected}, sum(entries) as entries
       from (select project_number, minute as ts, level, service, nullif(environment, '') as environment, entries
             from log_volume) v
-      where ${ofProjects} and ${within({ fromMicros: fromMinute, toMicros: toMinute })} and (${condition})
+      where ${ofProjects} and ${within({ ...scope, fromMicros: fromMinute, toMicros: toMinute })} and (${condition})
       group by ${places}`,
   ];
   if (scope.fromMicros < fromMinute) parts.push(scan(within({ ...scope, toMicros: fromMinute })));

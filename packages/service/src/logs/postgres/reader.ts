@@ -1,5 +1,5 @@
 import { levels } from "@sazabi/sdk/protocol";
-import { raw, type Sql, sql } from "../../store/sql.ts";
+import { join, raw, type Sql, sql } from "../../store/sql.ts";
 import type { LogScope, StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 
@@ -21,8 +21,21 @@ export const logColumns =
   raw(`project_number, ts, (extract(epoch from ts) * 1000000)::bigint::text as micros, id, level,
   service, environment, trace_id, span_id, message, attributes`);
 
-export function within({ fromMicros, toMicros }: Pick<LogScope, "fromMicros" | "toMicros">): Sql {
-  return sql`ts >= ${isoOfMicros(fromMicros)}::timestamptz and ts < ${isoOfMicros(toMicros)}::timestamptz`;
+/** The window, without what is past the retention of its project. */
+export function within(scope: Pick<LogScope, "projectNumbers" | "fromMicros" | "toMicros" | "keptFrom">): Sql {
+  const starts = scope.projectNumbers.map((number) => Math.max(scope.fromMicros, scope.keptFrom?.get(number) ?? 0));
+  const from = starts.length === 0 ? scope.fromMicros : Math.min(...starts);
+  const conditions = [
+    sql`ts >= ${isoOfMicros(from)}::timestamptz`,
+    sql`ts < ${isoOfMicros(scope.toMicros)}::timestamptz`,
+  ];
+  for (const [index, start] of starts.entries()) {
+    if (start === from) continue;
+    conditions.push(
+      sql`(project_number <> ${scope.projectNumbers[index]} or ts >= ${isoOfMicros(start)}::timestamptz)`,
+    );
+  }
+  return join(conditions, " and ");
 }
 
 export function toLog(row: LogRow): StoredLog {

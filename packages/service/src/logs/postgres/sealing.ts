@@ -21,6 +21,8 @@ export interface Sealed {
 
 export interface SealerOptions {
   readonly url: string;
+  /** Other work that one process at a time does, before. */
+  readonly first?: (session: Queryable) => Promise<void>;
   readonly db: Queryable;
   /** Told, once, what the database lacks. */
   readonly onNotice: (message: string) => void;
@@ -82,6 +84,7 @@ export class Sealer {
       if (!rows[0]?.mine) return;
       // So that the server stops when this process is gone. Not every platform has it.
       await session.query(sql`set client_connection_check_interval = '1s'`).catch(() => undefined);
+      await this.#options.first?.(session);
       const words = await this.#wordsOperators(session);
       for (const day of await unsealedDays(session, words !== undefined)) {
         if ((day + 1) * dayMicros + graceMicros <= nowMicros) await sealDay(session, day, words);

@@ -2,6 +2,7 @@ import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/datab
 import type { LogSearch, LogStore } from "../store.ts";
 import { deleteOldCommits } from "./commits.ts";
 import { countValues, countVolume } from "./count.ts";
+import { removeExpired } from "./expiry.ts";
 import { listFields } from "./fields.ts";
 import { findLogs, followLogs, readHeads } from "./follow.ts";
 import { deleteOldBatches } from "./ledger.ts";
@@ -40,7 +41,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
   const native = new NativeQueries(natives);
   const partitions = new Partitions(writes);
-  const sealer = new Sealer({ url, db: reads, onNotice });
+  const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
   const writer = new LogWriter(writes, partitions, limits);
