@@ -15,6 +15,8 @@ export interface Config {
   readonly keyPepper: Keyring | undefined;
   readonly masterKey: Keyring | undefined;
   readonly logRetentionDays: number;
+  /** Of log entries, that a project may send on average. */
+  readonly intakeBytesPerSecond: number;
   /** Proxies of ours, whose `X-Forwarded-For` is believed. Undefined: the connection's other end is the client. */
   readonly trustedProxies: AddressList | undefined;
   /** Where several processes share their rate limits. Undefined: each process counts for itself. */
@@ -23,11 +25,15 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** More than a process on a small machine can store; a limit for whoever wants one. */
+export const defaultIntakeBytesPerSecond = 100_000_000;
+
 /** A variable that cannot be used. The message names it and says what it takes. */
 export class ConfigError extends Error {}
 
 const known = new Set([
   "SAZABI_DATA_DIR",
+  "SAZABI_INTAKE_BYTES_PER_SECOND",
   "SAZABI_KEY_PEPPER",
   "SAZABI_LOG_RETENTION",
   "SAZABI_MASTER_KEY",
@@ -57,6 +63,12 @@ export function readConfig(env: Environment): Config {
     keyPepper: keyring(env, "SAZABI_KEY_PEPPER"),
     masterKey: keyring(env, "SAZABI_MASTER_KEY"),
     logRetentionDays: days(env, "SAZABI_LOG_RETENTION") ?? 30,
+    intakeBytesPerSecond:
+      integer(env, "SAZABI_INTAKE_BYTES_PER_SECOND", {
+        minimum: 1024,
+        maximum: 999_999_999,
+        unit: "a number of bytes",
+      }) ?? defaultIntakeBytesPerSecond,
     trustedProxies: proxies(env, "SAZABI_TRUSTED_PROXIES"),
     redisUrl: redisUrl(env),
   };

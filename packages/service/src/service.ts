@@ -12,9 +12,10 @@ import { fingerprint, type Keyring, openKeyringFile } from "./auth/keyring.ts";
 import { LocalRateLimiter } from "./auth/rate-limit.ts";
 import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
-import type { Config } from "./config.ts";
+import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { log } from "./log.ts";
+import { ByteMeter, metered } from "./logs/metering.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import { Retentions, withRetention } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
@@ -27,7 +28,9 @@ import { deleteOldKeyUsage } from "./store/key-uses.ts";
 import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
-export interface ServiceOptions extends Config {
+export interface ServiceOptions
+  extends Omit<Config, "intakeBytesPerSecond">,
+    Partial<Pick<Config, "intakeBytesPerSecond">> {
   /** Of the PostgreSQL to use; by now there is one. */
   readonly databaseUrl: string;
   readonly onProgress?: (message: string) => void;
@@ -98,7 +101,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
       onNotice: (detail) => log.warn("log store", { detail }),
       onPutOff: (error) => log.warn("sealing of days put off", { error }),
     });
-  const logs = withRetention(store, retentions);
+  const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
+  const logs = metered(withRetention(store, retentions), meter);
   opened.push(() => logs.close());
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);

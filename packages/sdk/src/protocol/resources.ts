@@ -285,6 +285,8 @@ export const intakeLimits = {
 /** What was stored is on disk when this is answered. */
 export interface IntakeResult {
   readonly accepted: number;
+  /** Of the accepted, those that were stored before, by their `log.record.uid`. */
+  readonly duplicates?: number;
   readonly rejectedCount?: number;
   readonly rejected?: readonly Rejection[];
 }

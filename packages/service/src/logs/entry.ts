@@ -14,6 +14,8 @@ import { parseTimestamp } from "./timestamp.ts";
 export interface NormalisedEntry extends QueriedEntry {
   /** Microseconds since 1970, a safe integer, within the window of intake. */
   readonly timestampMicros: number;
+  /** The sender's own id of this entry: the attribute `log.record.uid`, if it is a text of 1 to 200 characters. */
+  readonly uid?: string | undefined;
   /** Memory it takes, roughly, in bytes. */
   readonly bytes: number;
 }
@@ -94,6 +96,7 @@ interface Draft {
   readonly slots: Record<Slot, Candidate | undefined>;
   /** What has no place among the attributes; stored as one JSON text, so that it is not lost. */
   overflow: Map<string, AttributeValue[]> | undefined;
+  uid: string | undefined;
   /** Attributes of the sender's. */
   count: number;
   bytes: number;
@@ -112,6 +115,7 @@ function newDraft(): Draft {
       spanId: undefined,
     },
     overflow: undefined,
+    uid: undefined,
     count: 0,
     bytes: entryOverheadBytes,
   };
@@ -120,7 +124,7 @@ function newDraft(): Draft {
 function readMembers(draft: Draft, members: Members): void {
   for (const key of Object.keys(members)) {
     const value = members[key];
-    const alias = entryAliases.get(key);
+    const { alias } = nameOf(key);
     if (alias !== undefined && offer(draft, key, value, alias, alias.rank)) continue;
     if (key !== "attributes") flatten(draft, key, value, 1);
     else if (isObject(value)) readNested(draft, "", value, 1);
@@ -131,7 +135,7 @@ function readMembers(draft: Draft, members: Members): void {
 function readNested(draft: Draft, prefix: string, members: Members, depth: number): void {
   for (const key of Object.keys(members)) {
     const path = prefix === "" ? key : prefix + key;
-    const alias = entryAliases.get(path);
+    const { alias } = nameOf(path);
     // A time inside an entry can be anybody's: the time of an order, a duration.
     const canFill = alias !== undefined && !alias.vague && alias.slot !== "timestamp";
     if (canFill && offer(draft, path, members[key], alias, nestedRank + alias.rank)) continue;
@@ -165,18 +169,50 @@ function offer(draft: Draft, key: string, value: unknown, alias: Alias, rank: nu
 
 function setAttribute(draft: Draft, path: string, value: unknown): void {
   const kept = attributeValue(path, value);
-  if (kept === undefined || path.endsWith(keyAttribute)) return;
-  const key = storable(path);
+  if (kept === undefined) return;
+  const { key, isTooLong, holdsKey } = nameOf(path);
+  if (holdsKey) return;
   const { attributes } = draft;
-  const taken = key in attributes;
-  if (taken && attributes[key] === kept) return;
-  if (taken || draft.count >= intakeLimits.attributes || isLongerThan(key, intakeLimits.attributeKeyBytes)) {
+  // Undefined is never a value, and looking it up is quicker than asking whether it is there.
+  const before = attributes[key];
+  if (before !== undefined && before === kept) return;
+  if (before !== undefined || isTooLong || draft.count >= intakeLimits.attributes) {
     keepApart(draft, key, kept);
     return;
   }
   attributes[key] = kept;
   draft.count += 1;
   draft.bytes += attributeSize(key, kept);
+  if (key === uidName && typeof kept === "string" && kept !== "" && kept.length <= maxUidLength) draft.uid = kept;
+}
+
+/** OpenTelemetry's name of it: entries with the same one are the same entry. A plain `id` may be anybody's. */
+const uidName = "log.record.uid";
+const maxUidLength = 200;
+
+/** What there is to know of a member's name. */
+interface Name {
+  readonly alias: Alias | undefined;
+  /** As an attribute. */
+  readonly key: string;
+  readonly isTooLong: boolean;
+  /** Its value is a key of ours. */
+  readonly holdsKey: boolean;
+}
+
+const names = new Map<string, Name>();
+const namesRemembered = 5_000;
+
+/** Names come again and again. */
+function nameOf(path: string): Name {
+  const known = names.get(path);
+  if (known !== undefined) return known;
+  const key = storable(path);
+  const isTooLong = isLongerThan(key, intakeLimits.attributeKeyBytes);
+  const name = { alias: entryAliases.get(path), key, isTooLong, holdsKey: path.endsWith(keyAttribute) };
+  // Those that are too long are not worth the memory.
+  if (names.size < namesRemembered && !isTooLong) names.set(path, name);
+  return name;
 }
 
 /** An attribute of ours. It counts towards the size, and not towards the number, of the sender's. */
@@ -218,6 +254,7 @@ function finish(draft: Draft, arrivedAtMs: number, retentionMs: number): Normali
     spanId,
     message: stored,
     attributes,
+    uid: draft.uid,
     bytes: bytes + stored.length + service.length,
   };
 }

@@ -58,13 +58,24 @@ function microsOfUsual(text: string): number | undefined {
   const hours = digits(text, 11, 13);
   const minutes = digits(text, 14, 16);
   const seconds = digits(text, 17, 19);
-  const fraction = end === 19 ? 0 : Math.floor(digits(text, 20, end) * 10 ** (26 - end));
+  const fraction = end === 19 ? 0 : Math.floor(digits(text, 20, end) * (microsPerUnit[end - 20] ?? 10 ** (26 - end)));
   const inRange = month >= 1 && month <= 12 && day >= 1 && day <= 28 && hours < 24 && minutes < 60 && seconds < 60;
   // Not a number is in no range: a character that is no digit ends here, and the ends of months are left to others.
   if (!inRange || !(year >= 1970) || Number.isNaN(fraction)) return undefined;
-  const ms = Date.UTC(year, month - 1, day, hours, minutes, seconds);
-  return ms * 1000 + fraction;
+  const date = (year * 100 + month) * 100 + day;
+  if (date !== lastDate) {
+    lastDate = date;
+    lastDateMs = Date.UTC(year, month - 1, day);
+  }
+  return (lastDateMs + ((hours * 60 + minutes) * 60 + seconds) * 1000) * 1000 + fraction;
 }
+
+/** Neighbours share their day. */
+let lastDate = Number.NaN;
+let lastDateMs = 0;
+
+/** What a unit is worth behind so many decimals. */
+const microsPerUnit = [1e6, 1e5, 1e4, 1e3, 1e2, 10, 1] as const;
 
 const dash = 0x2d;
 const dot = 0x2e;

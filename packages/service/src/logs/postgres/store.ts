@@ -2,6 +2,7 @@ import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/datab
 import type { LogSearch, LogStore } from "../store.ts";
 import { deleteOldCommits } from "./commits.ts";
 import { countValues, countVolume } from "./count.ts";
+import { deleteOldUids } from "./entry-uids.ts";
 import { removeExpired } from "./expiry.ts";
 import { listFields } from "./fields.ts";
 import { findLogs, followLogs, readHeads } from "./follow.ts";
@@ -61,6 +62,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await partitions.ensureAround(Date.now());
       await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
+      await deleteOldUids(writes);
       await deleteOldCommits(writes, retentionDays);
       // It may take minutes, and nobody waits for it.
       sealer.seal().catch(onPutOff);

@@ -6,8 +6,10 @@ import type { LogBatch } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { stretchesOf } from "./commits.ts";
 import { copyColumns, copyText } from "./copy-text.ts";
+import { noteAnswers, withoutStored } from "./entry-uids.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
 import type { Partitions } from "./partitions.ts";
+import { QueueRoom } from "./queue-room.ts";
 import { addVolume } from "./volume.ts";
 
 interface Pending {
@@ -21,7 +23,7 @@ export interface WriterLimits {
   readonly lanes: number;
   /** Rows in one transaction, unless a single request brings more. */
   readonly rowsPerCommit: number;
-  /** Bytes waiting; beyond it requests are refused. */
+  /** Bytes waiting; beyond it requests are refused, of projects that have their part of it. */
   readonly queueBytes: number;
 }
 
@@ -37,7 +39,7 @@ export class LogWriter {
   /** Waiting requests by project; the project that waits longest is first. */
   readonly #queues = new Map<number, Pending[]>();
   readonly #busy = new Set<number>();
-  #queuedBytes = 0;
+  readonly #room: QueueRoom;
   #freeLanes: number;
   #onDrained: (() => void) | undefined;
 
@@ -46,10 +48,11 @@ export class LogWriter {
     this.#partitions = partitions;
     this.#limits = limits;
     this.#freeLanes = limits.lanes;
+    this.#room = new QueueRoom(limits.queueBytes);
   }
 
   append(batch: LogBatch): Promise<IntakeResult> {
-    if (this.#queuedBytes > 0 && this.#queuedBytes + batch.bytes > this.#limits.queueBytes) {
+    if (!this.#room.take(batch.projectNumber, batch.bytes)) {
       throw new ApiError(
         "RATE_LIMIT_EXCEEDED",
         "The service is taking logs as fast as it can store them. Send again.",
@@ -58,7 +61,6 @@ export class LogWriter {
         },
       );
     }
-    this.#queuedBytes += batch.bytes;
     return new Promise((resolve, reject) => {
       const queue = this.#queues.get(batch.projectNumber);
       const pending = { batch, resolve, reject };
@@ -110,7 +112,7 @@ export class LogWriter {
 
   #done(work: readonly Pending[]): void {
     for (const { batch } of work) {
-      this.#queuedBytes -= batch.bytes;
+      this.#room.give(batch.projectNumber, batch.bytes);
       this.#busy.delete(batch.projectNumber);
     }
     this.#freeLanes += 1;
@@ -151,13 +153,19 @@ export class LogWriter {
   #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
     return this.#db.transaction(async (tx) => {
       const entered = await enterLedger(tx, batches);
-      const fresh = batches.filter((batch) => entered.has(batch));
+      const first = batches.filter((batch) => entered.has(batch));
+      const stored = await withoutStored(tx, first);
+      const fresh = stored.filter(({ entries }) => entries.length > 0);
       if (fresh.length > 0) {
         const nextIds = await reserveIds(tx, fresh);
         await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds));
         await addVolume(tx, fresh);
       }
-      return answersOfLedger(tx, batches, entered);
+      if (stored === first) return answersOfLedger(tx, batches, entered);
+      await noteAnswers(tx, stored);
+      const results = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
+      const answers = await answersOfLedger(tx, batches, entered);
+      return batches.map((batch, index) => results.get(batch) ?? (answers[index] as IntakeResult | ApiError));
     });
   }
 }
@@ -166,7 +174,7 @@ export class LogWriter {
  * Takes the next ids of each project, and notes where in time they lie. The row stays locked until the commit, so ids
  * ascend in the order of commits.
  */
-async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<Map<number, bigint>> {
+async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<Map<number, number>> {
   const times = new Map<number, number[]>();
   for (const { projectNumber, entries } of batches) {
     const ofProject = times.get(projectNumber) ?? [];
@@ -203,14 +211,12 @@ async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<
         select project_number, last_id from reserved`,
     ),
   );
-  return new Map(
-    rows.map((row) => [row.project_number, BigInt(row.last_id) - BigInt(countOf(row.project_number)) + 1n]),
-  );
+  return new Map(rows.map((row) => [row.project_number, Number(row.last_id) - countOf(row.project_number) + 1]));
 }
 
-function* rowsOf(batches: readonly LogBatch[], nextIds: Map<number, bigint>): Generator<string> {
+function* rowsOf(batches: readonly LogBatch[], nextIds: Map<number, number>): Generator<string> {
   for (const { projectNumber, entries } of batches) {
-    let id = nextIds.get(projectNumber) as bigint;
+    let id = nextIds.get(projectNumber) as number;
     let text = "";
     for (const entry of entries) text += copyText(projectNumber, id++, entry);
     nextIds.set(projectNumber, id);

@@ -1,0 +1,59 @@
+import type { IntakeResult } from "@sazabi/sdk/protocol";
+import type { Queryable } from "../../store/database.ts";
+import { prepared, sql } from "../../store/sql.ts";
+import type { NormalisedEntry } from "../entry.ts";
+import type { LogBatch } from "../store.ts";
+
+/**
+ * The batches without the entries that were stored already, by the ids of their sender's; the new ones are noted in the
+ * transaction that stores them. Batches whose entries have no such id come back as they are, and cost nothing.
+ */
+export async function withoutStored(tx: Queryable, batches: readonly LogBatch[]): Promise<readonly LogBatch[]> {
+  const wanted = new Map<string, { readonly project: number; readonly uid: string }>();
+  for (const { projectNumber, entries } of batches) {
+    for (const { uid } of entries) {
+      if (uid !== undefined) wanted.set(nameOf(projectNumber, uid), { project: projectNumber, uid });
+    }
+  }
+  if (wanted.size === 0) return batches;
+  // In one order everywhere, so that two transactions cannot wait for each other.
+  const sorted = [...wanted.values()].sort((a, b) => a.project - b.project || (a.uid < b.uid ? -1 : 1));
+  const { rows } = await tx.query<{ project_number: number; uid: string }>(
+    prepared(
+      "enter entry uids",
+      sql`
+        insert into log_entry_uids (project_number, uid)
+        select * from unnest(${sorted.map(({ project }) => project)}::int[], ${sorted.map(({ uid }) => uid)}::text[])
+        on conflict do nothing
+        returning project_number, uid`,
+    ),
+  );
+  const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.uid)));
+  return batches.map((batch) => {
+    // Deleting takes the first of two entries with one id; the second is a repetition of it.
+    const fresh = (entry: NormalisedEntry) =>
+      entry.uid === undefined || isNew.delete(nameOf(batch.projectNumber, entry.uid));
+    const entries = batch.entries.filter(fresh);
+    const duplicates = batch.entries.length - entries.length;
+    return duplicates === 0 ? batch : { ...batch, entries, result: { ...batch.result, duplicates } };
+  });
+}
+
+/** The answer that a repetition of the request gets is the one that its first sender got. */
+export async function noteAnswers(tx: Queryable, batches: readonly LogBatch[]): Promise<void> {
+  for (const { projectNumber, idempotency, result } of batches) {
+    if (!idempotency || !result.duplicates) continue;
+    await tx.query(sql`
+      update log_batches set answer = ${JSON.stringify(result satisfies IntakeResult)}::jsonb
+      where project_number = ${projectNumber} and idempotency_key = ${idempotency.key}`);
+  }
+}
+
+/** A retry comes within minutes; the ids are remembered for two days. */
+export async function deleteOldUids(db: Queryable): Promise<void> {
+  await db.query(sql`delete from log_entry_uids where created_at < now() - interval '2 days'`);
+}
+
+function nameOf(projectNumber: number, uid: string): string {
+  return `${projectNumber} ${uid}`;
+}

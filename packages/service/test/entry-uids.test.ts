@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
+import { Partitions } from "../src/logs/postgres/partitions.ts";
+import { LogWriter } from "../src/logs/postgres/writer.ts";
+import type { LogBatch } from "../src/logs/store.ts";
+import { openDatabase } from "../src/store/database.ts";
+import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
+
+let service: TestService;
+let replica: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+  replica = await startTestService({ databaseUrl: service.databaseUrl, ...service.keyrings });
+});
+afterAll(async () => {
+  await replica.close();
+  await service.close();
+});
+
+function intake(
+  body: unknown,
+  { to = service, headers = {} }: { to?: TestService; headers?: Record<string, string> } = {},
+) {
+  return send(to, "POST /v1/logs", { headers: { "x-sazabi-key": service.publicKey, ...headers }, body });
+}
+
+async function stored(message: string): Promise<number> {
+  const { rows } = await queryDatabase(service.databaseUrl, "select count(*)::int as n from logs where message = $1", [
+    message,
+  ]);
+  return rows[0].n;
+}
+
+describe("an entry with an id of its sender's", () => {
+  test("is stored once, however often it is sent, and every sending is accepted", async () => {
+    const one = { message: "once", "log.record.uid": "uid-1" };
+    expect((await intake(one)).body.data).toEqual({ accepted: 1 });
+    expect((await intake(one)).body.data).toEqual({ accepted: 1, duplicates: 1 });
+    expect((await intake([one, { message: "beside it" }])).body.data).toEqual({ accepted: 2, duplicates: 1 });
+    expect(await stored("once")).toBe(1);
+    expect(await stored("beside it")).toBe(1);
+  });
+
+  test("is stored once when a body holds it twice, also nested", async () => {
+    const body = [
+      { message: "twice", "log.record.uid": "uid-2" },
+      { message: "twice", attributes: { log: { record: { uid: "uid-2" } } } },
+    ];
+    expect((await intake(body)).body.data).toEqual({ accepted: 2, duplicates: 1 });
+    expect(await stored("twice")).toBe(1);
+  });
+
+  test("is found by it", async () => {
+    await intake({ message: "to be found", "log.record.uid": "uid-3" });
+    const body = { search: { query: "log.record.uid:uid-3" } };
+    const found = await send(service, "POST /v1/logs/query", { headers: bearer(service.secretKey), body });
+    expect(found.body.data.map((log: { message: string }) => log.message)).toEqual(["to be found"]);
+  });
+
+  test("is stored once when it comes to two processes at the same time, in any order", async () => {
+    const entries = Array.from({ length: 200 }, (_, index) => ({
+      message: "raced",
+      "log.record.uid": `race-${index}`,
+    }));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => {
+        const body = index % 2 === 0 ? entries : [...entries].reverse();
+        return intake(body, { to: index % 4 < 2 ? service : replica });
+      }),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    const duplicates = answers.reduce((sum, { body }) => sum + (body.data.duplicates ?? 0), 0);
+    expect(duplicates).toBe(19 * 200);
+    expect(await stored("raced")).toBe(200);
+    const { rows } = await queryDatabase(
+      service.databaseUrl,
+      "select sum(entries)::int as n from log_volume v where exists (select from logs l where l.message = 'raced' and l.project_number = v.project_number)",
+    );
+    const { rows: all } = await queryDatabase(service.databaseUrl, "select count(*)::int as n from logs");
+    expect(rows[0].n).toBe(all[0].n);
+  });
+
+  test("with an Idempotency-Key as well, a retry gets the answer of the first sending", async () => {
+    const headers = { "idempotency-key": "both" };
+    const body = [
+      { message: "both", "log.record.uid": "uid-1" },
+      { message: "both", "log.record.uid": "uid-4" },
+    ];
+    expect((await intake(body, { headers })).body.data).toEqual({ accepted: 2, duplicates: 1 });
+    expect((await intake(body, { headers })).body.data).toEqual({ accepted: 2, duplicates: 1 });
+    expect(await stored("both")).toBe(1);
+  });
+
+  test.each([
+    ["a plain id", { id: "same" }],
+    ["a number", { "log.record.uid": 7 }],
+    ["an empty one", { "log.record.uid": "" }],
+    ["one of more than 200 characters", { "log.record.uid": "x".repeat(201) }],
+  ])("%s is an attribute like others, and swallows nothing", async (name, members) => {
+    for (let sent = 0; sent < 2; sent++) {
+      expect((await intake({ message: name, ...members })).body.data).toEqual({ accepted: 1 });
+    }
+    expect(await stored(name)).toBe(2);
+  });
+
+  test("is another one in another project", async () => {
+    const { id } = (
+      await send(service, "POST /v1/projects", { headers: bearer(service.secretKey), body: { name: "other" } })
+    ).body.project;
+    const made = await send(service, "POST /v1/public-keys", {
+      headers: bearer(service.secretKey),
+      body: { name: "other", projectId: id },
+    });
+    const one = { message: "of two projects", "log.record.uid": "uid-1" };
+    const headers = { "x-sazabi-key": made.body.publicKey.value };
+    expect((await intake(one, { headers })).body.data).toEqual({ accepted: 1 });
+    expect(await stored("of two projects")).toBe(1);
+  });
+});
+
+describe("a project that floods", () => {
+  const entry = normaliseEntry({ message: "x".repeat(200) }, Date.now(), 86_400_000) as NormalisedEntry;
+  const batch = (projectNumber: number): LogBatch => ({
+    projectNumber,
+    entries: Array.from({ length: 100 }, () => entry),
+    bytes: 100 * entry.bytes,
+    result: { accepted: 100 },
+  });
+
+  test("is refused when the queue is full, while a small one is taken, and is stored in its turn", async () => {
+    const db = openDatabase({ url: service.databaseUrl, connections: 3 });
+    const limits = { lanes: 1, rowsPerCommit: 1_000, queueBytes: 50 * batch(1).bytes };
+    const writer = new LogWriter(db, new Partitions(db), limits);
+    let refused = 0;
+    const flood: Promise<unknown>[] = [];
+    let flooded = 0;
+    for (let sent = 0; sent < 100; sent++) {
+      try {
+        flood.push(writer.append(batch(1)).then(() => flooded++));
+      } catch (error) {
+        expect(error).toMatchObject({ code: "RATE_LIMIT_EXCEEDED" });
+        refused += 1;
+      }
+    }
+    expect(refused).toBe(50);
+    await writer.append(batch(2));
+    // Its turn came before the flood's was over.
+    expect(flooded).toBeLessThan(50);
+    await Promise.all(flood);
+    await writer.drain();
+    await db.close();
+  });
+
+  test("over its bytes a second is answered 429 with the time to wait, and nothing of the request is stored", async () => {
+    const small = await startTestService({
+      databaseUrl: service.databaseUrl,
+      ...service.keyrings,
+      intakeBytesPerSecond: 1024,
+    });
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => intake({ message: `metered ${"x".repeat(4000)}` }, { to: small })),
+    );
+    const accepted = answers.filter(({ status }) => status === 202);
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(accepted.length).toBeGreaterThan(0);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(accepted.length + refused.length).toBe(8);
+    for (const { headers, body } of refused) {
+      expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+      expect(body.message).toContain("Nothing of this request was stored");
+    }
+    expect(await stored(`metered ${"x".repeat(4000)}`)).toBe(accepted.length);
+    await small.close();
+  });
+});
