@@ -18,17 +18,6 @@ const routes = ["/api/v1/cart", "/api/v1/orders", "/api/v1/users", "/api/v1/sear
 const customers = ["acme", "globex", "initech", "umbrella", "hooli", "stark"];
 const exceptions = ["TimeoutError", "ConnectionRefused", "NullPointerException", "IllegalStateException"];
 
-/** A generator of whole numbers below 2^32 that gives the same sequence for the same seed (mulberry32). */
-export function seeded(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 /**
  * The row at `index`: small, about 200 bytes with four attributes, or realistic, about 490 bytes with twelve
  * attributes, a trace of its own and a stack trace in three of a hundred.

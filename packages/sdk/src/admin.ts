@@ -6,6 +6,8 @@ import type {
   LogContextRequest,
   LogFacet,
   LogFacetRequest,
+  LogPatterns,
+  LogPatternsRequest,
   LogSchema,
   LogSchemaRequest,
   LogVolume,
@@ -335,6 +337,13 @@ const logs = (transport: Transport) => {
       const answer = await transport.send({ method: "POST", path: "/logs/facets", body, safe: true, ...options });
       member(answer, "values");
       return answer as LogFacet;
+    },
+
+    /** What kinds of messages there are, and how many of each. */
+    async patterns(body: LogPatternsRequest = {}, options?: RequestOptions): Promise<LogPatterns> {
+      const answer = await transport.send({ method: "POST", path: "/logs/patterns", body, safe: true, ...options });
+      member(answer, "patterns");
+      return answer as LogPatterns;
     },
 
     /** What can be asked for: services and attributes of the last day. */

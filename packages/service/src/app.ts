@@ -10,6 +10,7 @@ import { keyRoutes } from "./routes/keys.ts";
 import { logContextRoutes } from "./routes/log-context.ts";
 import { logCountRoutes } from "./routes/log-counts.ts";
 import { logNativeRoutes } from "./routes/log-native.ts";
+import { logPatternRoutes } from "./routes/log-patterns.ts";
 import { logSchemaRoutes } from "./routes/log-schema.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lokiRoutes } from "./routes/loki.ts";
@@ -40,6 +41,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/logs", intakeRoutes(services))
     .route("/logs", logRoutes(services))
     .route("/logs", logCountRoutes(services))
+    .route("/logs", logPatternRoutes(services))
     .route("/logs", logSchemaRoutes(services))
     .route("/logs", logNativeRoutes(services))
     .route("/logs", logContextRoutes(services))

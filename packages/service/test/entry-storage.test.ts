@@ -29,7 +29,7 @@ async function copy(entries: readonly NormalisedEntry[]): Promise<void> {
   await client.query("truncate rows");
   const stream = client.query(copyFrom(`copy rows (${copyColumns}) from stdin`));
   const done = once(stream, "finish");
-  for (const [index, entry] of entries.entries()) stream.write(copyText(1, index, entry));
+  for (const [index, entry] of entries.entries()) stream.write(copyText(1, index, entry, 0));
   stream.end();
   await done;
 }

@@ -236,6 +236,7 @@ const readings: readonly [string, (key: string, projectId?: string) => Promise<{
   ["logs.query", (key, projectId) => ask("POST /v1/logs/query", { projectId, search: { query: "" } }, key)],
   ["logs.volume", (key, projectId) => ask("POST /v1/logs/volume", { projectId, groupBy: "service" }, key)],
   ["logs.facets", (key, projectId) => ask("POST /v1/logs/facets", { projectId, field: "service", limit: 100 }, key)],
+  ["logs.patterns", (key, projectId) => ask("POST /v1/logs/patterns", { projectId }, key)],
   ["logs.schema", (key, projectId) => ask("POST /v1/logs/schema", { projectId, question: "all" }, key)],
   [
     "logs.get",

@@ -83,6 +83,40 @@ export interface LogFacet {
   };
 }
 
+export interface LogPatternsRequest {
+  readonly projectId?: Id | undefined;
+  /** In the query language, up to 500 characters. */
+  readonly query?: string | undefined;
+  readonly severity?: string | undefined;
+  /** ISO 8601. Default: a day before the end. */
+  readonly startDate?: string | undefined;
+  /** Default: now. */
+  readonly endDate?: string | undefined;
+  /** 1 to 100, default 25. */
+  readonly limit?: number | undefined;
+}
+
+export interface LogPatterns {
+  /** Most frequent first; every entry is counted in one of them. */
+  readonly patterns: readonly LogPattern[];
+  readonly meta: { readonly backendId: string; readonly count: number; readonly took: number };
+}
+
+/** A kind of message, of one service and level. */
+export interface LogPattern {
+  readonly serviceName: string | null;
+  /** The same for the same pattern, today and tomorrow. */
+  readonly fingerprint: string;
+  /** What its messages have in common; `<*>` stands for what differs. */
+  readonly pattern: string;
+  readonly severity: string | null;
+  readonly occurrences: number;
+  readonly firstSeen: Timestamp | null;
+  readonly lastSeen: Timestamp | null;
+  /** The newest of its entries, for `logs.get`. */
+  readonly representativeId: string | null;
+}
+
 export interface LogSchemaRequest {
   readonly projectId?: Id | undefined;
   /** Up to 2,000 characters: services and attributes that have to do with it are selected. */

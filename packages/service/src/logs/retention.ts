@@ -74,6 +74,7 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
     search: async (search) => store.search(await kept(search)),
     volume: async (request) => store.volume(await kept(request)),
     facet: async (request) => store.facet(await kept(request)),
+    patterns: async (request) => store.patterns(await kept(request)),
     fields: async (scope) => store.fields(await kept(scope)),
     async find(projectNumbers, id) {
       const keptFrom = await retentions.keptFrom(projectNumbers);

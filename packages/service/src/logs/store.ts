@@ -83,6 +83,26 @@ export interface FacetValue {
   readonly entries: number;
 }
 
+export interface PatternRequest extends LogScope {
+  readonly limit: number;
+}
+
+/** A kind of message, of one service and level. */
+export interface FoundPattern {
+  readonly projectNumber: number;
+  readonly patternId: number;
+  /** What its messages have in common; `<*>` stands for what differs. */
+  readonly template: string;
+  /** Empty when there is none. */
+  readonly service: string;
+  readonly level: Level;
+  readonly entries: number;
+  readonly firstMicros: number;
+  readonly lastMicros: number;
+  /** The newest of its entries. */
+  readonly representative: LogPosition;
+}
+
 /** What entries hold, by a sample of the newest: most frequent first. */
 export interface LogFields {
   readonly services: readonly { readonly service: string; readonly entries: number }[];
@@ -144,6 +164,8 @@ export interface LogStore {
   volume(request: VolumeRequest): Promise<readonly VolumeCount[]>;
   /** The most frequent values of a field, as texts, most frequent first. Entries without a value are left out. */
   facet(request: FacetRequest): Promise<readonly FacetValue[]>;
+  /** The most frequent kinds of messages, most frequent first; every entry is counted in one of them. */
+  patterns(request: PatternRequest): Promise<readonly FoundPattern[]>;
   fields(scope: LogScope): Promise<LogFields>;
   /** The entries of this id: one of each project at most, since ids count up in each project. */
   find(projectNumbers: readonly number[], id: bigint): Promise<readonly StoredLog[]>;

@@ -38,14 +38,14 @@ test("every entry is read back as it is, byte for byte", () => {
     fc.property(sent, (members) => {
       const entry = normaliseEntry(members, now, 86_400_000);
       if ("rejected" in entry) return;
-      const row = copyText(7, 42, entry as NormalisedEntry);
+      const row = copyText(7, 42, entry as NormalisedEntry, -9);
       expect(row.endsWith("\n")).toBe(true);
       expect(row.slice(0, -1)).not.toMatch(/[\n\r]/);
-      const [project, ts, id, level, service, environment, traceId, spanId, message, attributes] = row
+      const [project, ts, id, level, service, environment, traceId, spanId, message, attributes, pattern] = row
         .slice(0, -1)
         .split("\t")
         .map(read);
-      expect([project, id, level]).toEqual(["7", "42", String(entry.level)]);
+      expect([project, id, level, pattern]).toEqual(["7", "42", String(entry.level), "-9"]);
       expect(Date.parse(ts as string)).toBe(Math.floor(entry.timestampMicros / 1000));
       expect(Number(/\.(\d{6})Z$/.exec(ts as string)?.[1])).toBe(entry.timestampMicros % 1_000_000);
       expect({ service, environment, traceId, spanId, message }).toEqual({

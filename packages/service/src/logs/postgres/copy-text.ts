@@ -2,14 +2,14 @@ import type { NormalisedEntry } from "../entry.ts";
 
 /** The columns of a row of `copyText`, in its order. */
 export const copyColumns =
-  "project_number, ts, id, level, service, environment, trace_id, span_id, message, attributes";
+  "project_number, ts, id, level, service, environment, trace_id, span_id, message, attributes, pattern_id";
 
 /** A row of COPY's text format (PostgreSQL, "COPY", File Formats). */
-export function copyText(projectNumber: number, id: number, entry: NormalisedEntry): string {
+export function copyText(projectNumber: number, id: number, entry: NormalisedEntry, patternId: number): string {
   return (
     `${projectNumber}\t${timeText(entry.timestampMicros)}\t${id}\t${entry.level}\t${escaped(entry.service)}\t` +
     `${nullable(entry.environment)}\t${nullable(entry.traceId)}\t${nullable(entry.spanId)}\t${escaped(entry.message)}\t` +
-    `${escaped(JSON.stringify(entry.attributes))}\n`
+    `${escaped(JSON.stringify(entry.attributes))}\t${patternId}\n`
   );
 }
 

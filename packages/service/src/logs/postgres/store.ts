@@ -9,6 +9,7 @@ import { findLogs, followLogs, readHeads } from "./follow.ts";
 import { deleteOldBatches } from "./ledger.ts";
 import { NativeQueries } from "./native.ts";
 import { Partitions } from "./partitions.ts";
+import { countPatterns, deleteOldTemplates } from "./patterns.ts";
 import { Sealer } from "./sealing.ts";
 import { searchLogs } from "./search.ts";
 import { tooLong } from "./too-long.ts";
@@ -52,6 +53,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     search: (wanted) => inTime(search(wanted)),
     volume: (request) => inTime(countVolume(reads, request)),
     facet: (request) => inTime(countValues(reads, request)),
+    patterns: (request) => inTime(countPatterns(reads, request)),
     fields: (scope) => inTime(listFields(reads, scope)),
     find: (projectNumbers, id) => inTime(findLogs(reads, projectNumbers, id)),
     // Asked several times a second while somebody follows: not to stand in line behind searches.
@@ -63,6 +65,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
+      await deleteOldTemplates(writes, retentionDays);
       await deleteOldCommits(writes, retentionDays);
       // It may take minutes, and nobody waits for it.
       sealer.seal().catch(onPutOff);

@@ -9,6 +9,7 @@ import { copyColumns, copyText } from "./copy-text.ts";
 import { noteAnswers, withoutStored } from "./entry-uids.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
 import type { Partitions } from "./partitions.ts";
+import { type FreshTemplate, insertTemplates, StoredPatterns } from "./patterns.ts";
 import { QueueRoom } from "./queue-room.ts";
 import { addVolume } from "./volume.ts";
 
@@ -40,6 +41,7 @@ export class LogWriter {
   readonly #queues = new Map<number, Pending[]>();
   readonly #busy = new Set<number>();
   readonly #room: QueueRoom;
+  readonly #patterns = new StoredPatterns();
   #freeLanes: number;
   #onDrained: (() => void) | undefined;
 
@@ -150,23 +152,29 @@ export class LogWriter {
     }
   }
 
-  #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
-    return this.#db.transaction(async (tx) => {
+  async #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+    let templates: readonly FreshTemplate[] = [];
+    const results = await this.#db.transaction(async (tx) => {
       const entered = await enterLedger(tx, batches);
       const first = batches.filter((batch) => entered.has(batch));
       const stored = await withoutStored(tx, first);
       const fresh = stored.filter(({ entries }) => entries.length > 0);
       if (fresh.length > 0) {
         const nextIds = await reserveIds(tx, fresh);
-        await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds));
+        const patterns = this.#patterns.mine(fresh);
+        await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds, patterns.ids));
         await addVolume(tx, fresh);
+        await insertTemplates(tx, patterns.fresh);
+        templates = patterns.fresh;
       }
       if (stored === first) return answersOfLedger(tx, batches, entered);
       await noteAnswers(tx, stored);
-      const results = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
+      const own = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
       const answers = await answersOfLedger(tx, batches, entered);
-      return batches.map((batch, index) => results.get(batch) ?? (answers[index] as IntakeResult | ApiError));
+      return batches.map((batch, index) => own.get(batch) ?? (answers[index] as IntakeResult | ApiError));
     });
+    this.#patterns.remember(templates);
+    return results;
   }
 }
 
@@ -214,11 +222,16 @@ async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<
   return new Map(rows.map((row) => [row.project_number, Number(row.last_id) - countOf(row.project_number) + 1]));
 }
 
-function* rowsOf(batches: readonly LogBatch[], nextIds: Map<number, number>): Generator<string> {
+function* rowsOf(
+  batches: readonly LogBatch[],
+  nextIds: Map<number, number>,
+  patternIds: readonly number[],
+): Generator<string> {
+  let place = 0;
   for (const { projectNumber, entries } of batches) {
     let id = nextIds.get(projectNumber) as number;
     let text = "";
-    for (const entry of entries) text += copyText(projectNumber, id++, entry);
+    for (const entry of entries) text += copyText(projectNumber, id++, entry, patternIds[place++] as number);
     nextIds.set(projectNumber, id);
     yield text;
   }

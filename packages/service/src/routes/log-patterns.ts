@@ -1,0 +1,66 @@
+import {
+  allOf,
+  equalsText,
+  type LogPatterns,
+  type LogPatternsRequest,
+  parseQuery,
+  resolveField,
+} from "@sazabi/sdk/protocol";
+import { Hono } from "hono";
+import { z } from "zod";
+import type { HttpEnv } from "../http/context.ts";
+import { departureOf } from "../http/departure.ts";
+import { readProjects } from "../http/project.ts";
+import { readBody } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import { isoOfMicros } from "../logs/time.ts";
+import { windowOfDates } from "../logs/window.ts";
+import type { Services } from "../services.ts";
+
+const patternsBody = z.strictObject({
+  projectId: z.uuid().optional(),
+  query: z.string().min(1).max(500).optional(),
+  severity: z.string().max(40).optional(),
+  startDate: z.string().max(40).optional(),
+  endDate: z.string().max(40).optional(),
+  limit: z.number().int().min(1).max(100).default(25),
+}) satisfies z.ZodType<LogPatternsRequest>;
+
+/** What kinds of messages there are, and how many of each. */
+export const logPatternRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().post(
+    "/patterns",
+    secretKey("logs.patterns", "read:logs", async (c, caller) => {
+      const startedAt = performance.now();
+      const { projectId, query, severity, limit, ...dates } = await readBody(c, patternsBody);
+      const window = windowOfDates(dates, { endMs: Date.now() });
+      const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), severity)];
+      const projects = await readProjects(db, caller, projectId);
+      const request = {
+        projectNumbers: projects.map(({ number }) => number),
+        query: allOf([parseQuery(query ?? "").ast, ...ofLevel]),
+        ...window,
+        limit,
+        signal: departureOf(c),
+      };
+      const found = await turns.take(caller.organizationId, () => logs.patterns(request));
+      const answer: LogPatterns = {
+        patterns: found.map((pattern) => ({
+          serviceName: pattern.service || null,
+          fingerprint: (pattern.patternId >>> 0).toString(16).padStart(8, "0"),
+          pattern: pattern.template,
+          severity: pattern.level.toUpperCase(),
+          occurrences: pattern.entries,
+          firstSeen: isoOfMicros(pattern.firstMicros),
+          lastSeen: isoOfMicros(pattern.lastMicros),
+          representativeId: pattern.representative.id,
+        })),
+        meta: {
+          backendId: logs.backend.id,
+          count: found.length,
+          took: Math.round(performance.now() - startedAt),
+        },
+      };
+      return ok(c, answer);
+    }),
+  );
