@@ -63,6 +63,11 @@ test("a project's logs end at its own retention at once, and another's do not", 
   // Also together with others, and with a query that is not read along the time index.
   expect((await messages()).sort()).toEqual(["long 1", "long 20", "long 5", "short 1"]);
   expect(await messages(undefined, "short")).toEqual(["short 1"]);
+  const native = await send(service, "POST /v1/logs/native-query", {
+    ...owner(),
+    body: { projectId: short.id, query: "select message from logs" },
+  });
+  expect(native.body.result).toBe("message\nshort 1\n");
 
   // What was not removed yet comes back with a longer one.
   expect(await keepFor(short, 10)).toMatchObject({ status: 200 });

@@ -135,6 +135,8 @@ export interface Followed {
 /** A query in the store's own language. */
 export interface NativeRequest {
   readonly projectNumber: number;
+  /** Older entries are past the project's retention, and are not seen. */
+  readonly keptFromMicros?: number | undefined;
   readonly text: string;
   readonly signal?: AbortSignal | undefined;
 }

@@ -2,6 +2,7 @@ import { ApiError } from "../../errors.ts";
 import { type Database, type Queryable, sqlState, type Transaction } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
+import { isoOfMicros } from "../time.ts";
 import { type Allowed, checkTree } from "./native-tree.ts";
 
 /*
@@ -46,7 +47,7 @@ export class NativeQueries {
   }
 
   /** Throws 400 for what the query is refused with, or when this database cannot run any; 504 when it takes too long. */
-  async run({ projectNumber, text, signal }: NativeRequest): Promise<NativeAnswer> {
+  async run(request: NativeRequest): Promise<NativeAnswer> {
     this.#prepared ??= prepare(this.#db);
     await this.#prepared.catch((error) => {
       this.#prepared = undefined;
@@ -56,11 +57,11 @@ export class NativeQueries {
     try {
       await this.#db.transaction(
         async (tx) => {
-          answer = await inside(tx, projectNumber, text);
+          answer = await inside(tx, request);
           // Nothing of it is to stay.
           throw new RolledBack();
         },
-        { signal },
+        { signal: request.signal },
       );
     } catch (error) {
       if (!(error instanceof RolledBack)) throw error;
@@ -87,27 +88,28 @@ async function prepare(db: Database): Promise<void> {
   });
 }
 
-async function inside(tx: Transaction, projectNumber: number, text: string): Promise<NativeAnswer> {
+async function inside(tx: Transaction, request: NativeRequest): Promise<NativeAnswer> {
   const endsAt = performance.now() + timeLimitMs;
-  const allowed = await fence(tx, projectNumber).catch((error) => {
+  const allowed = await fence(tx, request).catch((error) => {
     throw sqlState(error) === "42501" ? notSetUp(error) : error;
   });
-  const columns = await define(tx, text, allowed);
+  const columns = await define(tx, request.text, allowed);
   await tx.query(sql`set transaction read only`);
   return explained(() => read(tx, columns, endsAt));
 }
 
 /** The bounds, the one table there is to read, and the role that may read it. */
-async function fence(tx: Transaction, projectNumber: number): Promise<Allowed> {
+async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: NativeRequest): Promise<Allowed> {
   for (const [name, value] of Object.entries(settings)) await tx.query(sql`select set_config(${name}, ${value}, true)`);
-  // The number is ours, and written out: there is nothing in the session that a query could change to see another project.
+  // The number and the time are ours, and written out: there is nothing in the session that a query could change to see another project.
   await tx.query(sql`
     create view pg_temp.logs with (security_barrier) as
     select id, ts as timestamp,
            case level when 0 then 'trace' when 1 then 'debug' when 2 then 'info' when 3 then 'warn' when 4 then 'error'
                       else 'fatal' end as level,
            service, environment, trace_id, span_id, message, attributes
-    from sazabi.logs where project_number = ${raw(String(Math.trunc(projectNumber)))}`);
+    from sazabi.logs
+    where project_number = ${raw(String(Math.trunc(projectNumber)))} and ts >= ${raw(`'${isoOfMicros(keptFromMicros)}'`)}`);
   await tx.query(sql`grant select on pg_temp.logs to ${raw(role)}`);
   const allowed = await listAllowed(tx);
   await tx.query(sql`set local role ${raw(role)}`);
