@@ -19,6 +19,7 @@ import type {
   Created,
   CreatePublicKeyRequest,
   CreateSecretKeyRequest,
+  KeyFilter,
   KeyUsage,
   KeyUsageRequest,
   LogEntry,
@@ -36,7 +37,6 @@ import type {
   RotateKeyRequest,
   SecretKey,
   Thread,
-  UnusedFilter,
   UpdateKeyRequest,
 } from "./protocol/resources.ts";
 import type {
@@ -165,7 +165,7 @@ const projects = (transport: Transport) => ({
 });
 
 const secretKeys = (transport: Transport) => ({
-  async list(page: PageRequest & UnusedFilter = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
+  async list(page: PageRequest & KeyFilter = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
     return readPage(
       await transport.send({ method: "GET", path: "/secret-keys", query: { ...page }, ...options }),
       "secretKeys",
@@ -202,7 +202,7 @@ const secretKeys = (transport: Transport) => ({
 });
 
 const publicKeys = (transport: Transport) => ({
-  async list(page: PageRequest & UnusedFilter & InProject = {}, options?: RequestOptions): Promise<Page<PublicKey>> {
+  async list(page: PageRequest & KeyFilter & InProject = {}, options?: RequestOptions): Promise<Page<PublicKey>> {
     return readPage(
       await transport.send({ method: "GET", path: "/public-keys", query: { ...page }, ...options }),
       "publicKeys",

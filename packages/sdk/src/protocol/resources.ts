@@ -20,6 +20,12 @@ export interface UnusedFilter {
   readonly unusedForDays?: number;
 }
 
+/** Filters of a list of keys. */
+export interface KeyFilter extends UnusedFilter {
+  /** With those that were revoked or deactivated. By default public keys are listed with them, secret ones without. */
+  readonly revoked?: boolean;
+}
+
 export interface Organization {
   readonly id: Id;
   readonly name: string;

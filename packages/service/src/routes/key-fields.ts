@@ -67,8 +67,14 @@ export const keyChangeFields = {
   allowedAddresses: allowedAddresses.optional(),
 };
 
-/** Filter of a list: keys that nobody used for so many days. */
-export const unusedQuery = { unusedForDays: z.coerce.number().int().min(1).max(3650).optional() };
+/** Filters of a list: keys that nobody used for so many days; with those that were revoked, or without. */
+export const keyFilters = {
+  unusedForDays: z.coerce.number().int().min(1).max(3650).optional(),
+  revoked: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional(),
+};
 
 export const grantedScopes = z
   .array(z.enum(["*", ...scopes]))

@@ -32,15 +32,15 @@ import {
   expiryOf,
   inTheFuture,
   keyChangeFields,
+  keyFilters,
   lastKey,
   newKeyFields,
   refuseEmptyChange,
-  unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
 const projectQuery = z.object({ projectId: z.uuid().optional() });
-const listQuery = pageQuery.extend({ ...projectQuery.shape, ...unusedQuery });
+const listQuery = pageQuery.extend({ ...projectQuery.shape, ...keyFilters });
 const newPublicKey = z.strictObject({ ...newKeyFields, allowedOrigins: allowedOrigins.optional() });
 const publicKeyChange = z.strictObject({
   ...keyChangeFields,
@@ -59,10 +59,10 @@ export const publicKeyRoutes = (services: Services) => {
       .get(
         "/",
         secretKey("publicKeys.list", "read:keys", async (c, caller) => {
-          const { limit, cursor, projectId, unusedForDays } = readQuery(c, listQuery);
+          const { limit, cursor, projectId, ...filters } = readQuery(c, listQuery);
           const project = await readProject(db, caller, projectId);
           const owner = { organizationId: caller.organizationId, projectId: project.id };
-          const found = await listKeys(db, owner, "public", { limit, cursor, unusedForDays });
+          const found = await listKeys(db, owner, "public", { limit, cursor, ...filters });
           const { page, nextCursor } = pageOf(found, limit);
           return ok(c, { publicKeys: page, nextCursor });
         }),

@@ -18,6 +18,7 @@ import {
   grantedScopes,
   inTheFuture,
   keyChangeFields,
+  keyFilters,
   lastKey,
   newKeyFields,
   noOrigins,
@@ -26,11 +27,10 @@ import {
   refuseShuttingOut,
   refuseWidening,
   revocationReason,
-  unusedQuery,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
-const listQuery = pageQuery.extend(unusedQuery);
+const listQuery = pageQuery.extend(keyFilters);
 const newSecretKey = z.strictObject({
   ...newKeyFields,
   scopes: grantedScopes.default(["*"]),
@@ -54,8 +54,8 @@ export const secretKeyRoutes = (services: Services) => {
       .get(
         "/",
         secretKey("secretKeys.list", "read:keys", async (c, caller) => {
-          const { limit, cursor, unusedForDays } = readQuery(c, listQuery);
-          const found = await listKeys(db, caller, "secret", { limit, cursor, unusedForDays });
+          const { limit, cursor, ...filters } = readQuery(c, listQuery);
+          const found = await listKeys(db, caller, "secret", { limit, cursor, ...filters });
           const { page, nextCursor } = pageOf(found, limit);
           return ok(c, { secretKeys: page, nextCursor });
         }),

@@ -253,18 +253,20 @@ export interface KeyPage {
   readonly cursor?: string | undefined;
   /** Only keys that were not used for so many days, or never and are that old. */
   readonly unusedForDays?: number | undefined;
+  /** Whether revoked keys are among them. By default public ones are, and secret ones are not. */
+  readonly revoked?: boolean | undefined;
 }
 
-/** Newest first. One more than `limit` when there is a next page. Revoked secret keys are left out. */
+/** Newest first. One more than `limit` when there is a next page. Asked for unused keys, it leaves out revoked ones. */
 export async function listKeys(
   db: Queryable,
   owner: KeyOwner,
   kind: KeyKind,
-  { limit, cursor, unusedForDays }: KeyPage,
+  { limit, cursor, unusedForDays, revoked = kind === "public" }: KeyPage,
 ): Promise<readonly (SecretKey | PublicKey)[]> {
   const conditions: Sql[] = [ownedBy(owner), sql`k.kind = ${kind}`];
-  if (kind === "secret") conditions.push(sql`k.revoked_at is null`);
-  if (unusedForDays !== undefined) conditions.push(sql`k.revoked_at is null`, unusedFor(unusedForDays));
+  if (!revoked || unusedForDays !== undefined) conditions.push(sql`k.revoked_at is null`);
+  if (unusedForDays !== undefined) conditions.push(unusedFor(unusedForDays));
   if (cursor) {
     conditions.push(sql`
       (k.created_at, k.id) < (
