@@ -13,6 +13,9 @@ const pnpm = "pnpm@10.34.9";
 const stateDir = join(root, ".sazabi");
 const installStamp = join(root, "node_modules", ".sazabi-install");
 
+/** A package that has one of these is built: by its own script, or by the compiler. */
+const buildFiles = ["build.mjs", "tsconfig.build.json"];
+
 /** Dependencies as the lockfile says, and every package built from its sources as they are now. */
 export async function ensureReady() {
   // The usual start: nothing is written, and nothing asks the network.
@@ -91,10 +94,17 @@ async function stalePackages() {
 /** Those that are built, each after the ones it stands on. */
 async function workspacePackages() {
   const byName = new Map();
-  for (const dir of (await packageDirs()).filter((dir) => existsSync(join(dir, "tsconfig.build.json")))) {
-    const { name, dependencies = {} } = JSON.parse(await readFile(join(dir, "package.json"), "utf8"));
-    const needs = Object.keys(dependencies).filter((key) => dependencies[key].startsWith("workspace:"));
-    byName.set(name, { name, dir, needs, stamp: join(stateDir, "built", name.replace("/", "-")) });
+  for (const dir of (await packageDirs()).filter((dir) => buildFiles.some((file) => existsSync(join(dir, file))))) {
+    const { name, private: isPrivate, ...manifest } = JSON.parse(await readFile(join(dir, "package.json"), "utf8"));
+    const stamp = join(stateDir, "built", name.replace("/", "-"));
+    byName.set(name, { name, dir, isPrivate, manifest, stamp });
+  }
+  for (const workspacePackage of byName.values()) {
+    const { dependencies = {}, devDependencies = {} } = workspacePackage.manifest;
+    // A public package that is needed to develop becomes part of the output; a private one is for tests.
+    const developed = Object.keys(devDependencies).filter((name) => byName.get(name)?.isPrivate === undefined);
+    const names = [...Object.keys(dependencies), ...developed];
+    workspacePackage.needs = names.filter((name) => byName.has(name));
   }
   const ordered = new Set();
   const add = (workspacePackage) => {
@@ -114,7 +124,8 @@ async function packageDirs() {
 /** Of a package's own sources and of those whose types it is compiled against, installed ones included. */
 async function buildHash({ dir, neededDirs }) {
   const sources = await Promise.all([dir, ...neededDirs].map((from) => filesUnder(join(from, "src"))));
-  const settings = [join(root, "tsconfig.json"), join(dir, "tsconfig.build.json"), join(dir, "package.json")];
+  const settings = [join(root, "tsconfig.json"), join(dir, "package.json")];
+  for (const file of buildFiles) if (existsSync(join(dir, file))) settings.push(join(dir, file));
   return hash([...sources.flat(), ...settings], await readFile(installStamp, "utf8").catch(() => ""));
 }
 
@@ -135,7 +146,7 @@ async function build(workspacePackage) {
   const [fresh, current, old] = ["dist.new", "dist", "dist.old"].map((folder) => join(dir, folder));
   const before = await buildHash(workspacePackage); // An edit during the build leaves it stale.
   await rm(fresh, { recursive: true, force: true });
-  if ((await runTool("typescript/bin/tsc", ["-p", join(dir, "tsconfig.build.json"), "--outDir", fresh])) !== 0) {
+  if ((await runBuild(dir, fresh)) !== 0) {
     await rm(fresh, { recursive: true, force: true });
     throw new SetupError(`Building ${name} failed; the compiler says why, above.`);
   }
@@ -145,6 +156,12 @@ async function build(workspacePackage) {
   await rm(old, { recursive: true, force: true });
   await mkdir(dirname(stamp), { recursive: true });
   await writeFile(stamp, before);
+}
+
+function runBuild(dir, outDir) {
+  const own = join(dir, "build.mjs");
+  if (existsSync(own)) return runProgram(process.execPath, [own, outDir], { stdio: "inherit" });
+  return runTool("typescript/bin/tsc", ["-p", join(dir, "tsconfig.build.json"), "--outDir", outDir]);
 }
 
 /** pnpm, run by npm, so that nobody has to install it. */

@@ -1,5 +1,6 @@
 import type { FetchAnswer, FetchInit } from "@sazabi/sdk";
 import type { CredentialStore, StoreName } from "./credentials/store.ts";
+import type { NetworkOptions } from "./network.ts";
 import type { AnswerHeaders } from "./network-headers.ts";
 import type { PagerProcess } from "./output/pager.ts";
 
@@ -14,9 +15,8 @@ export interface Context {
   /** Aborts when the person presses Ctrl-C. */
   readonly signal: AbortSignal;
   now(): Date;
-  openFetch(): Promise<Fetch>;
-  /** A patient store waits for a person to unlock it. */
-  openStore(name: StoreName, options?: { readonly patient?: boolean }): Promise<CredentialStore>;
+  openFetch(options?: NetworkOptions): Promise<Fetch>;
+  openStore(name: StoreName, options?: StorePatience): Promise<CredentialStore>;
   openPrompt(): Promise<Prompt>;
   /** Starts the pager that these words name. While the person reads in it, Ctrl-C is the pager's. */
   startPager(command: readonly string[]): Promise<PagerProcess>;
@@ -27,6 +27,13 @@ export type Fetch = (url: string, init: FetchInit) => Promise<FetchedAnswer>;
 
 export interface FetchedAnswer extends FetchAnswer {
   readonly headers: AnswerHeaders;
+}
+
+interface StorePatience {
+  /** A patient store waits for a person to unlock it. */
+  readonly patient?: boolean;
+  /** It gives up after this long in any case. */
+  readonly withinMs?: number;
 }
 
 export interface Input extends AsyncIterable<Uint8Array> {

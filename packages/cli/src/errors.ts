@@ -1,18 +1,19 @@
-/** Every exit code there is. The pages of docs/cli.md and the tests go by this table. */
-export const exitCodes = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  notFound: 3,
-  /** Not authenticated, or not allowed. */
-  denied: 4,
-  /** Nothing answered at the address. */
-  unreachable: 1,
-  rateLimited: 6,
-  interrupted: 130,
+/** Every way a command ends. Errors, `sazabi help exit-codes`, docs/cli.md and the tests go by this table. */
+export const exits = {
+  ok: { code: 0, means: "done" },
+  failed: {
+    code: 1,
+    means: "failed: the service said no, lines were not accepted, a rotation is not finished, the record does not hold",
+  },
+  usage: { code: 2, means: "wrong use: an unknown command or option, a value that cannot be, a choice left open" },
+  notFound: { code: 3, means: "not found" },
+  denied: { code: 4, means: "not authenticated, or not allowed; the keychain did not give the key" },
+  unreachable: { code: 5, means: "nothing answered at the address, or only that the service is not available" },
+  rateLimited: { code: 6, means: "too many requests, and the wait is longer than a command waits by itself" },
+  interrupted: { code: 130, means: "interrupted with Ctrl-C" },
 } as const;
 
-export type ExitName = keyof typeof exitCodes;
+export type ExitName = keyof typeof exits;
 
 /** A command cannot go on. The message says what is wrong, the hint what to do about it. */
 export class CliError extends Error {

@@ -1,7 +1,9 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
 import { describeNetworkFailure } from "./network-failure.ts";
+import { ThroughProxy } from "./proxy.ts";
 import type { Session } from "./session.ts";
+import { readableStack } from "./stack.ts";
 
 /** What a failure looks like from outside. */
 export interface Explanation {
@@ -25,7 +27,7 @@ export function explain(error: unknown, session: Session): Explanation {
   return {
     exit: "failed",
     code: "BUG",
-    message: `This is a bug in sazabi: ${(error as Error)?.stack ?? String(error)}`,
+    message: `This is a bug in sazabi: ${readableStack((error as Error)?.stack ?? String(error))}`,
   };
 }
 
@@ -40,7 +42,10 @@ function explainSilence(error: SazabiConnectionError, session: Session): Explana
     exit: "unreachable",
     code: "UNREACHABLE",
     message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
-    hint: "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.",
+    hint:
+      error.cause instanceof ThroughProxy
+        ? `Is the proxy right? NO_PROXY=${new URL(value).hostname} goes past it.`
+        : "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.",
   };
 }
 
@@ -101,6 +106,8 @@ function exitOf(error: SazabiApiError): ExitName {
   if (error.status === 401 || error.status === 403) return "denied";
   if (error.status === 404) return "notFound";
   if (error.status === 429) return "rateLimited";
+  // The service has no database, or a gateway no service.
+  if ([502, 503, 504].includes(error.status)) return "unreachable";
   return "failed";
 }
 

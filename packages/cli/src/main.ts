@@ -1,23 +1,15 @@
-import { writeSync } from "node:fs";
-import { homedir } from "node:os";
-import { isatty, type WriteStream } from "node:tty";
-import { getSystemErrorMap } from "node:util";
+import { fstatSync, writeSync } from "node:fs";
+import type { WriteStream } from "node:tty";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
 import type { PagerProcess } from "./output/pager.ts";
-import { version } from "./version.ts";
+import { run } from "./run.ts";
 
 /** The process: the real world goes in, the exit code comes out. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
-  endWhenOutputFails();
-  if (argv.length === 1 && ["--version", "-v", "-V"].includes(argv[0] as string)) {
-    process.stdout.write(`sazabi ${version}\n`);
-    return;
-  }
-  const { run } = await import("./run.ts");
   const input = openInput();
-  process.exitCode = await run(argv, realContext(input, openInterrupt()));
+  process.exitCode = await run(argv, realContext(input));
   // Who pipes something in may never end; the command has.
   input.close();
 }
@@ -25,7 +17,9 @@ export async function main(): Promise<void> {
 function openInput(): Input & { close(): void } {
   let used = false;
   return {
-    isTTY: isatty(0),
+    get isTTY() {
+      return process.getBuiltinModule("node:tty").isatty(0);
+    },
     [Symbol.asyncIterator]() {
       used = true;
       return process.stdin[Symbol.asyncIterator]();
@@ -34,29 +28,43 @@ function openInput(): Input & { close(): void } {
   };
 }
 
-function realContext(stdin: Input, interrupt: Interrupt): Context {
-  const { env, platform, stdout, stderr } = process;
-  const directory = configDirectory(env, platform, homedir());
+function realContext(stdin: Input): Context {
+  const { env, platform } = process;
+  const directory = configDirectory(env, platform, homeDirectory());
+  let interrupt: Interrupt | undefined;
+  const listening = () => {
+    interrupt ??= openInterrupt();
+    return interrupt;
+  };
   return {
     env,
     stdin,
-    stdout: output(stdout),
-    stderr: output(stderr),
+    stdout: output(1, () => process.stdout),
+    stderr: output(2, () => process.stderr),
     configDirectory: directory,
-    signal: interrupt.signal,
+    // Until somebody listens Ctrl-C ends the process by itself.
+    get signal() {
+      return listening().signal;
+    },
     now: () => new Date(),
-    openFetch: async () => (await import("./network.ts")).openFetch(env),
-    openStore: async (name, { patient = false } = {}) => {
+    openFetch: async (options) => (await import("./network.ts")).openFetch(env, options),
+    openStore: async (name, { patient = false, withinMs } = {}) => {
       if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory);
       const { keychainStore } = await import("./credentials/keychain.ts");
-      return keychainStore({ env, platform, timeoutMs: keychainTimeoutMs(env, patient) });
+      return keychainStore({ env, platform, timeoutMs: withinMs ?? keychainTimeoutMs(env, patient) });
     },
     startPager: async (command) => {
       const { startPager } = await import("./output/pager.ts");
-      return interrupt.leaveTo(startPager(command, env));
+      return listening().leaveTo(startPager(command, env));
     },
-    openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(process.stdin, stderr),
+    openPrompt: async () => (await import("./prompt.ts")).terminalPrompt(process.stdin, process.stderr),
   };
+}
+
+/** Node's own module for this takes long to load. */
+function homeDirectory(): string {
+  const { env, platform } = process;
+  return (platform !== "win32" && env.HOME) || process.getBuiltinModule("node:os").homedir();
 }
 
 /** Somebody may have to type the keyring's password; a program may not wait that long. */
@@ -66,26 +74,59 @@ function keychainTimeoutMs(env: NodeJS.ProcessEnv, patient: boolean): number {
   return patient ? 60_000 : 3000;
 }
 
-function output(stream: WriteStream): Output {
+/**
+ * Written to directly: Node's streams take longer to load than what is written takes to make, and would block as well.
+ * They come in where it has to be known whether this is a terminal, and for a pipe that does not block.
+ */
+function output(descriptor: number, open: () => WriteStream): Output {
+  let stream: WriteStream | undefined;
+  const opened = () => {
+    stream ??= open().on("error", endOnFailedWrite);
+    return stream;
+  };
+  // On Windows the streams know how to write to a console.
+  const isDirect = process.platform !== "win32";
   return {
-    isTTY: stream.isTTY ?? false,
-    columns: stream.isTTY ? stream.columns : undefined,
-    rows: stream.isTTY ? stream.rows : undefined,
-    write: (text) => void stream.write(text),
+    get isTTY() {
+      return !isFileOrPipe(descriptor) && (opened().isTTY ?? false);
+    },
+    get columns() {
+      return this.isTTY ? opened().columns : undefined;
+    },
+    get rows() {
+      return this.isTTY ? opened().rows : undefined;
+    },
+    write: (text) => {
+      const rest = isDirect && !stream ? writeNow(descriptor, Buffer.from(text)) : text;
+      if (rest.length > 0) opened().write(rest);
+    },
     drained: () =>
-      stream.writableNeedDrain ? new Promise((resolve) => void stream.once("drain", resolve)) : Promise.resolve(),
+      stream?.writableNeedDrain ? new Promise((resolve) => void stream?.once("drain", resolve)) : Promise.resolve(),
   };
 }
 
-/** `sazabi logs query | head` closes the pipe when it has seen enough; a full disk is a failure. */
-function endWhenOutputFails(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0);
-      sayAtOnce(`Cannot write the output (${systemMessage(error)}).`);
-      process.exit(1);
-    });
+function isFileOrPipe(descriptor: number): boolean {
+  const found = fstatSync(descriptor);
+  return found.isFile() || found.isFIFO() || found.isSocket();
+}
+
+/** Gives back what a pipe that does not block has no room for. */
+function writeNow(descriptor: number, bytes: Buffer): Buffer {
+  let written = 0;
+  try {
+    while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") endOnFailedWrite(error as NodeJS.ErrnoException);
   }
+  return bytes.subarray(written);
+}
+
+/** `sazabi logs query | head` closes the pipe when it has seen enough; a full disk is a failure. */
+function endOnFailedWrite(error: NodeJS.ErrnoException): never {
+  // Of a socket, which a parent process may give as a pipe, the end looks different.
+  if (error.code === "EPIPE" || error.code === "ECONNRESET") process.exit(0);
+  sayAtOnce(`Cannot write the output (${systemMessage(error)}).`);
+  process.exit(1);
 }
 
 /** To stderr, before the process ends; where stderr is what failed there is nobody to tell. */
@@ -96,7 +137,7 @@ function sayAtOnce(line: string): void {
 }
 
 function systemMessage({ errno, code, message }: NodeJS.ErrnoException): string {
-  const [, words] = (errno !== undefined && getSystemErrorMap().get(errno)) || [];
+  const [, words] = (errno !== undefined && process.getBuiltinModule("node:util").getSystemErrorMap().get(errno)) || [];
   return words ?? code ?? message;
 }
 

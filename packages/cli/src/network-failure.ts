@@ -1,7 +1,18 @@
+import { ThroughProxy } from "./proxy.ts";
+
 /** What kept a connection from being made, in words; from the innermost error, which is the one that knows. */
 export function describeNetworkFailure(error: unknown): string {
+  if (!(error instanceof ThroughProxy)) return describeCause(error);
+  const { variable, url } = error.proxy;
+  return `${describeCause(error.cause)}; on the way through the proxy ${url.protocol}//${url.host} (${variable})`;
+}
+
+function describeCause(error: unknown): string {
   const cause = innermost(error);
   if (cause instanceof Error && cause.name === "HTTPParserError") return notHttp;
+  const [, status] = /^Proxy [\w ]*\((\d+)\)/.exec((cause as Error | undefined)?.message ?? "") ?? [];
+  if (status === "407") return "the proxy wants a user and a password";
+  if (status) return `the proxy refused, with status ${status}`;
   const code = (cause as { code?: unknown } | undefined)?.code;
   if (typeof code === "string" && code.startsWith("HPE_")) return notHttp;
   if (typeof code !== "string") return cause instanceof Error && cause.message ? cause.message : "no connection";
@@ -22,10 +33,10 @@ const networkFailures: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "connecting took too long",
   EPROTO: "TLS failed; is it http rather than https?",
   ERR_SSL_WRONG_VERSION_NUMBER: "TLS failed; is it http rather than https?",
-  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is self-signed; name its CA in NODE_EXTRA_CA_CERTS",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed; name its CA in NODE_EXTRA_CA_CERTS",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate's CA is unknown; name it in NODE_EXTRA_CA_CERTS",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate's CA is unknown; name it in NODE_EXTRA_CA_CERTS",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is self-signed; name its CA with --ca-file",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed; name its CA with --ca-file",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate's CA is unknown; name it with --ca-file",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate's CA is unknown; name it with --ca-file",
   CERT_HAS_EXPIRED: "its certificate has expired",
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
 };

@@ -1,26 +1,43 @@
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
+import type { RequestOptions as HttpsOptions } from "node:https";
 import type { FetchInit } from "@sazabi/sdk";
 import type { Fetch, FetchedAnswer } from "./context.ts";
 import { AnswerHeaders } from "./network-headers.ts";
+import { checkProxies, type ProxyRoute, proxyFor, proxyVariables, ThroughProxy } from "./proxy.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-const proxyVariables = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"];
+export interface NetworkOptions {
+  /** A file of further certificate authorities, and who named it. */
+  readonly caFile?: { readonly path: string; readonly source: string } | undefined;
+}
 
 /**
  * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for
- * longer than a whole query takes, comes in when the environment names a proxy.
+ * longer than a whole query takes, comes in for a request that goes through a proxy.
  */
-export async function openFetch(env: Env): Promise<Fetch> {
-  return proxyVariables.some((name) => env[name]) ? openProxiedFetch(env) : openDirectFetch();
+export async function openFetch(env: Env, { caFile }: NetworkOptions = {}): Promise<Fetch> {
+  const authorities = caFile && (await import("./certificates.ts")).readAuthorities(caFile, env);
+  const direct = openDirectFetch(authorities);
+  if (!proxyVariables.some((name) => env[name])) return direct;
+  checkProxies(env);
+  const proxied = new Map<string, Promise<Fetch>>();
+  return async (url, init) => {
+    const proxy = proxyFor(url, env);
+    if (!proxy) return direct(url, init);
+    const open = proxied.get(proxy.url.href) ?? openProxiedFetch(proxy, authorities);
+    proxied.set(proxy.url.href, open);
+    return (await open)(url, init);
+  };
 }
 
-function openDirectFetch(): Fetch {
+function openDirectFetch(authorities: readonly string[] | undefined): Fetch {
   const agent = new HttpAgent({ keepAlive: true });
+  const secure: HttpsOptions = authorities === undefined ? {} : { ca: [...authorities] };
   return async (url, init) => {
     if (url.startsWith("http:")) return send(requestHttp, url, { agent }, init);
-    const { request } = await import("node:https");
-    return send(request, url, {}, init);
+    const { request } = process.getBuiltinModule("node:https");
+    return send(request, url, secure, init);
   };
 }
 
@@ -74,18 +91,16 @@ async function readText(incoming: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-async function openProxiedFetch(env: Env): Promise<Fetch> {
-  const { EnvHttpProxyAgent } = await import("undici");
-  const dispatcher = new EnvHttpProxyAgent(proxiesOf(env));
+async function openProxiedFetch(proxy: ProxyRoute, authorities: readonly string[] | undefined): Promise<Fetch> {
+  const { ProxyAgent } = await import("undici");
+  const tls = authorities === undefined ? {} : { ca: [...authorities] };
+  // A tunnel for https only: many proxies refuse one to any other port.
+  const dispatcher = new ProxyAgent({ uri: proxy.url.href, proxyTunnel: false, requestTls: tls, proxyTls: tls });
   return async (url, { method, headers, body, signal }) => {
     const { origin, pathname, search } = new URL(url);
-    const answer = await dispatcher.request({
-      origin,
-      path: pathname + search,
-      method: method as "GET",
-      headers,
-      body: body ?? null,
-      signal,
+    const request = { origin, path: pathname + search, method: method as "GET", headers, body: body ?? null, signal };
+    const answer = await dispatcher.request(request).catch((cause) => {
+      throw new ThroughProxy(proxy, cause);
     });
     return {
       status: answer.statusCode,
@@ -93,16 +108,5 @@ async function openProxiedFetch(env: Env): Promise<Fetch> {
       text: () => answer.body.text(),
       body: answer.body,
     };
-  };
-}
-
-function proxiesOf(env: Env) {
-  const httpProxy = env.http_proxy ?? env.HTTP_PROXY;
-  const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY;
-  const noProxy = env.no_proxy ?? env.NO_PROXY;
-  return {
-    ...(httpProxy ? { httpProxy } : {}),
-    ...(httpsProxy ? { httpsProxy } : {}),
-    ...(noProxy ? { noProxy } : {}),
   };
 }

@@ -1,14 +1,13 @@
-import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, SazabiAdmin } from "@sazabi/sdk";
+import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, type SazabiAdmin } from "@sazabi/sdk";
 import type { Context, Fetch } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
-import { openPalette, type Palette, resolveColour } from "./output/colour.ts";
-import { csvLine, csvRow } from "./output/csv.ts";
-import { type FieldSelection, pick, textOf, valueAt } from "./output/fields.ts";
+import type { Palette } from "./output/colour.ts";
+import type { FieldSelection } from "./output/fields.ts";
 import { maskKeys } from "./output/mask.ts";
 import type { PagedOutput } from "./output/pager.ts";
-import { type Column, renderTable } from "./output/table.ts";
+import type { Column } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
 import {
   checkProfileName,
@@ -36,6 +35,7 @@ export interface GlobalFlags {
   readonly input?: boolean;
   /** False with `--no-color`. */
   readonly color?: "always" | "never" | "auto" | false;
+  readonly caFile?: string;
   readonly timeout?: number;
 }
 
@@ -145,22 +145,25 @@ export class Session {
   ): Promise<void> {
     const { format } = this;
     const { all, chosen } = this.flags.fields ?? { all: [] };
+    const { columnsOf, pick } = await import("./output/fields.ts");
     const shown = () => (chosen ? rows.map((row) => pick(row, chosen)) : rows);
     await this.paged(async () => {
       if (format === "json") this.out(safeJson(whole(shown()), 2));
       else if (format === "ndjson") for (const row of shown()) this.out(safeJson(row));
-      else if (format === "csv") this.#csv(rows, chosen ?? all);
+      else if (format === "csv") await this.#csv(rows, chosen ?? all);
       else await this.table(rows, chosen ? columnsOf(chosen) : columns, empty);
     });
   }
 
-  #csv(rows: readonly unknown[], names: readonly string[]): void {
+  async #csv(rows: readonly unknown[], names: readonly string[]): Promise<void> {
+    const { csvLine, csvRow } = await import("./output/csv.ts");
     this.write(csvLine(names));
     for (const row of rows) this.write(csvRow(row, names));
   }
 
   async table<T>(rows: readonly T[], columns: readonly Column<T>[], empty: string): Promise<void> {
     if (rows.length === 0) return this.say(empty);
+    const { renderTable } = await import("./output/table.ts");
     const { out } = await this.palettes();
     const width = this.context.stdout.isTTY ? this.context.stdout.columns : undefined;
     const { lines, dropped } = renderTable(columns, rows, { width, palette: out });
@@ -194,6 +197,7 @@ export class Session {
   }
 
   async palettes(): Promise<{ readonly out: Palette; readonly err: Palette }> {
+    const { openPalette, resolveColour } = await import("./output/colour.ts");
     const { env, stdout, stderr } = this.context;
     const flag = this.flags.color === false ? "never" : this.flags.color;
     this.#palettes ??= {
@@ -236,6 +240,12 @@ export class Session {
     return { value: defaultBaseUrl, source: "default" };
   }
 
+  get #caFile(): { readonly path: string; readonly source: string } | undefined {
+    const { caFile } = this.flags;
+    const path = caFile ?? this.#env("SAZABI_CA_FILE");
+    return path ? { path, source: caFile ? "--ca-file" : "SAZABI_CA_FILE" } : undefined;
+  }
+
   /** The project named by flag, environment or profile: an id or a name; see `findProjectId`. */
   project(flag: string | undefined): Sourced<string> | undefined {
     const given: Sourced<string | undefined>[] = [
@@ -254,6 +264,7 @@ export class Session {
 
   /** A client that uses this key; errors that follow will name it. */
   async openAdmin(credential: Credential): Promise<SazabiAdmin> {
+    const { SazabiAdmin } = await import("@sazabi/sdk");
     this.credential = credential;
     return new SazabiAdmin({
       secretKey: credential.value,
@@ -273,9 +284,9 @@ export class Session {
   }
 
   /** Shows a person that an answer takes its time. */
-  async openFetch(): Promise<Fetch> {
-    const fetch = await this.context.openFetch();
-    if (!this.showsProgress) return fetch;
+  async openFetch({ spins = this.showsProgress } = {}): Promise<Fetch> {
+    const fetch = await this.context.openFetch({ caFile: this.#caFile });
+    if (!spins) return fetch;
     return async (url, init) => {
       const { spinWhile } = await import("./output/spinner.ts");
       return this.#paged?.isOpen ? fetch(url, init) : spinWhile(this.context.stderr, fetch(url, init));
@@ -340,14 +351,6 @@ export class Session {
 const maxKeyInputBytes = 4096;
 
 /** A table of what `--fields` names; an id is never cut. */
-function columnsOf(names: readonly string[]): readonly Column<unknown>[] {
-  return names.map((name) => ({
-    title: name,
-    value: (row) => textOf(valueAt(row, name)),
-    narrow: /(^|\.|[a-z_])id$/i.test(name) ? "keep" : "cut",
-  }));
-}
-
 function sourced(key: string, source: string): Credential {
   return { value: key, source, masked: inspectKey(key).masked };
 }

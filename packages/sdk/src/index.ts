@@ -14,6 +14,7 @@ export {
   type Threads,
 } from "./admin.ts";
 export type { Audit, AuditFault, AuditPage, AuditVerification, VerifyOptions } from "./audit.ts";
+export { defaultBaseUrl, readBaseUrl } from "./base-url.ts";
 export { keyFaults } from "./credential.ts";
 export { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTimeoutError } from "./errors.ts";
 export { type Intake, Sazabi, type SazabiOptions } from "./ingest.ts";
@@ -27,14 +28,12 @@ export * from "./protocol/resources.ts";
 export * from "./protocol/saved-queries.ts";
 export * from "./protocol/scopes.ts";
 export type { TailGap, TailOptions, TailRequest } from "./tail.ts";
-export {
-  type ConnectionOptions,
-  type CreateOptions,
-  defaultBaseUrl,
-  type FetchAnswer,
-  type FetchInit,
-  type FetchLike,
-  type RequestOptions,
-  readBaseUrl,
-  type Wait,
+export type {
+  ConnectionOptions,
+  CreateOptions,
+  FetchAnswer,
+  FetchInit,
+  FetchLike,
+  RequestOptions,
+  Wait,
 } from "./transport.ts";

@@ -1,3 +1,4 @@
+import { defaultBaseUrl, readBaseUrl } from "./base-url.ts";
 import { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTimeoutError } from "./errors.ts";
 import { type ErrorCode, type ErrorDetail, errorStatus } from "./protocol/errors.ts";
 
@@ -69,7 +70,6 @@ export interface Request extends CreateOptions {
   readonly safe?: boolean;
 }
 
-export const defaultBaseUrl = "http://127.0.0.1:4600";
 const defaultTimeoutMs = 30_000;
 const defaultRetryBudgetMs = 10_000;
 const shortestWaitMs = 100;
@@ -201,26 +201,6 @@ function segment(value: string): string {
     throw new TypeError(`${JSON.stringify(value)} cannot be an id.`);
   }
   return encodeURIComponent(value);
-}
-
-/** The address without trailing slashes or `/v1`. Refuses what is no plain http(s) address. */
-export function readBaseUrl(text: string): string {
-  const url = parseUrl(text);
-  if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new TypeError(`The base URL must be an http or https address, like ${defaultBaseUrl}.`);
-  }
-  if (url.username || url.password || url.search || url.hash) {
-    throw new TypeError("The base URL must hold no user, password, query or fragment.");
-  }
-  return (url.origin + url.pathname).replace(/\/+$/, "").replace(/\/v1$/, "");
-}
-
-function parseUrl(text: string): URL | undefined {
-  try {
-    return new URL(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function bodyOf({ body, raw }: Request): Pick<FetchInit, "body"> {

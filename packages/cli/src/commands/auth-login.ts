@@ -14,10 +14,18 @@ export interface LoginOptions {
 
 /** Checks the key against the service, then stores it; a key that does not work is not stored. */
 export async function login(session: Session, options: LoginOptions): Promise<void> {
+  const storeName = options.store ?? session.profile.login?.store ?? "keychain";
+  await requireStore(session, storeName);
   const credential = checkSecretKey(await readKey(session, options));
   const me = await (await session.openAdmin(credential)).me({ signal: session.context.signal });
-  const kept = await keep(session, credential, me, options.store ?? session.profile.login?.store ?? "keychain");
+  const kept = await keep(session, credential, me, storeName);
   await reportLogin(session, kept, me);
+}
+
+/** Nobody should look up and type a key for which there is no place. */
+async function requireStore(session: Session, name: StoreName): Promise<void> {
+  const store = await session.context.openStore(name);
+  await askStore(async () => store.check?.());
 }
 
 async function readKey(session: Session, { key, keyFile }: LoginOptions): Promise<Credential> {

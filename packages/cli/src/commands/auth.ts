@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { storeNames } from "../credentials/store.ts";
 import type { AddCommands } from "./groups.ts";
 
@@ -10,7 +10,7 @@ export const addAuth: AddCommands = (auth, { open }) => {
     .description("the same as login --key")
     .argument("<key>", "the secret key; - reads it from stdin")
     .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
-  for (const option of loginOptions()) save.addOption(option);
+  addKeeping(save);
 
   addLogout(auth.command("logout").description("forget this profile's key; the key itself stays valid"), { open });
 
@@ -47,10 +47,12 @@ Everything else shows a key masked. This prints it whole, and nothing else, on s
   addWhoami(auth.command("whoami", { hidden: true }).description("the same as whoami"), { open });
 };
 
-const loginOptions = () => [
-  new Option("--key-file <file>", "read the key from a file"),
-  new Option("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
-];
+const addKeeping = (command: Command) =>
+  command
+    .option("--key-file <file>", "read the key from a file")
+    .addOption(
+      command.createOption("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
+    );
 
 type Open = Pick<Parameters<AddCommands>[1], "open">;
 
@@ -68,7 +70,7 @@ The key goes to the keychain of the operating system. Where there is none, or it
 locked, nothing is stored; --store file keeps the key in a file that only you can read.`,
     )
     .action(async (options) => (await import("./auth-login.ts")).login(open(), options));
-  for (const option of loginOptions()) login.addOption(option);
+  addKeeping(login);
 };
 
 export const addLogout = (logout: Command, { open }: Open) => {

@@ -1,5 +1,6 @@
 import {
   type Created,
+  type KeyFilter,
   type KeyKind,
   maskKey,
   type Page,
@@ -11,7 +12,6 @@ import {
   type SazabiAdmin,
   SazabiApiError,
   type SecretKey,
-  type UnusedFilter,
   type UpdateKeyRequest,
 } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
@@ -32,7 +32,7 @@ export const endedAt = (key: AnyKey) => ("revokedAt" in key ? key.revokedAt : ke
 /** A kind of key, as the commands need it: the same for both. */
 export interface Keys {
   readonly kind: KeyKind;
-  list(page: PageRequest & UnusedFilter): Promise<Page<AnyKey>>;
+  list(page: PageRequest & KeyFilter): Promise<Page<AnyKey>>;
   get(id: string): Promise<AnyKey>;
   update(id: string, change: UpdateKeyRequest): Promise<AnyKey>;
   revoke(id: string, how: Revocation): Promise<unknown>;

@@ -96,6 +96,11 @@ export const groups: readonly Group[] = [
     load: async () => (await import("./config.ts")).addConfig,
   },
   {
+    name: "completion",
+    description: "print the script that completes commands in your shell",
+    load: async () => (await import("./completion.ts")).addCompletion,
+  },
+  {
     name: "api",
     description: "send any request with your key",
     load: async () => (await import("./api.ts")).addApi,

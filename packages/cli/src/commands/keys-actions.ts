@@ -116,10 +116,16 @@ function readExpiryTime(session: Session, text: string): Date {
 
 export interface KeyListOptions extends ListOptions, ProjectOption {
   readonly unusedFor?: string;
+  readonly revoked?: boolean;
 }
 
 export async function list(session: Session, kinds: readonly KeyKind[], options: KeyListOptions) {
-  const unused = options.unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", options.unusedFor) };
+  const { unusedFor, revoked = false } = options;
+  if (revoked && unusedFor !== undefined) throw usageError("--revoked and --unused-for exclude each other.");
+  const filter = {
+    revoked,
+    ...(unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) }),
+  };
   const admin = await session.admin();
   if (kinds.length > 1 && options.cursor !== undefined) throw usageError("--cursor needs --type secret or public.");
   const items: KeyRow[] = [];
@@ -128,7 +134,7 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
     const limit = options.limit - items.length;
     if (limit <= 0 && !options.all) break;
     const keys = keysOf(session, admin, type, options);
-    const page = await collect({ ...options, limit }, (page) => keys.list({ ...page, ...unused }));
+    const page = await collect({ ...options, limit }, (page) => keys.list({ ...page, ...filter }));
     items.push(...page.items.map((key) => ({ type, ...key })));
     nextCursor = page.nextCursor;
     if (nextCursor !== null && kinds.length > 1) {

@@ -1,7 +1,8 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import { addFenceOptions } from "./fence-options.ts";
 import type { AddCommands, Opening } from "./groups.ts";
+import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";
@@ -18,28 +19,28 @@ export const addKeys: AddCommands = (keys, opening) => {
     "secret",
   );
   addFenceOptions(createEither, ["secret", "public"], false)
-    .addOption(typeOption().default("secret"))
+    .addOption(typeOption(keys).default("secret"))
     .option("--project <project>", "secret: narrow the key to a project; public: the project it sends to")
     .action(async (words, { type, ...options }) => (await actions()).create(open(), type, words, options));
 
   addKeyListOptions(keys.command("list").description("list the keys of both kinds"), ["secret", "public"])
-    .addOption(typeOption())
+    .addOption(typeOption(keys))
     .option("--project <project>", "list the public keys of this project")
     .action(async ({ type, ...options }) => (await actions()).list(open(), kindsOf(type), options));
 
   addRevokeOptions(keys.command("revoke").description("end a key, at once and for good"))
-    .addOption(typeOption())
+    .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) => (await actions()).revoke(open(), kindsOf(type), ref, options));
 
   addRotateOptions(keys.command("rotate").description(rotateDescription))
     .option("--self", "rotate the key in use")
-    .addOption(typeOption())
+    .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) => (await rotation()).rotate(open(), kindsOf(type), ref, options));
 
   addUsageOptions(keys.command("usage").description("print how often a key was used"))
-    .addOption(typeOption())
+    .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) =>
       (await import("./keys-usage.ts")).usage(open(), kindsOf(type), ref, options),
@@ -48,7 +49,7 @@ export const addKeys: AddCommands = (keys, opening) => {
   keys
     .command("revoke-all")
     .description("end every key at once, or those that the filters name, for good")
-    .addOption(new Option("--kind <kind>", "only these").choices(["secret", "public"]))
+    .addOption(keys.createOption("--kind <kind>", "only these").choices(["secret", "public"]))
     .option("--project <project>", "only keys of this project, by id or name")
     .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
     .option("--except <ids>", "ids of keys that stay, with commas between")
@@ -100,14 +101,14 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   const update = withProject(group.command("update").description("change a key's name, expiry or rights"))
     .argument("<key>", "its id or name")
     .option("--name <name>", "the new name")
-    .addOption(expiresOption())
-    .addOption(limitOption());
+    .addOption(expiresOption(group))
+    .addOption(limitOption(group));
   addFenceOptions(update, [kind], true);
   if (kind === "secret")
     update.option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all");
   update
-    .addOption(new Option("--expires-at <time>", "the same as --expires").hideHelp())
-    .addOption(new Option("--clear-expires-at", "the same as --expires never").hideHelp())
+    .addOption(group.createOption("--expires-at <time>", "the same as --expires").hideHelp())
+    .addOption(group.createOption("--clear-expires-at", "the same as --expires never").hideHelp())
     .action(async (ref, options) => (await actions()).update(open(), kind, ref, options));
 
   withProject(addRevokeOptions(group.command("revoke").description("end a key, at once and for good")))
@@ -133,7 +134,7 @@ function addRotateOptions(command: Command): Command {
     .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
     .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
     .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
-    .addOption(new Option("--dotenv <file>", "the same, also for a file that does not exist yet").hideHelp())
+    .addOption(command.createOption("--dotenv <file>", "the same, also for a file that does not exist yet").hideHelp())
     .option("--github-output", "make the new secret the output `key` of this step of GitHub Actions")
     .option("--stdout", "print the new secret (the default when nothing else is named)")
     .option("--finish", "end the previous secret once the new one has proven to work; alone: end it now")
@@ -156,7 +157,7 @@ function addUsageOptions(command: Command): Command {
   const intervals: readonly UsageInterval[] = ["1m", "5m", "1h", "1d"];
   const fields = ["start", "generation", "accepted", "refused"];
   return addOutputOptions(addWindowOptions(command.argument("<key>", "its id or name")), { fields }).addOption(
-    new Option("--interval <time>", "count by (default: 1h)").choices(intervals),
+    command.createOption("--interval <time>", "count by (default: 1h)").choices(intervals),
   );
 }
 
@@ -179,10 +180,9 @@ function addKeyListOptions(command: Command, kinds: readonly KeyKind[]): Command
   const fields = [...keyFields, ...moreKeyFields, ...kinds.flatMap((kind) => fieldsOfKind[kind])];
   const more = rotationFields.map((name) => `rotation.${name}`);
   if (kinds.includes("public")) more.push("dataSourceConnectionId");
-  return addListOptions(addOutputOptions(command, { fields, more })).option(
-    "--unused-for <days>",
-    "only keys that nobody used for so long (90d)",
-  );
+  return addListOptions(addOutputOptions(command, { fields, more }))
+    .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
+    .option("--revoked", "with those that were revoked or deactivated");
 }
 
 function addCreateOptions(command: Command, kind: KeyKind): Command {
@@ -190,13 +190,13 @@ function addCreateOptions(command: Command, kind: KeyKind): Command {
     .argument("[name...]", "what the key is for; the same as --name")
     .option("--name <name>", "what the key is for")
     .addOption(
-      new Option("--style <style>", "live: sk_live_… or pk_live_…; sazabi: sazabi_secret_… or sazabi_public_…").choices(
-        ["live", "sazabi"],
-      ),
+      command
+        .createOption("--style <style>", "live: sk_live_… or pk_live_…; sazabi: sazabi_secret_… or sazabi_public_…")
+        .choices(["live", "sazabi"]),
     )
-    .addOption(expiresOption())
-    .addOption(new Option("--expires-at <time>", "the same as --expires").hideHelp())
-    .addOption(limitOption());
+    .addOption(expiresOption(command))
+    .addOption(command.createOption("--expires-at <time>", "the same as --expires").hideHelp())
+    .addOption(limitOption(command));
   if (kind === "secret")
     command.option("--scopes <scopes>", "what the key may do, e.g. read:logs,read:keys (default: everything)");
   return command;
@@ -210,17 +210,18 @@ function addRevokeOptions(command: Command): Command {
     .option("--reason <text>", "for the record");
 }
 
-const expiresOption = () =>
-  new Option("--expires <when>", "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date, or never");
+const expiresOption = (command: Command) =>
+  command.createOption("--expires <when>", "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date, or never");
 
-const limitOption = () =>
-  new Option("--limit <n>", "requests a minute, or default").argParser((text) => {
+const limitOption = (command: Command) =>
+  command.createOption("--limit <n>", "requests a minute, or default").argParser((text) => {
     if (text === "default") return text;
     const limit = parseLimit(text);
-    if (limit > 1_000_000) throw new InvalidArgumentError("At most 1,000,000, or default.");
+    if (limit > 1_000_000) throw new InvalidArgument("At most 1,000,000, or default.");
     return limit;
   });
 
-const typeOption = () => new Option("--type <kind>", "secret or public").choices(["secret", "public"]);
+const typeOption = (command: Command) =>
+  command.createOption("--type <kind>", "secret or public").choices(["secret", "public"]);
 
 const kindsOf = (type: KeyKind | undefined): readonly KeyKind[] => (type ? [type] : ["secret", "public"]);

@@ -6,6 +6,7 @@ import { gzip } from "node:zlib";
 import {
   type IntakeResult,
   inspectKey,
+  intakeLimits,
   keyFaults,
   type Level,
   Sazabi,
@@ -92,7 +93,7 @@ function serviceOf(file: string): string | undefined {
 async function openClient(session: Session, options: SendOptions): Promise<Sazabi> {
   const publicKey = await findPublicKey(session, options);
   // Its own count is the progress to show.
-  const connection = { ...(await session.connection()), fetch: await session.context.openFetch() };
+  const connection = { ...(await session.connection()), fetch: await session.openFetch({ spins: false }) };
   return new Sazabi({ publicKey, ...connection, compress: promisify(gzip), retryBudgetMs });
 }
 
@@ -180,6 +181,8 @@ function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
 class Tally {
   accepted = 0;
   rejected = 0;
+  /** Accepted, but longer than the service keeps. */
+  cut = 0;
   /** Lines whose own time is longer ago than services may keep logs. */
   old = 0;
   readonly #session: Session;
@@ -198,6 +201,7 @@ class Tally {
     this.#clearProgress();
     const named = this.rejected;
     this.accepted += result.accepted;
+    this.cut += batch.cutEntries;
     this.rejected += result.rejectedCount ?? 0;
     for (const { index, field, message } of (result.rejected ?? []).slice(0, Math.max(0, maxNamedRejections - named))) {
       const where = [`line ${batch.lineNumbers[index] ?? "?"}`, ...(field ? [field] : [])].join(", ");
@@ -212,6 +216,11 @@ class Tally {
 
   end(): void {
     this.#clearProgress();
+    if (this.cut > 0) {
+      const kibibytes = intakeLimits.entryBytes / 1024;
+      const entries = this.cut === 1 ? "1 entry was" : `${count(this.cut)} entries were`;
+      this.#session.say(`${entries} longer than the ${kibibytes} KiB that the service keeps: cut, and flagged so.`);
+    }
     if (this.old > 0) {
       const lines = this.old === 1 ? "1 line is" : `${count(this.old)} lines are`;
       const [keeps, gets] = ["where the service keeps less", this.old === 1 ? "it gets" : "they get"];

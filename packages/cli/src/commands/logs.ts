@@ -1,6 +1,7 @@
 import { type Level, levels, type VolumeInterval } from "@sazabi/sdk";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import type { AddCommands } from "./groups.ts";
+import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";
@@ -80,8 +81,10 @@ made again, and a line on stderr says so: nothing is missing. Ctrl-C ends it.
     { fields: ["bucket", "group", "count"] },
   )
     .argument("[query...]", "as in logs query; nothing counts everything")
-    .addOption(new Option("--interval <time>", "count by (default: what fits a screen)").choices(intervals))
-    .addOption(new Option("--by <field>", "one bar for each value of it").choices(["level", "service", "environment"]))
+    .addOption(logs.createOption("--interval <time>", "count by (default: what fits a screen)").choices(intervals))
+    .addOption(
+      logs.createOption("--by <field>", "one bar for each value of it").choices(["level", "service", "environment"]),
+    )
     .option("--project <project>", "only this project, by id or name")
     .addHelpText(
       "after",
@@ -104,9 +107,9 @@ time; --csv and --json have both.
     .argument("[file]", "NDJSON or plain lines, gzip too; - or nothing is stdin")
     .option("--service <name>", "service of entries that name none (default: the file's name)")
     .addOption(
-      new Option("--level <level>", "level of entries that have none (default: guessed)").choices(
-        levels as readonly Level[],
-      ),
+      logs
+        .createOption("--level <level>", "level of entries that have none (default: guessed)")
+        .choices(levels as readonly Level[]),
     )
     .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
     .option("--line-times", "take the time that a plain line begins with; otherwise it is the time of sending")
@@ -134,8 +137,7 @@ function takeQueries(command: Command): void {
 
 function parseContext(text: string): number {
   const lines = Number(text);
-  if (!Number.isInteger(lines) || lines < 0 || lines > 100)
-    throw new InvalidArgumentError("Use a whole number, 0 to 100.");
+  if (!Number.isInteger(lines) || lines < 0 || lines > 100) throw new InvalidArgument("Use a whole number, 0 to 100.");
   return lines;
 }
 

@@ -1,6 +1,7 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import type { FieldSelection } from "../output/fields.ts";
 import { mostSimilar } from "../similar.ts";
+import { InvalidArgument } from "./invalid-argument.ts";
 
 export interface KnownFields {
   /** What a row has, in the order of CSV's columns; a member of an object is named with a dot. */
@@ -19,7 +20,8 @@ export function addOutputOptions(command: Command, known: KnownFields): Command 
     .option("--ndjson", "print each row as one line of JSON")
     .option("--csv", "print CSV (RFC 4180)")
     .addOption(
-      new Option("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
+      command
+        .createOption("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
         .default(everyone, "all")
         .argParser((text): FieldSelection => ({ all: fields, chosen: readFields(text, known) })),
     );
@@ -27,7 +29,7 @@ export function addOutputOptions(command: Command, known: KnownFields): Command 
 
 function readFields(text: string, known: KnownFields): readonly string[] {
   const names = text.split(",").map((name) => name.trim());
-  for (const name of names) if (!isKnown(name, known)) throw new InvalidArgumentError(explain(name, known));
+  for (const name of names) if (!isKnown(name, known)) throw new InvalidArgument(explain(name, known));
   return names;
 }
 

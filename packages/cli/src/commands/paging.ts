@@ -1,5 +1,6 @@
 import type { Page, PageRequest } from "@sazabi/sdk";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
+import { InvalidArgument } from "./invalid-argument.ts";
 
 export interface ListOptions {
   readonly limit: number;
@@ -19,7 +20,7 @@ export function addListOptions(command: Command): Command {
 
 export function parseLimit(text: string): number {
   const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1) throw new InvalidArgumentError("Use a whole number from 1.");
+  if (!Number.isInteger(limit) || limit < 1) throw new InvalidArgument("Use a whole number from 1.");
   return limit;
 }
 

@@ -1,5 +1,4 @@
 import { type Region, regions } from "@sazabi/sdk";
-import { Option } from "commander";
 import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
 import type { AddCommands } from "./groups.ts";
@@ -31,7 +30,7 @@ export const addProjects: AddCommands = (projects, { open }) => {
     .command("create")
     .description("create a project")
     .requiredOption("--name <name>", "its name")
-    .addOption(new Option("--region <region>", "a label").choices(regions))
+    .addOption(projects.createOption("--region <region>", "a label").choices(regions))
     .action(async (body: { readonly name: string; readonly region?: Region }) => {
       const session = open();
       const admin = await session.admin();

@@ -1,5 +1,4 @@
 import type { Thread } from "@sazabi/sdk";
-import { Option } from "commander";
 import { formatTime } from "../times.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
@@ -16,7 +15,7 @@ export const addThreads: AddCommands = (threads, { open }) => {
   addOutputOptions(list, {
     fields: ["id", "title", "status", "updatedAt", "createdAt", "source", "projectId"],
   })
-    .addOption(new Option("--status <status>", "only these").choices(["regular", "archived"]))
+    .addOption(threads.createOption("--status <status>", "only these").choices(["regular", "archived"]))
     .option("--project <project>", "the project, by id or name")
     .action(async (options: ThreadOptions) => {
       const session = open();

@@ -20,12 +20,16 @@ async function answer({ operation, account, key }: KeychainRequest): Promise<Key
   }
 }
 
-let result: KeychainAnswer;
-try {
-  result = await answer(JSON.parse(readFileSync(0, "utf8")) as KeychainRequest);
-} catch (error) {
-  result = { ok: false, message: error instanceof Error ? error.message : String(error) };
+async function main(): Promise<void> {
+  let result: KeychainAnswer;
+  try {
+    result = await answer(JSON.parse(readFileSync(0, "utf8")) as KeychainRequest);
+  } catch (error) {
+    result = { ok: false, message: error instanceof Error ? error.message : String(error) };
+  }
+  writeSync(1, JSON.stringify(result));
+  // The keychain library may keep a connection open.
+  process.exit(0);
 }
-writeSync(1, JSON.stringify(result));
-// The keychain library may keep a connection open.
-process.exit(0);
+
+void main();

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { withoutKeys } from "../child-environment.ts";
 import { type CredentialStore, CredentialStoreError, type StoreFault } from "./store.ts";
 
@@ -32,6 +32,8 @@ export function keychainStore(options: KeychainOptions): CredentialStore {
     name: "keychain",
     description: keychainNames[options.platform] ?? "the Secret Service keyring",
 
+    check: () => requireSessionBus(options),
+
     async get(account) {
       const answer = await ask(options, { operation: "get", account });
       return answer.key;
@@ -54,13 +56,16 @@ const keychainNames: Partial<Record<NodeJS.Platform, string>> = {
 };
 
 async function ask(options: KeychainOptions, request: KeychainRequest) {
-  if (!hasSessionBus(options)) {
-    throw new CredentialStoreError("unavailable", "There is no OS keychain here: this session has no D-Bus.");
-  }
+  requireSessionBus(options);
   const output = await runChild(options, request);
   const answer = parseAnswer(output);
   if (answer.ok) return answer;
   throw new CredentialStoreError(faultOf(answer.message), `The OS keychain says: ${answer.message}`);
+}
+
+function requireSessionBus(options: KeychainOptions): void {
+  if (hasSessionBus(options)) return;
+  throw new CredentialStoreError("unavailable", "There is no OS keychain here: this session has no D-Bus.");
 }
 
 /** On Linux the keyring is reached over D-Bus, and without a bus there is nobody to ask. */
@@ -71,7 +76,7 @@ function hasSessionBus({ env, platform }: KeychainOptions): boolean {
 }
 
 function runChild({ env, timeoutMs }: KeychainOptions, request: KeychainRequest): Promise<string> {
-  const program = fileURLToPath(new URL("./keychain-child.js", import.meta.url));
+  const program = join(import.meta.dirname, "keychain-child.cjs");
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program], {
       env: withoutKeys(env),

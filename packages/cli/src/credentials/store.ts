@@ -8,6 +8,8 @@ export interface CredentialStore {
   readonly name: StoreName;
   /** Where that is, for a person. */
   readonly description: string;
+  /** Throws when it is already certain, without asking anybody, that the store cannot be used. */
+  check?(): void;
   /** Undefined when nothing is stored under this account. Everything else that keeps it from answering is thrown. */
   get(account: string): Promise<string | undefined>;
   set(account: string, key: string): Promise<void>;

@@ -1,4 +1,4 @@
-import { type EntryDefaults, entryOf } from "./entry.ts";
+import { type EntryDefaults, entryOf, isLongerThanKept } from "./entry.ts";
 import type { Line } from "./lines.ts";
 
 /** What goes out in one request. */
@@ -7,6 +7,8 @@ export interface Batch {
   readonly body: string;
   /** Line number of the input, for each entry. */
   readonly lineNumbers: readonly number[];
+  /** Entries of which the service will keep the beginning only. */
+  readonly cutEntries: number;
 }
 
 export const maxBatchEntries = 1000;
@@ -24,24 +26,33 @@ export async function* makeBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
-  for await (const lines of withPauses(groups, signal)) {
-    if (lines === pause) {
-      if (forming.size > 0) yield forming.take();
-      continue;
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const lines of withPauses(groups, signal)) {
+      if (lines === pause) {
+        if (forming.size > 0) yield forming.take();
+        continue;
+      }
+      for (const line of lines) {
+        const entry = entryOf(line.text, defaults);
+        if (!forming.hasRoomFor(entry)) yield forming.take();
+        forming.add(entry, line.number);
+      }
     }
-    for (const line of lines) {
-      const entry = entryOf(line.text, defaults);
-      if (!forming.hasRoomFor(entry)) yield forming.take();
-      forming.add(entry, line.number);
-    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    // The input broke off. What came before that is sent all the same.
+    failure = { error };
   }
   if (forming.size > 0) yield forming.take();
+  if (failure) throw failure.error;
 }
 
 class FormingBatch {
   #entries: string[] = [];
   #lineNumbers: number[] = [];
   #bytes = 0;
+  #cutEntries = 0;
 
   get size(): number {
     return this.#entries.length;
@@ -56,13 +67,16 @@ class FormingBatch {
     this.#entries.push(entry);
     this.#lineNumbers.push(lineNumber);
     this.#bytes += bytesOf(entry);
+    if (isLongerThanKept(entry)) this.#cutEntries++;
   }
 
   take(): Batch {
-    const batch = { body: this.#entries.join("\n"), lineNumbers: this.#lineNumbers };
+    const body = this.#entries.join("\n");
+    const batch = { body, lineNumbers: this.#lineNumbers, cutEntries: this.#cutEntries };
     this.#entries = [];
     this.#lineNumbers = [];
     this.#bytes = 0;
+    this.#cutEntries = 0;
     return batch;
   }
 }

@@ -1,4 +1,4 @@
-import { fieldAliases, type Level, parseLevel } from "@sazabi/sdk/protocol";
+import { fieldAliases, intakeLimits, type Level, parseLevel } from "@sazabi/sdk/protocol";
 
 export interface EntryDefaults {
   readonly service: string | undefined;
@@ -14,6 +14,17 @@ export function entryOf(line: string, defaults: EntryDefaults): string {
   const trimmed = line.trim();
   const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
   return object ? withDefaults(trimmed, object, defaults) : plainEntry(line, defaults);
+}
+
+/** Whether the service will cut it. What it counts is the content, without JSON's own characters. */
+export function isLongerThanKept(entry: string): boolean {
+  const { entryBytes } = intakeLimits;
+  return entry.length * 3 > entryBytes && contentBytes(JSON.parse(entry)) > entryBytes;
+}
+
+function contentBytes(value: unknown): number {
+  if (typeof value !== "object" || value === null) return Buffer.byteLength(String(value));
+  return Object.entries(value).reduce((sum, [name, inner]) => sum + Buffer.byteLength(name) + contentBytes(inner), 0);
 }
 
 /**

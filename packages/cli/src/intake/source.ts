@@ -25,7 +25,7 @@ export async function* unpacked(input: AsyncIterable<Uint8Array>, name: string):
   try {
     yield* gunzip;
   } catch (cause) {
-    throw new CliError(`${name} is damaged gzip (${(cause as Error).message}); what came before the damage was sent.`);
+    throw new CliError(`${name} is damaged gzip (${(cause as Error).message}); what could be read of it was sent.`);
   }
 }
 

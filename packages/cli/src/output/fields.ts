@@ -1,3 +1,5 @@
+import type { Column } from "./table.ts";
+
 /** What the rows of a list have, and which of it was asked for. */
 export interface FieldSelection {
   /** In the order of a table's columns. */
@@ -31,4 +33,13 @@ export function pick(row: unknown, names: readonly string[]): Record<string, unk
 export function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** The columns of a table of these members. */
+export function columnsOf(names: readonly string[]): readonly Column<unknown>[] {
+  return names.map((name) => ({
+    title: name,
+    value: (row) => textOf(valueAt(row, name)),
+    narrow: /(^|\.|[a-z_])id$/i.test(name) ? "keep" : "cut",
+  }));
 }

@@ -47,6 +47,20 @@ describe("the way of the documents", () => {
     expect(found.out).toMatch(/^\S+ \S+ {2}ERROR {2}docs {2}ERROR one\n$/);
   });
 
+  test("a list leaves out keys of both kinds that have ended, and shows them when asked", async () => {
+    const { sazabi } = withKey();
+    for (const kind of ["secret", "public"]) {
+      expect((await sazabi(["keys", `${kind}-keys`, "create", `ended ${kind}`])).code).toBe(0);
+      expect((await sazabi(["keys", "revoke", `ended ${kind}`, "--yes"])).code).toBe(0);
+    }
+    const namesOf = async (...more: string[]) =>
+      JSON.parse((await sazabi(["keys", "list", "--json", ...more])).out).items.map(
+        ({ name }: { name: string }) => name,
+      );
+    expect(await namesOf()).not.toEqual(expect.arrayContaining([expect.stringContaining("ended")]));
+    expect(await namesOf("--revoked")).toEqual(expect.arrayContaining(["ended secret", "ended public"]));
+  });
+
   test("create keys of both kinds and both styles, and use what is printed", async () => {
     const { sazabi } = withKey();
     const secret = (await sazabi(["keys", "secret-keys", "create", "--name", "CI/CD pipeline"])).out.trim();

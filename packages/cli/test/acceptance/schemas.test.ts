@@ -44,8 +44,8 @@ const errorSchema = schemas.find(({ $id }) => $id === "error.json") as Schema;
 const schemaOf = (command: string) =>
   schemas.find((schema) => schema["x-commands"].includes(command)) ?? expect.fail(`${command} has no schema.`);
 
-/** It prints what the service answers. */
-const withoutShape = ["api"];
+/** One prints what the service answers, the other a script. */
+const withoutShape = ["api", "completion"];
 
 let service: TestService;
 beforeAll(async () => {

@@ -1,20 +1,17 @@
 import type { Command } from "commander";
 import { expect } from "vitest";
-import { groups } from "../../src/commands/groups.ts";
-import { createProgram } from "../../src/run.ts";
+import type { Opening } from "../../src/commands/groups.ts";
+import { createWholeProgram } from "../../src/program.ts";
 
-/** The whole tree, every group loaded. */
-export async function wholeProgram(): Promise<Command> {
-  const output = { isTTY: false, columns: undefined, rows: undefined, write: () => {}, drained: async () => {} };
-  const context = { stdout: output, stderr: output } as unknown as Parameters<typeof createProgram>[0]["context"];
-  const opening = { context, open: () => expect.unreachable() };
-  const program = createProgram(opening);
-  for (const { name, load } of groups) {
-    const group = program.commands.find((command) => command.name() === name) as Command;
-    (await load())(group, opening);
-  }
-  return program;
-}
+const output = { isTTY: false, columns: undefined, rows: undefined, write: () => {}, drained: async () => {} };
+
+/** Commands made with it are looked at and not run. */
+export const nowhere: Opening = {
+  context: { stdout: output, stderr: output } as unknown as Opening["context"],
+  open: () => expect.unreachable(),
+};
+
+export const wholeProgram = (): Promise<Command> => createWholeProgram(nowhere);
 
 export function* descendants(command: Command): Generator<Command> {
   for (const child of command.commands) {
@@ -29,6 +26,7 @@ export async function runnableCommands(): Promise<ReadonlyMap<string, Command>> 
   return new Map(all.map((command) => [wordsOf(command).join(" "), command]));
 }
 
-function wordsOf(command: Command): readonly string[] {
+/** The words that lead to the command: `["keys", "secret-keys", "list"]`. */
+export function wordsOf(command: Command): readonly string[] {
   return command.parent ? [...wordsOf(command.parent), command.name()] : [];
 }

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Run } from "./terminal.ts";
 
-export const bin = fileURLToPath(new URL("../../bin/sazabi.js", import.meta.url));
+export const bin = fileURLToPath(new URL("../../bin/sazabi.cjs", import.meta.url));
 
-if (!existsSync(new URL("../../dist/main.js", import.meta.url))) {
+if (!existsSync(new URL("../../dist/core.cjs", import.meta.url))) {
   throw new Error("These tests run the built command line: run `npm run build` first.");
 }
 

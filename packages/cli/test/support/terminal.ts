@@ -72,7 +72,7 @@ function contextOf(
     configDirectory,
     signal: options.signal ?? new AbortController().signal,
     now: () => options.now ?? new Date(),
-    openFetch: () => openFetch({}),
+    openFetch: (network) => openFetch(options.env ?? {}, network),
     openStore: async (name) => (name === "file" ? fileStore(configDirectory) : keychain),
     startPager: async (command) => options.pager?.(command) ?? expect.unreachable("Nobody wants a pager."),
     openPrompt: async () => scriptedPrompt(options.typed ?? [], err),

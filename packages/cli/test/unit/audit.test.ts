@@ -37,6 +37,20 @@ const serve = (events: readonly AuditEvent[]) =>
   });
 
 describe("audit list", () => {
+  test("fits a narrow terminal, whatever names it shows", async () => {
+    const events = chain(3).map((event) => ({
+      ...event,
+      action: "public_key.deactivated",
+      actor: { ...event.actor, name: "x".repeat(80) },
+    }));
+    const { env } = await serve(events);
+    for (const columns of [60, 80]) {
+      const { out } = await terminal({ env: { ...env, NO_COLOR: "1" }, columns }).run(["audit", "list"]);
+      expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(columns);
+      expect(out).toContain("public_key");
+    }
+  });
+
   test("passes filters on, and shows what drives a terminal instead of doing it", async () => {
     const { env, asked } = await serve(chain(3));
     const { run } = terminal({ env, now: new Date("2026-11-22T10:00:00Z") });

@@ -80,7 +80,7 @@ describe("auth login", () => {
   test("stores nothing when the service cannot be reached", async () => {
     const keychain = memoryKeychain();
     const { run } = terminal({ env: { SAZABI_API_URL: "http://127.0.0.1:9" }, keychain });
-    expect((await run(["auth", "login", "--key", "-"], { stdin: someKey("secret") })).code).toBe(1);
+    expect((await run(["auth", "login", "--key", "-"], { stdin: someKey("secret") })).code).toBe(5);
     expect(keychain.keys.size).toBe(0);
   });
 

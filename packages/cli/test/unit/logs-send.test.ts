@@ -237,12 +237,26 @@ describe("logs send refuses", () => {
     expect(err).toContain("Nothing to send");
   });
 
-  test("gzip that is damaged, after what could be read of it", async () => {
+  test("nothing that is too long, but says that it is cut", async () => {
     const { sendOnly } = await service();
-    const path = file("cut.gz", gzipSync(`${"line\n".repeat(100)}`).subarray(0, -10));
+    const path = file(
+      "long.log",
+      `${"x".repeat(300_000)}\nshort\n{"message":"${"é".repeat(140_000)}"}\n${'"'.repeat(200_000)}\n`,
+    );
     const { code, err } = await terminal({ env: sendOnly }).run(["logs", "send", path]);
+    expect(code).toBe(0);
+    expect(err).toContain("2 entries were longer than the 256 KiB that the service keeps: cut, and flagged so.");
+  });
+
+  test("gzip that is damaged, after what could be read of it", async () => {
+    const { sendOnly, asked } = await service();
+    const cut = gzipSync(Array.from({ length: 3500 }, () => `${Math.random()}\n`).join("")).subarray(0, -8);
+    const { code, err } = await terminal({ env: sendOnly }).run(["logs", "send", file("cut.gz", cut)]);
     expect(code).toBe(1);
     expect(err).toContain("damaged gzip");
+    const sent = entriesOf(asked).length;
+    expect(sent).toBeGreaterThan(3000);
+    expect(err).toContain(`Stopped after ${sent.toLocaleString("en")} accepted and 0 rejected.`);
   });
 });
 

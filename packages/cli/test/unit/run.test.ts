@@ -134,6 +134,8 @@ describe("the service says no", () => {
     [refusal(409, "CONFLICT", "Taken."), 1, "Taken."],
     [refusal(429, "RATE_LIMIT_EXCEEDED", "Slow down.", { retryAfterSeconds: 60 }), 6, "Try again in 60 s"],
     [refusal(500, "INTERNAL_ERROR", "Broken."), 1, "req-1"],
+    [refusal(503, "UNAVAILABLE", "No database.", { retryAfterSeconds: 60 }), 5, "Try again in 60 s"],
+    [{ status: 502, text: "<html>" }, 5, "502"],
   ])("%#: exit code and words", async (answer, exitCode, words) => {
     const { env, secretKey } = await startService({ "GET /v1/me": () => answer });
     const { code, out, err } = await terminal({ env }).run(["whoami"]);
@@ -188,7 +190,7 @@ describe("nobody answers", () => {
   test("one line names the address, the cause and what to check", async () => {
     const env = { SAZABI_API_URL: "http://127.0.0.1:9", SAZABI_SECRET_KEY: someKey("secret") };
     const { code, out, err } = await terminal({ env }).run(["whoami"]);
-    expect(code).toBe(1);
+    expect(code).toBe(5);
     expect(out).toBe("");
     expect(err).toBe(
       "error: Could not reach the Sazabi API at http://127.0.0.1:9 (connection refused; address from SAZABI_API_URL). " +
@@ -210,14 +212,14 @@ describe("nobody answers", () => {
       "whoami",
     ]);
     server.close();
-    expect(other.code).toBe(1);
+    expect(other.code).toBe(5);
     expect(other.err).toContain("does not speak HTTP");
   });
 
   test("an answer that does not come is given up on after --timeout", async () => {
     const { env } = await startService({ "GET /v1/me": () => new Promise(() => {}) });
     const { code, err } = await terminal({ env }).run(["whoami", "--timeout", "0.1"]);
-    expect(code).toBe(1);
+    expect(code).toBe(5);
     expect(err).toContain("did not answer within 0.1 s");
   });
 

@@ -1,7 +1,8 @@
 import { createServer } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { readBaseUrl } from "../../src/base-url.ts";
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "../../src/errors.ts";
-import { path, readBaseUrl, Transport, type Wait } from "../../src/transport.ts";
+import { path, Transport, type Wait } from "../../src/transport.ts";
 import { type Answer, refusal, startLoopback } from "../support/loopback.ts";
 
 const closers: (() => Promise<void>)[] = [];

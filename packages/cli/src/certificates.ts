@@ -1,0 +1,44 @@
+import { readFileSync } from "node:fs";
+import { usageError } from "./errors.ts";
+
+/**
+ * The authorities that certificates are checked with when a file of further ones is named; undefined, which is Node's
+ * own choice, when none is. Node reads NODE_EXTRA_CA_CERTS itself, but not beside a list like this.
+ */
+export function readAuthorities(
+  named: { readonly path: string; readonly source: string } | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] | undefined {
+  if (!named) return undefined;
+  const { rootCertificates } = process.getBuiltinModule("node:tls");
+  const extra = env.NODE_EXTRA_CA_CERTS ? [readPem(env.NODE_EXTRA_CA_CERTS, "NODE_EXTRA_CA_CERTS")] : [];
+  return [...rootCertificates, ...extra, readPem(named.path, named.source)];
+}
+
+function readPem(path: string, source: string): string {
+  const text = readText(path, source);
+  const { X509Certificate } = process.getBuiltinModule("node:crypto");
+  const blocks = text.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED )?CERTIFICATE-----/g);
+  if (!blocks) {
+    throw usageError(
+      `${source}: ${path} holds no certificate.`,
+      "It takes PEM: text that begins with -----BEGIN CERTIFICATE-----.",
+    );
+  }
+  for (const [i, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      throw usageError(`${source}: certificate ${i + 1} of ${path} is damaged.`);
+    }
+  }
+  return blocks.join("\n");
+}
+
+function readText(path: string, source: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw usageError(`${source}: cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+  }
+}

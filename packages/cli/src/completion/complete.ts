@@ -1,0 +1,134 @@
+import type { Command, Option } from "commander";
+import { groups } from "../commands/groups.ts";
+import type { Context } from "../context.ts";
+import { readGlobalFlags } from "../global-options.ts";
+import { visible } from "../output/visible.ts";
+import { createProgram } from "../program.ts";
+import { Session } from "../session.ts";
+import { type LiveKind, liveCandidates } from "./live.ts";
+
+/** A word that may come next, and what it is. */
+export interface Candidate {
+  readonly word: string;
+  readonly about: string;
+}
+
+/** A person waits with a finger on the key. */
+const patienceMs = 1000;
+
+/**
+ * Prints what the last of `words` can become, a line for each: the word, a tab, what it is. Whatever goes wrong, it
+ * prints less; it asks nobody, and says nothing else.
+ */
+export async function complete(words: readonly string[], context: Context): Promise<void> {
+  const place = await placeOf(words.slice(0, -1).map(unquoted), context);
+  const current = unquoted(words.at(-1) ?? "");
+  for (const { word, about } of await candidatesAt(place, current, context)) {
+    // A name that a terminal would take as a command, or the shell as an option, is typed by its id.
+    if (!word.startsWith(current) || visible(word) !== word || word === "") continue;
+    if (word.startsWith("-") && !current.startsWith("-")) continue;
+    context.stdout.write(`${word}\t${visible(about)}\n`);
+  }
+}
+
+/** Where in the tree the words lead, and what the next one is for. */
+interface Place {
+  readonly command: Command;
+  /** Arguments of the command that are there already. */
+  readonly given: number;
+  /** The option whose value comes next. */
+  readonly option: Option | undefined;
+  readonly onlyArguments: boolean;
+  readonly flags: Readonly<Record<string, unknown>>;
+}
+
+async function placeOf(words: readonly string[], context: Context): Promise<Place> {
+  const opening = { context, open: () => new Session(context, {}) };
+  const program = createProgram(opening);
+  const flags: Record<string, unknown> = {};
+  let command = program;
+  let option: Option | undefined;
+  let [given, onlyArguments] = [0, false];
+  for (const word of words) {
+    if (word === "=") continue; // Bash takes `--option=value` apart.
+    if (option) {
+      flags[option.attributeName()] = word;
+      option = undefined;
+    } else if (word === "--") onlyArguments = true;
+    else if (word.startsWith("-") && !onlyArguments) option = valueOption(program, command, word);
+    else {
+      const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+      if (!next) given++;
+      else command = next;
+      const add = next?.parent === program ? await groups.find(({ name }) => name === word)?.load() : undefined;
+      if (next) add?.(next, opening);
+    }
+  }
+  return { command, given, option, onlyArguments, flags };
+}
+
+function valueOption(program: Command, command: Command, flag: string): Option | undefined {
+  const known = [...command.options, ...program.options].find(({ long, short }) => long === flag || short === flag);
+  return known?.required ? known : undefined;
+}
+
+async function candidatesAt(place: Place, current: string, context: Context): Promise<readonly Candidate[]> {
+  const { command, option, onlyArguments, given } = place;
+  if (option) {
+    if (option.argChoices) return option.argChoices.map((word) => ({ word, about: option.description }));
+    return live(liveOptions[option.attributeName()], place, context);
+  }
+  if (current.startsWith("-") && !onlyArguments) return optionsOf(command);
+  if (command.commands.length > 0) return given === 0 ? commandsOf(command) : [];
+  const argument = command.registeredArguments[Math.min(given, command.registeredArguments.length - 1)];
+  if (!argument || (given >= command.registeredArguments.length && !argument.variadic)) return [];
+  if (argument.argChoices) return argument.argChoices.map((word) => ({ word, about: argument.description }));
+  return live(liveArgument(command, argument.name()), place, context);
+}
+
+const liveOptions: Readonly<Record<string, LiveKind>> = { project: "projects", profile: "profiles" };
+
+function liveArgument(command: Command, name: string): LiveKind | undefined {
+  if (name === "project") return "projects";
+  const group = command.parent?.name();
+  if (name === "key" && command.name() !== "inspect") {
+    return group === "secret-keys" || group === "public-keys" ? group : "keys";
+  }
+  return group === "profiles" && command.name() !== "create" ? "profiles" : undefined;
+}
+
+async function live(kind: LiveKind | undefined, { flags }: Place, context: Context): Promise<readonly Candidate[]> {
+  if (!kind) return [];
+  const signal = AbortSignal.timeout(patienceMs);
+  // No question, and no line of talk: the person is in the middle of a command line.
+  const session = new Session(
+    { ...context, signal, openStore: (name) => context.openStore(name, { withinMs: patienceMs / 2 }) },
+    readGlobalFlags({ ...flags, input: false, quiet: true }),
+  );
+  const tooLate = new Promise<readonly Candidate[]>((resolve) => {
+    signal.addEventListener("abort", () => resolve([]), { once: true });
+  });
+  try {
+    return await Promise.race([liveCandidates(session, kind, flags.project as string | undefined), tooLate]);
+  } catch {
+    return [];
+  }
+}
+
+function optionsOf(command: Command): readonly Candidate[] {
+  const help = command.createHelp();
+  const options = [...help.visibleOptions(command), ...(command.parent ? help.visibleGlobalOptions(command) : [])];
+  return options.map(({ long, short, description }) => ({ word: long ?? short ?? "", about: description }));
+}
+
+function commandsOf(command: Command): readonly Candidate[] {
+  const shown = command.createHelp().visibleCommands(command);
+  return shown.map((one) => ({ word: one.name(), about: one.description() }));
+}
+
+/** As the shell hands over a word that is still being typed: with its quotes and backslashes. */
+function unquoted(word: string): string {
+  const quote = /^["']/.exec(word)?.[0];
+  if (!quote) return word.replace(/\\(.)/g, "$1");
+  return word.slice(1).replace(new RegExp(`${quote}$`), "");
+}

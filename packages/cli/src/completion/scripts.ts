@@ -1,0 +1,64 @@
+export const shells = ["bash", "zsh", "fish", "powershell"] as const;
+
+export type Shell = (typeof shells)[number];
+
+/**
+ * The script that teaches a shell to complete. All of them ask `sazabi __complete`, which prints words and what they
+ * are, and fall back to files where it prints nothing.
+ */
+export const completionScripts: Readonly<Record<Shell, string>> = {
+  bash: `# Completion of sazabi for bash. In ~/.bashrc: source <(sazabi completion bash)
+_sazabi() {
+  local line word
+  COMPREPLY=()
+  while IFS= read -r line; do
+    printf -v word '%q' "\${line%%$'\\t'*}"
+    COMPREPLY+=("$word")
+  done < <(command sazabi __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null </dev/null)
+}
+complete -o default -F _sazabi sazabi
+`,
+
+  zsh: `#compdef sazabi
+# Completion of sazabi for zsh. In ~/.zshrc, after compinit: source <(sazabi completion zsh)
+_sazabi() {
+  local line
+  local -a found shown
+  while IFS= read -r line; do
+    found+=("\${line%%$'\\t'*}")
+    shown+=("\${line/$'\\t'/  -- }")
+  done < <(command sazabi __complete "\${(@)words[2,CURRENT]}" 2>/dev/null </dev/null)
+  if (( \${#found} )); then compadd -l -d shown -a found; else _files; fi
+}
+if [[ "\${zsh_eval_context[-1]}" == loadautofunc ]]; then _sazabi "$@"; else compdef _sazabi sazabi; fi
+`,
+
+  fish: `# Completion of sazabi for fish. sazabi completion fish > ~/.config/fish/completions/sazabi.fish
+function __sazabi_complete
+    set -l before (commandline -opc)
+    set -l current (commandline -ct)
+    set -l found (command sazabi __complete $before[2..-1] "$current" 2>/dev/null </dev/null)
+    if test (count $found) -gt 0
+        printf '%s\\n' $found
+    else
+        __fish_complete_path "$current"
+    end
+end
+complete -c sazabi -f -a '(__sazabi_complete)'
+`,
+
+  powershell: `# Completion of sazabi for PowerShell. In $PROFILE: sazabi completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName sazabi -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
+    # An empty argument would be lost on the way.
+    if ($wordToComplete -eq '') { $words += "''" }
+    & sazabi __complete @words 2>$null | ForEach-Object {
+        $word, $about = $_ -split "\`t", 2
+        $typed = if ($word -match '[^\\w@%+=:,./-]') { "'" + $word.Replace("'", "''") + "'" } else { $word }
+        if (-not $about) { $about = $word }
+        [System.Management.Automation.CompletionResult]::new($typed, $word, 'ParameterValue', $about)
+    }
+}
+`,
+};

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { InvalidArgument } from "./commands/invalid-argument.ts";
+import type { GlobalFlags } from "./session.ts";
+
+/** The options of every command, on the program that has the commands. */
+export function addGlobalOptions(program: Command): void {
+  program
+    .option("--json", "print the result as JSON")
+    .option("-q, --quiet", "print nothing but the result and errors")
+    .option("--profile <name>", "use this profile's key and settings, whatever the environment says")
+    .option("--api-url <url>", "address of the API (default: SAZABI_API_URL, the profile's, http://127.0.0.1:4600)")
+    .addOption(program.createOption("--api-base-url <url>", "the same").hideHelp())
+    .option("--key-stdin", "read the secret key from stdin, for this command")
+    .option("--no-input", "never ask anything")
+    .option("--no-pager", "print long output as it is, also at a terminal")
+    .addOption(program.createOption("--color <when>", "colour the output").choices(["always", "never", "auto"]))
+    .addOption(program.createOption("--no-color", "the same as --color never"))
+    .option("--ca-file <file>", "trust these certificate authorities, too (default: SAZABI_CA_FILE)")
+    .option("--timeout <seconds>", "give up on a request after this long (default: 30)", parseSeconds);
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 3600)) throw new InvalidArgument("Use a number of seconds, up to 3600.");
+  return seconds;
+}
+
+/** The flags from what the options above gave, with those of the command that say how its rows are printed. */
+export function readGlobalFlags(values: object, ofCommand: object = {}): GlobalFlags {
+  const { apiBaseUrl, ...flags } = values as GlobalFlags & { readonly apiBaseUrl?: string };
+  const { ndjson, csv, fields } = ofCommand as GlobalFlags;
+  const apiUrl = flags.apiUrl ?? apiBaseUrl;
+  return {
+    ...flags,
+    ...(apiUrl === undefined ? {} : { apiUrl }),
+    ...(ndjson ? { ndjson } : {}),
+    ...(csv ? { csv } : {}),
+    ...(fields ? { fields } : {}),
+  };
+}

@@ -1,0 +1,21 @@
+import { readFileSync } from "node:fs";
+import { SourceMap } from "node:module";
+
+const frame = /\(?(?:file:\/\/)?(\/?[^()\s]*\.cjs):(\d+):(\d+)\)?/g;
+
+/** A stack trace that names the lines of our sources, not of the files that the build makes of them. */
+export function readableStack(stack: string): string {
+  return stack.replace(frame, (text, file: string, line: string, column: string) => {
+    const found = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!found || !("originalSource" in found)) return text;
+    return `(${found.originalSource.replace(/^(\.\.\/)+/, "")}:${found.originalLine + 1}:${found.originalColumn + 1})`;
+  });
+}
+
+function mapOf(file: string): SourceMap | undefined {
+  try {
+    return new SourceMap(JSON.parse(readFileSync(`${file}.map`, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
