@@ -7,7 +7,7 @@ import { requireProjectId } from "./project-option.ts";
 
 export const addProjects: AddCommands = (projects, { open }) => {
   addOutputOptions(projects.command("list").description("list the projects that the key can see"), {
-    fields: ["id", "name", "active", "region", "organizationId", "createdAt"],
+    fields: ["id", "name", "active", "region", "retentionDays", "organizationId", "createdAt"],
   }).action(async () => {
     const session = open();
     const admin = await session.admin();
