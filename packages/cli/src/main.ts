@@ -1,4 +1,4 @@
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync, statSync, writeSync } from "node:fs";
 import type { WriteStream } from "node:tty";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
@@ -88,7 +88,7 @@ function output(descriptor: number, open: () => WriteStream): Output {
   const isDirect = process.platform !== "win32";
   return {
     get isTTY() {
-      return !isFileOrPipe(descriptor) && (opened().isTTY ?? false);
+      return !isNoTerminal(descriptor) && (opened().isTTY ?? false);
     },
     get columns() {
       return this.isTTY ? opened().columns : undefined;
@@ -105,9 +105,11 @@ function output(descriptor: number, open: () => WriteStream): Output {
   };
 }
 
-function isFileOrPipe(descriptor: number): boolean {
+/** Told by what it is, without `node:tty`, which takes long to load. */
+function isNoTerminal(descriptor: number): boolean {
   const found = fstatSync(descriptor);
-  return found.isFile() || found.isFIFO() || found.isSocket();
+  if (found.isFile() || found.isFIFO() || found.isSocket()) return true;
+  return process.platform !== "win32" && found.rdev === statSync("/dev/null").rdev;
 }
 
 /** Gives back what a pipe that does not block has no room for. */

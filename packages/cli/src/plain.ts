@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { groups, type Opening } from "./commands/groups.ts";
+import { ignored } from "./commands/ignored.ts";
 import { addGlobalOptions } from "./global-options.ts";
 
 /** A command line that was understood, as commander would give it to the command's action. */
@@ -244,6 +245,3 @@ class DeclaredOption {
     }
   }
 }
-
-/** A command that was not asked for: whatever is declared of it is forgotten. */
-const ignored: unknown = new Proxy(() => ignored, { get: () => ignored, set: () => true });

@@ -2,6 +2,7 @@ import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
 import { addFenceOptions } from "./fence-options.ts";
 import type { AddCommands, Opening } from "./groups.ts";
+import { ignored } from "./ignored.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
@@ -79,6 +80,8 @@ export const addSecretKeys: AddCommands = (group, opening) => addKind(group, ope
 export const addPublicKeys: AddCommands = (group, opening) => addKind(group, opening, "public");
 
 function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
+  // Most of what there is to declare about keys, for nothing.
+  if (group === ignored) return;
   const withProject = (command: Command) =>
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;
 

@@ -79,7 +79,8 @@ async function printAll(
   for await (const page of admin.logs.queryPages(request, { signal: session.context.signal })) {
     if (shown === 0) warn(session, text, page.meta.warnings);
     const entries = page.data.slice(0, limit - shown);
-    if (options.context === undefined) for (const entry of entries) session.write(printer.print(entry));
+    // A page at once: each write is a call of the system.
+    if (options.context === undefined) session.write(entries.map(printer.print).join(""));
     else await printWithContext(session, admin, inTime(entries, options), options.context, printer);
     await session.drained();
     shown += entries.length;
