@@ -15,12 +15,23 @@ export interface Config {
   readonly keyPepper: Keyring | undefined;
   readonly masterKey: Keyring | undefined;
   readonly logRetentionDays: number;
+  /** Undefined: logs are kept in the PostgreSQL that the rest is in. */
+  readonly logStore: ClickHouseAddress | undefined;
   /** Of log entries, that a project may send on average. */
   readonly intakeBytesPerSecond: number;
   /** Proxies of ours, whose `X-Forwarded-For` is believed. Undefined: the connection's other end is the client. */
   readonly trustedProxies: AddressList | undefined;
   /** Where several processes share their rate limits. Undefined: each process counts for itself. */
   readonly redisUrl: string | undefined;
+}
+
+/** Where a ClickHouse server is, and as whom it is spoken to. */
+export interface ClickHouseAddress {
+  /** Of its HTTP interface, without user or password. */
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -36,6 +47,7 @@ const known = new Set([
   "SAZABI_INTAKE_BYTES_PER_SECOND",
   "SAZABI_KEY_PEPPER",
   "SAZABI_LOG_RETENTION",
+  "SAZABI_LOG_STORE",
   "SAZABI_MASTER_KEY",
   "SAZABI_TRUSTED_PROXIES",
   // Read by the command line and the SDK's users, harmless here.
@@ -63,6 +75,7 @@ export function readConfig(env: Environment): Config {
     keyPepper: keyring(env, "SAZABI_KEY_PEPPER"),
     masterKey: keyring(env, "SAZABI_MASTER_KEY"),
     logRetentionDays: days(env, "SAZABI_LOG_RETENTION") ?? 30,
+    logStore: clickHouseAddress(env, "SAZABI_LOG_STORE"),
     intakeBytesPerSecond:
       integer(env, "SAZABI_INTAKE_BYTES_PER_SECOND", {
         minimum: 1024,
@@ -112,6 +125,38 @@ function databaseUrl(env: Environment): string | undefined {
     throw new ConfigError("DATABASE_URL must look like postgres://user:password@host:5432/database.");
   }
   return value;
+}
+
+function clickHouseAddress(env: Environment, name: string): ClickHouseAddress | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const address = parseClickHouseUrl(value);
+  // The value holds a password: it is never repeated.
+  if (!address) {
+    throw new ConfigError(
+      `${name} must look like clickhouse://user:password@host:8123/database, or clickhouses://… for TLS (port 8443).`,
+    );
+  }
+  return address;
+}
+
+/** Its HTTP interface; undefined for what is no such URL. */
+export function parseClickHouseUrl(value: string): ClickHouseAddress | undefined {
+  if (!/^clickhouses?:\/\//.test(value) || !URL.canParse(value)) return undefined;
+  const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(value);
+  const database = /^\/?([\w-]*)$/.exec(pathname)?.[1];
+  if (hostname === "" || database === undefined || search !== "" || hash !== "") return undefined;
+  const tls = protocol === "clickhouses:";
+  try {
+    return {
+      url: `${tls ? "https" : "http"}://${hostname}:${port || (tls ? 8443 : 8123)}`,
+      user: decodeURIComponent(username) || "default",
+      password: decodeURIComponent(password),
+      database: database || "default",
+    };
+  } catch {
+    return undefined;
+  }
 }
 
 function redisUrl(env: Environment): string | undefined {

@@ -15,12 +15,14 @@ import { changesOf } from "./changes.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { log } from "./log.ts";
+import { openClickHouseLogStore } from "./logs/clickhouse/store.ts";
 import { ByteMeter, metered } from "./logs/metering.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import { Retentions, withRetention } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
 import { LogTails } from "./logs/tails.ts";
 import { Turns } from "./logs/turns.ts";
+import { claimLogs } from "./logs/whereabouts.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
@@ -29,8 +31,8 @@ import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
 export interface ServiceOptions
-  extends Omit<Config, "intakeBytesPerSecond">,
-    Partial<Pick<Config, "intakeBytesPerSecond">> {
+  extends Omit<Config, "intakeBytesPerSecond" | "logStore">,
+    Partial<Pick<Config, "intakeBytesPerSecond" | "logStore">> {
   /** Of the PostgreSQL to use; by now there is one. */
   readonly databaseUrl: string;
   readonly onProgress?: (message: string) => void;
@@ -92,15 +94,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
   const retentions = new Retentions(db, logRetentionDays);
-  const store =
-    options.openLogStore?.(databaseUrl) ??
-    openPostgresLogStore({
-      url: databaseUrl,
-      onIdleError,
-      retentionDays: logRetentionDays,
-      onNotice: (detail) => log.warn("log store", { detail }),
-      onPutOff: (error) => log.warn("sealing of days put off", { error }),
-    });
+  const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError));
   const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
   const logs = metered(withRetention(store, retentions), meter);
   opened.push(() => logs.close());
@@ -135,6 +129,30 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   // Before the server waits for its answers to end: a tail has no end of its own.
   opened.push(() => tails.close());
   return { url, firstKeys: await makeFirstKeys(db, pepper) };
+}
+
+async function openLogStore(
+  { databaseUrl, logRetentionDays: retentionDays, logStore }: ServiceOptions,
+  db: Database,
+  onIdleError: (error: Error) => void,
+): Promise<LogStore> {
+  await claimLogs(db, logStore ? "clickhouse" : "postgresql");
+  if (logStore) {
+    return openClickHouseLogStore({
+      address: logStore,
+      databaseUrl,
+      retentionDays,
+      onIdleError,
+      onPutOff: (error) => log.warn("removal of expired logs put off", { error }),
+    });
+  }
+  return openPostgresLogStore({
+    url: databaseUrl,
+    onIdleError,
+    retentionDays,
+    onNotice: (detail) => log.warn("log store", { detail }),
+    onPutOff: (error) => log.warn("sealing of days put off", { error }),
+  });
 }
 
 function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void {

@@ -1,12 +1,19 @@
 import { evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compileQuery as compileForClickHouse } from "../src/logs/clickhouse/compile.ts";
+import { type ClickHouse, connectClickHouse } from "../src/logs/clickhouse/connection.ts";
+import { rowLine } from "../src/logs/clickhouse/rows.ts";
+import { ensureTable } from "../src/logs/clickhouse/schema.ts";
+import { ch } from "../src/logs/clickhouse/statement.ts";
 import { queryOfFilters } from "../src/logs/filters.ts";
 import { compileQuery, type WordSearch } from "../src/logs/postgres/compile.ts";
 import { sql } from "../src/store/sql.ts";
+import { clickHouseMissing, startClickHouse, type TestClickHouse } from "./support/clickhouse.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { entries, filters, queries } from "./support/queries.ts";
+import { scaled } from "./support/scale.ts";
 
 /** Each case is one query over all rows. Raise with SAZABI_TEST_CASES for a long run. */
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 1500);
@@ -100,4 +107,57 @@ test("and with the indexes of a sealed day", { timeout: 600_000 }, async () => {
     }),
     { numRuns: cases, seed },
   );
+});
+
+describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () => {
+  const cases = scaled({ committed: 300, full: 20_000 });
+  let engine: TestClickHouse;
+  let server: ClickHouse;
+
+  beforeAll(async () => {
+    engine = await startClickHouse();
+    server = await connectClickHouse(engine.address);
+    await ensureTable(server, 30);
+    const now = Date.now() * 1000;
+    // Several parts, and several granules' worth of order in each.
+    for (const part of [0, 1, 2]) {
+      const lines = rows
+        .map((row, id) => rowLine(1, id, { ...row, bytes: 0, timestampMicros: now + id }, null))
+        .filter((_, id) => id % 3 === part);
+      await server.insert("logs", lines, 60_000);
+    }
+  });
+  afterAll(async () => {
+    await server.close();
+    await engine.stop();
+  });
+
+  async function foundThere(query: QueryNode): Promise<number[]> {
+    const statement = ch`select id from logs where ${compileForClickHouse(query)} order by id`;
+    return (await server.rows<{ id: string }>(statement, { timeoutMs: 60_000 })).map(({ id }) => Number(id));
+  }
+
+  test("finds exactly what the reference finds, for any query", { timeout: 7_200_000 }, async () => {
+    let hits = 0;
+    await fc.assert(
+      fc.asyncProperty(queries, async (text) => {
+        const { ast } = parseQuery(text);
+        const ids = await foundThere(ast);
+        hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+        expect(ids).toEqual(expected(ast));
+      }),
+      { numRuns: cases, seed: seed + 1 },
+    );
+    expect(hits / cases).toBeGreaterThan(0.3);
+  });
+
+  test("and for any filters", { timeout: 7_200_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(filters, { minLength: 1, maxLength: 3 }), async (wanted) => {
+        const query = queryOfFilters(wanted);
+        expect(await foundThere(query)).toEqual(expected(query));
+      }),
+      { numRuns: cases, seed: seed + 1 },
+    );
+  });
 });

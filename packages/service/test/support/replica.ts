@@ -20,6 +20,8 @@ export interface ReplicaOptions {
   readonly secrets: ServerSecrets;
   /** How its connections are called in `pg_stat_activity`. */
   readonly name?: string;
+  /** Further variables. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How far its wall clock is off. */
   readonly skewMs?: number;
 }
@@ -43,7 +45,7 @@ export function newServerSecrets(): ServerSecrets {
 }
 
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
-  const { databaseUrl, secrets, name = "replica", skewMs } = options;
+  const { databaseUrl, secrets, name = "replica", env, skewMs } = options;
   const preloads = [tsx, ...(skewMs === undefined ? [] : [skewedClock])].flatMap((file) => ["--import", file]);
   const url = new URL(databaseUrl);
   url.searchParams.set("application_name", name);
@@ -57,6 +59,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       SAZABI_KEY_PEPPER: secrets.pepper,
       SAZABI_MASTER_KEY: secrets.masterKey,
       SKEW_MS: String(skewMs ?? 0),
+      ...env,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -93,7 +96,14 @@ export async function startReplicas(count: number, options: ReplicaOptions): Pro
 
 /** The secret key that the first start printed. */
 export function firstSecretKey(replica: Replica): string {
-  return /secret key {2}(\S+)/.exec(replica.output().stdout)?.[1] as string;
+  return firstKeys(replica).secretKey;
+}
+
+/** The keys that the first start printed. */
+export function firstKeys(replica: Replica): { readonly secretKey: string; readonly publicKey: string } {
+  const { stdout } = replica.output();
+  const key = (kind: string) => new RegExp(`${kind} key {2}(\\S+)`).exec(stdout)?.[1] as string;
+  return { secretKey: key("secret"), publicKey: key("public") };
 }
 
 function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

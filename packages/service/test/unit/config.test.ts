@@ -31,6 +31,11 @@ test.each([
   ["DATABASE_URL", "mysql://localhost/x"],
   ["DATABASE_URL", "postgres://[bad"],
   ["REDIS_URL", "cache:6379"],
+  ["SAZABI_LOG_STORE", "http://logs:8123"],
+  ["SAZABI_LOG_STORE", "clickhouse://"],
+  ["SAZABI_LOG_STORE", "clickhouse://u:p%zz@logs:8123/default"],
+  ["SAZABI_LOG_STORE", "clickhouse://logs:8123/a/b"],
+  ["SAZABI_LOG_STORE", "clickhouse://logs:8123/logs?secure=true"],
   ["SAZABI_LOG_RETENTION", "30"],
   ["SAZABI_LOG_RETENTION", "0d"],
   ["SAZABI_KEY_PEPPER", "secret"],
@@ -44,7 +49,7 @@ test.each([
 });
 
 test("a value that may hold a secret is not repeated", () => {
-  for (const name of ["DATABASE_URL", "REDIS_URL", "SAZABI_KEY_PEPPER", "SAZABI_MASTER_KEY"]) {
+  for (const name of ["DATABASE_URL", "REDIS_URL", "SAZABI_KEY_PEPPER", "SAZABI_LOG_STORE", "SAZABI_MASTER_KEY"]) {
     let message = "";
     try {
       readConfig({ [name]: "hunter2 hunter2" });
@@ -76,4 +81,22 @@ test.each(["10.0.0.0/99", "proxy.internal", "10.0.0.1,,10.0.0.2", "true", "1"])(
 
 test("Redis is named by its URL, with TLS or without", () => {
   expect(readConfig({ REDIS_URL: "rediss://u:p@cache:6380/1" }).redisUrl).toBe("rediss://u:p@cache:6380/1");
+});
+
+test("ClickHouse is named by one URL, with TLS or without; user and password leave it", () => {
+  const storeOf = (value: string) => readConfig({ SAZABI_LOG_STORE: value }).logStore;
+  expect(storeOf("clickhouse://me:p%40ss%2Fword@logs/sazabi")).toEqual({
+    url: "http://logs:8123",
+    user: "me",
+    password: "p@ss/word",
+    database: "sazabi",
+  });
+  expect(storeOf("clickhouses://logs")).toEqual({
+    url: "https://logs:8443",
+    user: "default",
+    password: "",
+    database: "default",
+  });
+  expect(storeOf("clickhouse://u:p@[::1]:9000")).toMatchObject({ url: "http://[::1]:9000" });
+  expect(readConfig({}).logStore).toBeUndefined();
 });

@@ -272,17 +272,24 @@ function stateCount(node: RegexNode): number {
   }
 }
 
-/**
- * The expression in the syntax that PostgreSQL (`~`, collation "C") and JavaScript (flags `su`) share; `wordEdge` is
- * how the engine writes a word boundary and its opposite.
- */
-export function printRegex({ root }: Regex, wordEdge: { readonly word: string; readonly inside: string }): string {
+/** What engines write differently. */
+interface RegexSyntax {
+  /** A word boundary, and its opposite. */
+  readonly word: string;
+  readonly inside: string;
+  /** An ASCII character that may mean something; `point` is its code. Default `\u0028`. */
+  readonly escaped?: (point: number) => string;
+}
+
+/** The expression in the syntax that PostgreSQL (`~`, collation "C"), RE2 and JavaScript (flags `su`) share but for `syntax`. */
+export function printRegex({ root }: Regex, syntax: RegexSyntax): string {
+  const { escaped = (point) => `\\u${point.toString(16).padStart(4, "0")}` } = syntax;
   const print = (node: RegexNode): string => {
     switch (node.kind) {
       case "class":
-        return printClass(node.ranges, node.negated);
+        return printClass(node.ranges, node.negated, escaped);
       case "edge":
-        return node.edge === "start" ? "^" : node.edge === "end" ? "$" : wordEdge[node.edge];
+        return node.edge === "start" ? "^" : node.edge === "end" ? "$" : syntax[node.edge];
       case "sequence":
         return node.nodes.map((part) => (part.kind === "choice" ? `(?:${print(part)})` : print(part))).join("");
       case "choice":
@@ -294,16 +301,12 @@ export function printRegex({ root }: Regex, wordEdge: { readonly word: string; r
   return print(root);
 }
 
-function printClass(ranges: readonly CodePointRange[], negated: boolean): string {
+function printClass(ranges: readonly CodePointRange[], negated: boolean, escaped: (point: number) => string): string {
   if (ranges.length === 0) return ".";
-  const members = ranges.map(([from, to]) =>
-    from === to ? printCharacter(from) : `${printCharacter(from)}-${printCharacter(to)}`,
-  );
+  const print = (point: number) => {
+    const character = String.fromCodePoint(point);
+    return point > 0x7f || /[0-9A-Za-z]/.test(character) ? character : escaped(point);
+  };
+  const members = ranges.map(([from, to]) => (from === to ? print(from) : `${print(from)}-${print(to)}`));
   return `[${negated ? "^" : ""}${members.join("")}]`;
-}
-
-function printCharacter(point: number): string {
-  const character = String.fromCodePoint(point);
-  if (point > 0x7f || /[0-9A-Za-z]/.test(character)) return character;
-  return `\\u${point.toString(16).padStart(4, "0")}`;
 }

@@ -1,14 +1,12 @@
 import { type ConditionField, levels, type QueryNode } from "@sazabi/sdk/protocol";
-import { ApiError } from "../../errors.ts";
 import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
+import { maxCounts, tooManyCounts } from "../counts.ts";
 import type { FacetRequest, FacetValue, LogScope, VolumeCount, VolumeRequest } from "../store.ts";
 import { compileQuery } from "./compile.ts";
 import { within } from "./reader.ts";
 
 const minuteMicros = 60_000_000;
-/** More numbers than anybody can look at, and as many as are kept in memory for one answer. */
-const maxCounts = 100_000;
 
 /** By the counts per minute where they can tell, and by the rows for what lies between: exactly the entries of the window. */
 export async function countVolume(db: Database, request: VolumeRequest): Promise<readonly VolumeCount[]> {
@@ -25,12 +23,7 @@ export async function countVolume(db: Database, request: VolumeRequest): Promise
       limit ${maxCounts + 1}`,
     request,
   );
-  if (rows.length > maxCounts) {
-    throw new ApiError(
-      "VALIDATION_ERROR",
-      `The answer would hold more than ${maxCounts} numbers. Take a longer interval, a shorter window or fewer groups.`,
-    );
-  }
+  if (rows.length > maxCounts) throw tooManyCounts();
   return rows.map(({ name: group, start, entries }) => ({
     group: groupBy === "level" ? levelName(group) : group,
     startMicros: Number(start),

@@ -10,6 +10,8 @@ import { type LogRow, logColumns, toLog } from "./reader.ts";
 /** Ids that one statement looks at, unless a single commit holds more. */
 const idsAtOnce = 5_000;
 const stretchesAtOnce = 1_000;
+/** What a bigint holds. */
+const maxId = 9_223_372_036_854_775_807n;
 /** Of messages and attributes; a single entry may be larger. */
 const maxBytes = 4 * 1024 * 1024;
 
@@ -21,7 +23,15 @@ export async function readHeads(db: Database, projectNumbers: readonly number[])
 }
 
 /** Ids say where in time their entries lie (`log_commits`), and there they are read along the time index. */
-export async function followLogs(db: Database, request: FollowRequest): Promise<Followed> {
+export function followLogs(db: Database, request: FollowRequest): Promise<Followed> {
+  return followProjects(request, (project) => followProject(db, project));
+}
+
+/** One project after the other, up to the limit. */
+export async function followProjects(
+  request: FollowRequest,
+  followOne: (project: ProjectRequest) => Promise<ProjectFollowed>,
+): Promise<Followed> {
   const after = new Map(request.after);
   const logs: StoredLog[] = [];
   let more = false;
@@ -32,7 +42,7 @@ export async function followLogs(db: Database, request: FollowRequest): Promise<
     }
     const from = after.get(number) ?? 0n;
     const limit = request.limit - logs.length;
-    const found = await followProject(db, { number, from, limit, query: request.query, signal: request.signal });
+    const found = await followOne({ number, from, limit, query: request.query, signal: request.signal });
     logs.push(...found.logs);
     after.set(number, found.after);
     more ||= found.more;
@@ -62,7 +72,7 @@ export async function findLogs(
   return rows.map(toLog);
 }
 
-interface ProjectRequest {
+export interface ProjectRequest {
   readonly number: number;
   readonly from: bigint;
   readonly limit: number;
@@ -70,10 +80,13 @@ interface ProjectRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-async function followProject(
-  db: Database,
-  request: ProjectRequest,
-): Promise<{ logs: readonly StoredLog[]; after: bigint; more: boolean }> {
+export interface ProjectFollowed {
+  readonly logs: readonly StoredLog[];
+  readonly after: bigint;
+  readonly more: boolean;
+}
+
+async function followProject(db: Database, request: ProjectRequest): Promise<ProjectFollowed> {
   const commits = await readCommits(db, request);
   if (!commits) return { logs: [], after: request.from, more: false };
   const { rows, total } = await readRows(db, request, commits);
@@ -89,14 +102,23 @@ interface Commits {
   readonly more: boolean;
 }
 
-/** The next commits, whole ones; undefined when there is none. */
-async function readCommits(db: Database, { number, from, signal }: ProjectRequest): Promise<Commits | undefined> {
+/** The next commits, whole ones, beyond `upTo` none; undefined when there is none. */
+export async function readCommits(
+  db: Database,
+  {
+    number,
+    from,
+    upTo,
+    signal,
+  }: Pick<ProjectRequest, "number" | "from" | "signal"> & { readonly upTo?: bigint | undefined },
+): Promise<Commits | undefined> {
   const { rows } = await db.query<{ last_id: string; min: string; max: string }>(
     sql`
       select last_id, (extract(epoch from min_ts) * 1000000)::bigint::text as min,
              (extract(epoch from max_ts) * 1000000)::bigint::text as max
       from log_commits
       where project_number = ${number} and last_id > ${from}::bigint
+        and last_id <= ${upTo ?? maxId}::bigint
       order by last_id
       limit ${stretchesAtOnce + 1}`,
     { signal },

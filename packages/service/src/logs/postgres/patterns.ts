@@ -78,9 +78,10 @@ export async function deleteOldTemplates(db: Queryable, retentionDays: number): 
   await db.query(sql`delete from log_patterns where seen_on < current_date - ${retentionDays + 2}::int`);
 }
 
-const countsAtMost = 50_000;
+export const countsAtMost = 50_000;
 
-interface CountRow {
+/** How many entries of one stored pattern, service and level there are. */
+export interface PatternCount {
   project_number: number;
   pattern_id: number;
   service: string;
@@ -92,7 +93,7 @@ interface CountRow {
 
 /** Every entry of the scope counted once, by what its template has become, its service and its level; most first. */
 export async function countPatterns(db: Database, request: PatternRequest): Promise<readonly FoundPattern[]> {
-  const { rows } = await db.query<CountRow>(
+  const { rows } = await db.query<PatternCount>(
     sql`
       select project_number, coalesce(pattern_id, ${anything.id}::int) as pattern_id, service, level,
              count(*)::text as entries, (extract(epoch from min(ts)) * 1000000)::bigint::text as first,
@@ -105,6 +106,15 @@ export async function countPatterns(db: Database, request: PatternRequest): Prom
       limit ${countsAtMost}`,
     request,
   );
+  return gatherPatterns(db, rows, request.limit);
+}
+
+/** The counts by what their templates have become; most first. */
+export async function gatherPatterns(
+  db: Database,
+  rows: readonly PatternCount[],
+  limit: number,
+): Promise<readonly FoundPattern[]> {
   const templates = await readTemplates(db, rows);
   const found = new Map<string, FoundPattern>();
   for (const row of rows) {
@@ -114,10 +124,10 @@ export async function countPatterns(db: Database, request: PatternRequest): Prom
   }
   return [...found.values()]
     .sort((a, b) => b.entries - a.entries || a.patternId - b.patternId || a.level.localeCompare(b.level))
-    .slice(0, request.limit);
+    .slice(0, limit);
 }
 
-async function readTemplates(db: Database, rows: readonly CountRow[]): Promise<ReadonlyMap<string, MinedPattern>> {
+async function readTemplates(db: Database, rows: readonly PatternCount[]): Promise<ReadonlyMap<string, MinedPattern>> {
   const entries = new Map<string, number>();
   for (const { project_number, pattern_id, entries: count } of rows) {
     const name = nameOf(project_number, pattern_id);
@@ -137,7 +147,7 @@ async function readTemplates(db: Database, rows: readonly CountRow[]): Promise<R
   return merged;
 }
 
-function toPattern(row: CountRow, { id, template }: MinedPattern): FoundPattern {
+function toPattern(row: PatternCount, { id, template }: MinedPattern): FoundPattern {
   const [micros, newestId] = row.newest;
   return {
     projectNumber: row.project_number,

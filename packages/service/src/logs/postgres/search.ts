@@ -3,11 +3,11 @@ import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
 import type { LogPosition, LogSearch, StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
+import { tooLong } from "../too-long.ts";
 import { compileQuery } from "./compile.ts";
 import { partsOf, type TimeRange } from "./parts.ts";
 import { type LogRow, logColumns, toLog, within } from "./reader.ts";
 import type { Sealed } from "./sealing.ts";
-import { tooLong } from "./too-long.ts";
 
 /**
  * The entries that the query holds for, nearest to the start of the order first.

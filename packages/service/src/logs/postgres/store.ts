@@ -1,5 +1,6 @@
 import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/database.ts";
 import type { LogSearch, LogStore } from "../store.ts";
+import { tooLong } from "../too-long.ts";
 import { deleteOldCommits } from "./commits.ts";
 import { countValues, countVolume } from "./count.ts";
 import { deleteOldUids } from "./entry-uids.ts";
@@ -12,7 +13,6 @@ import { Partitions } from "./partitions.ts";
 import { countPatterns, deleteOldTemplates } from "./patterns.ts";
 import { Sealer } from "./sealing.ts";
 import { searchLogs } from "./search.ts";
-import { tooLong } from "./too-long.ts";
 import { LogWriter } from "./writer.ts";
 
 const lanes = 2;

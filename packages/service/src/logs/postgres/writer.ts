@@ -1,142 +1,46 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
-import { ApiError } from "../../errors.ts";
+import type { ApiError } from "../../errors.ts";
 import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
+import { GroupCommit, type GroupCommitOptions } from "../group-commit.ts";
 import type { LogBatch } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
+import { explainedMove } from "../whereabouts.ts";
 import { stretchesOf } from "./commits.ts";
 import { copyColumns, copyText } from "./copy-text.ts";
-import { noteAnswers, withoutStored } from "./entry-uids.ts";
-import { answersOfLedger, enterLedger } from "./ledger.ts";
+import { storeOnce } from "./once.ts";
 import type { Partitions } from "./partitions.ts";
 import { type FreshTemplate, insertTemplates, StoredPatterns } from "./patterns.ts";
-import { QueueRoom } from "./queue-room.ts";
 import { addVolume } from "./volume.ts";
 
-interface Pending {
-  readonly batch: LogBatch;
-  readonly resolve: (result: IntakeResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-export interface WriterLimits {
-  /** Transactions at once. */
-  readonly lanes: number;
-  /** Rows in one transaction, unless a single request brings more. */
-  readonly rowsPerCommit: number;
-  /** Bytes waiting; beyond it requests are refused, of projects that have their part of it. */
-  readonly queueBytes: number;
-}
-
-/**
- * Group commit: each free lane takes what is queued, up to a bound, in one COPY; a request is answered when the
- * transaction that holds its rows is committed. One project is written by one lane at a time, and lanes take
- * projects in turn, so a flood of one does not starve another.
- */
+/** Each group of requests in one COPY, and one transaction. */
 export class LogWriter {
   readonly #db: Database;
   readonly #partitions: Partitions;
-  readonly #limits: WriterLimits;
-  /** Waiting requests by project; the project that waits longest is first. */
-  readonly #queues = new Map<number, Pending[]>();
-  readonly #busy = new Set<number>();
-  readonly #room: QueueRoom;
+  readonly #queue: GroupCommit;
   readonly #patterns = new StoredPatterns();
-  #freeLanes: number;
-  #onDrained: (() => void) | undefined;
 
-  constructor(db: Database, partitions: Partitions, limits: WriterLimits) {
+  constructor(
+    db: Database,
+    partitions: Partitions,
+    limits: Pick<GroupCommitOptions, "lanes" | "rowsPerCommit" | "queueBytes">,
+  ) {
     this.#db = db;
     this.#partitions = partitions;
-    this.#limits = limits;
-    this.#freeLanes = limits.lanes;
-    this.#room = new QueueRoom(limits.queueBytes);
+    this.#queue = new GroupCommit({
+      ...limits,
+      commit: (batches) => this.#commit(batches),
+      isRefused: isRefusedData,
+    });
   }
 
   append(batch: LogBatch): Promise<IntakeResult> {
-    if (!this.#room.take(batch.projectNumber, batch.bytes)) {
-      throw new ApiError(
-        "RATE_LIMIT_EXCEEDED",
-        "The service is taking logs as fast as it can store them. Send again.",
-        {
-          retryAfterSeconds: 1,
-        },
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const queue = this.#queues.get(batch.projectNumber);
-      const pending = { batch, resolve, reject };
-      if (queue) queue.push(pending);
-      else this.#queues.set(batch.projectNumber, [pending]);
-      this.#pump();
-    });
+    return this.#queue.append(batch);
   }
 
   /** Resolves when nothing is queued or being written. */
-  async drain(): Promise<void> {
-    if (this.#queues.size === 0 && this.#busy.size === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onDrained = resolve;
-    });
-  }
-
-  #pump(): void {
-    while (this.#freeLanes > 0) {
-      const work = this.#take();
-      if (work.length === 0) break;
-      this.#freeLanes -= 1;
-      void this.#write(work).finally(() => this.#done(work));
-    }
-    if (this.#queues.size === 0 && this.#busy.size === 0) this.#onDrained?.();
-  }
-
-  /** What one transaction shall hold: whole requests, of projects that no lane is writing now. */
-  #take(): Pending[] {
-    const work: Pending[] = [];
-    let rows = 0;
-    for (const [project, queue] of [...this.#queues]) {
-      if (this.#busy.has(project)) continue;
-      let count = 0;
-      for (const { batch } of queue) {
-        if (rows > 0 && rows + batch.entries.length > this.#limits.rowsPerCommit) break;
-        rows += batch.entries.length;
-        count += 1;
-      }
-      if (count === 0) break;
-      work.push(...queue.splice(0, count));
-      this.#busy.add(project);
-      this.#queues.delete(project);
-      // What did not fit waits its turn behind the other projects.
-      if (queue.length > 0) this.#queues.set(project, queue);
-    }
-    return work;
-  }
-
-  #done(work: readonly Pending[]): void {
-    for (const { batch } of work) {
-      this.#room.give(batch.projectNumber, batch.bytes);
-      this.#busy.delete(batch.projectNumber);
-    }
-    this.#freeLanes += 1;
-    this.#pump();
-  }
-
-  async #write(work: readonly Pending[]): Promise<void> {
-    try {
-      const results = await this.#commit(work.map(({ batch }) => batch));
-      for (const [index, { resolve, reject }] of work.entries()) {
-        const result = results[index] as IntakeResult | ApiError;
-        if (result instanceof ApiError) reject(result);
-        else resolve(result);
-      }
-    } catch (error) {
-      if (work.length === 1 || !isRefusedData(error)) {
-        for (const { reject } of work) reject(error);
-        return;
-      }
-      // One request's rows were refused by the database: its neighbours are stored without it.
-      for (const pending of work) await this.#write([pending]);
-    }
+  drain(): Promise<void> {
+    return this.#queue.drain();
   }
 
   /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
@@ -145,7 +49,7 @@ export class LogWriter {
     try {
       return await this.#transaction(batches);
     } catch (error) {
-      if (sqlState(error) !== "23514") throw error;
+      if (sqlState(error) !== "23514") throw explainedMove(error);
       this.#partitions.forget();
       await this.#partitions.ensure(timesOf(batches));
       return this.#transaction(batches);
@@ -154,25 +58,16 @@ export class LogWriter {
 
   async #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
     let templates: readonly FreshTemplate[] = [];
-    const results = await this.#db.transaction(async (tx) => {
-      const entered = await enterLedger(tx, batches);
-      const first = batches.filter((batch) => entered.has(batch));
-      const stored = await withoutStored(tx, first);
-      const fresh = stored.filter(({ entries }) => entries.length > 0);
-      if (fresh.length > 0) {
+    const results = await this.#db.transaction((tx) =>
+      storeOnce(tx, batches, async (fresh) => {
         const nextIds = await reserveIds(tx, fresh);
         const patterns = this.#patterns.mine(fresh);
         await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds, patterns.ids));
         await addVolume(tx, fresh);
         await insertTemplates(tx, patterns.fresh);
         templates = patterns.fresh;
-      }
-      if (stored === first) return answersOfLedger(tx, batches, entered);
-      await noteAnswers(tx, stored);
-      const own = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
-      const answers = await answersOfLedger(tx, batches, entered);
-      return batches.map((batch, index) => own.get(batch) ?? (answers[index] as IntakeResult | ApiError));
-    });
+      }),
+    );
     this.#patterns.remember(templates);
     return results;
   }

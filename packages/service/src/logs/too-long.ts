@@ -1,4 +1,4 @@
-import { ApiError } from "../../errors.ts";
+import { ApiError } from "../errors.ts";
 
 export function tooLong(cause?: unknown): ApiError {
   return new ApiError(

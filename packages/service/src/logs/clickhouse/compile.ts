@@ -1,0 +1,158 @@
+import {
+  type Column,
+  caseVariants,
+  type FieldTest,
+  numberPattern,
+  printRegex,
+  type QueryNode,
+  type Regex,
+  readNumber,
+  type TextPattern,
+} from "@sazabi/sdk/protocol";
+import { encodeAttribute } from "./attributes.ts";
+import { ch, joined, type Statement, verbatim } from "./statement.ts";
+
+/**
+ * The query as a condition on a row of `logs`, true for exactly the entries for which `evaluate` is. Where a value
+ * is absent a part may be null, which a `where` takes as false.
+ */
+export function compileQuery(query: QueryNode): Statement {
+  switch (query.kind) {
+    case "everything":
+      return ch`true`;
+    case "and":
+      return query.nodes.length === 0 ? ch`true` : ch`(${joined(query.nodes.map(compileQuery), " and ")})`;
+    case "or":
+      return query.nodes.length === 0 ? ch`false` : ch`(${joined(query.nodes.map(compileQuery), " or ")})`;
+    case "not":
+      // An absent value is not equal to anything: null counts as false here.
+      return ch`not ifNull(${compileQuery(query.node)}, false)`;
+    case "text":
+      return likePattern(ch`message`, [{ any: "many" }, ...query.pattern, { any: "many" }]);
+    case "regex":
+      return matchesRegex(ch`message`, query.regex);
+    case "level":
+      return query.ranks.length === 0 ? ch`false` : verbatim(`level in (${query.ranks.join(", ")})`);
+    case "field":
+      if ("column" in query.field) return compileColumn(query.field.column, query.test);
+      return compileAttribute(query.field.attribute, query.test);
+  }
+}
+
+function compileColumn(name: Column, test: FieldTest): Statement {
+  const column = verbatim(name);
+  switch (test.kind) {
+    case "exists":
+      return ch`${column} != ''`;
+    case "equals":
+      return ch`${column} = ${test.value}`;
+    case "matches":
+      return likePattern(column, test.pattern);
+    case "regex":
+      return matchesRegex(column, test.regex);
+    case "compares": {
+      const bound = readNumber(test.value);
+      if (bound === undefined) return compareText(column, test);
+      return ch`(${readableNumber(column)} ${verbatim(test.operator)} ${bound})`;
+    }
+  }
+}
+
+function compileAttribute(key: string, test: FieldTest): Statement {
+  const value = ch`attributes[${key}]`;
+  const text = attributeText(key);
+  const exists = attributeExists(key);
+  switch (test.kind) {
+    case "exists":
+      return exists;
+    case "equals":
+      return equalsAttribute(value, test.value);
+    case "matches":
+      return ch`(${exists} and ${likePattern(text, test.pattern)})`;
+    case "regex":
+      return ch`(${exists} and ${matchesRegex(text, test.regex)})`;
+    case "compares": {
+      const bound = readNumber(test.value);
+      if (bound === undefined) return ch`(startsWith(${value}, 's') and ${compareText(text, test)})`;
+      const number = ch`multiIf(startsWith(${value}, 'n'), toFloat64OrNull(${text}),
+        startsWith(${value}, 's'), ${readableNumber(text)}, null)`;
+      return ch`(${number} ${verbatim(test.operator)} ${bound})`;
+    }
+  }
+}
+
+/** What stands behind the letter of its type. */
+export function attributeText(key: string): Statement {
+  return ch`substring(attributes[${key}], 2)`;
+}
+
+/** Neither absent nor null. */
+export function attributeExists(key: string): Statement {
+  return ch`attributes[${key}] not in ('', 'z')`;
+}
+
+/** One comparison for each type the text can be read as. */
+function equalsAttribute(value: Statement, wanted: string): Statement {
+  const encoded = [encodeAttribute(wanted)];
+  const number = readNumber(wanted);
+  if (number !== undefined) encoded.push(encodeAttribute(number));
+  if (wanted === "true" || wanted === "false") encoded.push(encodeAttribute(wanted === "true"));
+  if (wanted === "null") encoded.push(encodeAttribute(null));
+  return ch`(${joined(
+    encoded.map((one) => ch`${value} = ${one}`),
+    " or ",
+  )})`;
+}
+
+function readableNumber(text: Statement): Statement {
+  return ch`if(match(${text}, ${numberPattern}), toFloat64OrNull(${text}), null)`;
+}
+
+/** Bytes are compared, and UTF-8 keeps the order of code points. */
+function compareText(text: Statement, { operator, value }: FieldTest & { readonly kind: "compares" }): Statement {
+  return ch`(${text} ${verbatim(operator)} ${value})`;
+}
+
+/**
+ * Whether the pattern covers the text, without case. `lower` folds ASCII alone, and what it makes of a message has an
+ * index. Other letters that have a case are any character to LIKE, and what it finds is looked at again for those
+ * letters in each of their forms.
+ */
+function likePattern(text: Statement, pattern: TextPattern): Statement {
+  const like = ch`lower(${text}) like ${pattern.map(likePart).join("")}`;
+  if (!pattern.some((part) => typeof part === "string" && Array.from(part).some(hasOtherForms))) return like;
+  const expression = pattern.map(regexPart).join("");
+  // Runs at the ends are what a regular expression means anyway.
+  const shortest = `^${expression}$`.replace(/^\^\.\*/, "").replace(/\.\*\$$/, "");
+  return ch`(${like} and match(${text}, ${shortest}))`;
+}
+
+function hasOtherForms(character: string): boolean {
+  return character > "\x7f" && caseVariants(character).length > 1;
+}
+
+function likePart(part: TextPattern[number]): string {
+  if (typeof part !== "string") return part.any === "one" ? "_" : "%";
+  return Array.from(part, (character) => (hasOtherForms(character) ? "_" : character.replace(/[%_\\]/, "\\$&"))).join(
+    "",
+  );
+}
+
+function regexPart(part: TextPattern[number]): string {
+  if (typeof part !== "string") return part.any === "one" ? "." : ".*";
+  return Array.from(part, anyForm).join("");
+}
+
+function anyForm(character: string): string {
+  const variants = caseVariants(character);
+  if (variants.length > 1) return `[${variants.join("")}]`;
+  return character > "\x7f" || /[0-9A-Za-z]/.test(character) ? character : escaped(character.charCodeAt(0));
+}
+
+function matchesRegex(text: Statement, regex: Regex): Statement {
+  return ch`match(${text}, ${printRegex(regex, { word: "\\b", inside: "\\B", escaped })})`;
+}
+
+function escaped(point: number): string {
+  return `\\x${point.toString(16).padStart(2, "0")}`;
+}

@@ -1,0 +1,58 @@
+import { levels } from "@sazabi/sdk/protocol";
+import type { NormalisedEntry } from "../entry.ts";
+import type { StoredLog } from "../store.ts";
+import { isoOfMicros } from "../time.ts";
+import { decodeAttributes, encodeAttribute } from "./attributes.ts";
+import { verbatim } from "./statement.ts";
+
+/** A row of the table as the server prints it. */
+export interface LogRow {
+  readonly project_number: number;
+  readonly micros: string;
+  readonly id: string;
+  readonly level: number;
+  readonly service: string;
+  readonly environment: string | null;
+  readonly trace_id: string | null;
+  readonly span_id: string | null;
+  readonly message: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** The columns of a `LogRow`. */
+export const logColumns = verbatim(`project_number, toUnixTimestamp64Micro(ts) as micros, id, level,
+  service, environment, trace_id, span_id, message, attributes`);
+
+/** A row as a line of JSON, as the server takes it. */
+export function rowLine(projectNumber: number, id: number, entry: NormalisedEntry, patternId: number | null): string {
+  const { timestampMicros, level, service, environment, traceId, spanId, message } = entry;
+  let attributes = "";
+  for (const key of Object.keys(entry.attributes)) {
+    const value = encodeAttribute(entry.attributes[key] as NormalisedEntry["attributes"][string]);
+    attributes += `${attributes === "" ? "" : ","}${JSON.stringify(key)}:${JSON.stringify(value)}`;
+  }
+  return (
+    `{"project_number":${projectNumber},"ts":"${timeText(timestampMicros)}","id":${id},"level":${level},` +
+    `"service":${JSON.stringify(service)},"environment":${JSON.stringify(environment)},` +
+    `"trace_id":${JSON.stringify(traceId)},"span_id":${JSON.stringify(spanId)},` +
+    `"message":${JSON.stringify(message)},"attributes":{${attributes}},"pattern_id":${patternId}}\n`
+  );
+}
+
+export function toLog(row: LogRow): StoredLog {
+  return {
+    position: { micros: Number(row.micros), projectNumber: row.project_number, id: row.id },
+    level: levels[row.level] ?? "info",
+    service: row.service,
+    environment: row.environment,
+    traceId: row.trace_id,
+    spanId: row.span_id,
+    message: row.message,
+    attributes: decodeAttributes(row.attributes),
+  };
+}
+
+/** `2026-11-22 10:45:00.123456`, which every setting of the server reads. */
+function timeText(micros: number): string {
+  return isoOfMicros(micros).replace("T", " ").slice(0, -1);
+}

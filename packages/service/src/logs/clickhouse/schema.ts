@@ -1,0 +1,76 @@
+import type { ClickHouse } from "./connection.ts";
+import { ch, verbatim } from "./statement.ts";
+
+const ddlTimeoutMs = 60_000;
+
+/** The columns that the service writes, in the order of its rows; a table made by hand needs them too. */
+const columns: readonly (readonly [name: string, type: string, codec: string])[] = [
+  ["project_number", "Int32", "Delta, ZSTD(1)"],
+  ["ts", "DateTime64(6, 'UTC')", "Delta, ZSTD(1)"],
+  ["id", "Int64", "Delta, ZSTD(1)"],
+  ["level", "UInt8", "ZSTD(1)"],
+  ["service", "LowCardinality(String)", "ZSTD(1)"],
+  ["environment", "LowCardinality(Nullable(String))", "ZSTD(1)"],
+  ["trace_id", "Nullable(String)", "ZSTD(1)"],
+  ["span_id", "Nullable(String)", "ZSTD(1)"],
+  ["message", "String", "ZSTD(1)"],
+  ["attributes", "Map(LowCardinality(String), String)", "ZSTD(1)"],
+  ["pattern_id", "Nullable(Int32)", "ZSTD(1)"],
+];
+
+/**
+ * Makes the table `logs` if there is none. Otherwise sees to it that it has our columns, flushes what it acknowledges,
+ * and keeps entries for `retentionDays`. Throws with what is wrong with it.
+ */
+export async function ensureTable(server: ClickHouse, retentionDays: number): Promise<void> {
+  await server.run(createStatement(retentionDays), ddlTimeoutMs);
+  const options = { timeoutMs: ddlTimeoutMs };
+  const found = await server.rows<{ name: string; type: string }>(
+    ch`select name, type from system.columns where database = currentDatabase() and table = 'logs'`,
+    options,
+  );
+  const types = new Map(found.map(({ name, type }) => [name, type]));
+  for (const [name, type] of columns) {
+    if (types.get(name) !== type) {
+      throw new Error(`The table logs in ClickHouse needs a column ${name} ${type}. docs/operations.md has its DDL.`);
+    }
+  }
+  const [table] = await server.rows<{ engine: string; full: string }>(
+    ch`select engine, engine_full as full from system.tables where database = currentDatabase() and name = 'logs'`,
+    options,
+  );
+  const { engine, full } = table as { engine: string; full: string };
+  // A replicated table answers for itself with its quorum, a distributed one with the tables behind it.
+  if (engine !== "MergeTree") return;
+  if (!/fsync_after_insert = (?:1|true)/.test(full)) {
+    throw new Error("The table logs in ClickHouse needs the setting fsync_after_insert = 1: entries are acknowledged.");
+  }
+  if (!full.includes(`toIntervalDay(${retentionDays})`)) {
+    await server.run(
+      ch`alter table logs modify ttl ${ttl(retentionDays)} settings materialize_ttl_after_modify = 0`,
+      ddlTimeoutMs,
+    );
+  }
+}
+
+/** Parts are dropped as wholes, a day after the day of their newest entry. */
+function ttl(retentionDays: number) {
+  return verbatim(`toDateTime(ts) + toIntervalDay(${retentionDays})`);
+}
+
+function createStatement(retentionDays: number) {
+  const lines = columns.map(([name, type, codec]) => `${name} ${type} codec(${codec})`);
+  lines.push(
+    // Three letters of a word that is looked for: most granules are not read.
+    "index message_ngrams lower(message) type ngrambf_v1(3, 32768, 2, 0) granularity 1",
+    "index trace_ids trace_id type bloom_filter(0.01) granularity 1",
+    "index attribute_values mapValues(attributes) type bloom_filter(0.01) granularity 1",
+  );
+  return ch`create table if not exists logs (${verbatim(lines.join(",\n"))})
+    engine = MergeTree
+    partition by toDate(ts)
+    order by (project_number, ts, id)
+    ttl ${ttl(retentionDays)}
+    settings ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1,
+      non_replicated_deduplication_window = 1000`;
+}

@@ -1,0 +1,81 @@
+import type { ClickHouseAddress } from "../../config.ts";
+import { type DatabaseOptions, openDatabase } from "../../store/database.ts";
+import { deleteOldCommits } from "../postgres/commits.ts";
+import { deleteOldUids } from "../postgres/entry-uids.ts";
+import { readHeads } from "../postgres/follow.ts";
+import { deleteOldBatches } from "../postgres/ledger.ts";
+import { deleteOldTemplates } from "../postgres/patterns.ts";
+import type { LogStore } from "../store.ts";
+import { connectClickHouse } from "./connection.ts";
+import { countValues, countVolume } from "./count.ts";
+import { removeExpired, removeHidden } from "./expiry.ts";
+import { listFields } from "./fields.ts";
+import { findLogs, followLogs } from "./follow.ts";
+import { countPatterns } from "./patterns.ts";
+import { type Reading, searchLogs } from "./reader.ts";
+import { ensureTable } from "./schema.ts";
+import { ClickHouseWriter } from "./writer.ts";
+
+const lanes = 2;
+const limits = { lanes, rowsPerCommit: 20_000, queueBytes: 64 * 1024 * 1024 };
+const readers = 4;
+const defaultReadTimeoutMs = 15_000;
+
+export interface ClickHouseLogStoreOptions extends Pick<DatabaseOptions, "onIdleError"> {
+  readonly address: ClickHouseAddress;
+  /** Of the PostgreSQL that says which entries are committed. */
+  readonly databaseUrl: string;
+  readonly retentionDays: number;
+  /** A reading that takes longer is stopped. Default 15 s. */
+  readonly readTimeoutMs?: number;
+  /** Told why something was put off until the next housekeeping. */
+  readonly onPutOff?: (error: unknown) => void;
+}
+
+/**
+ * Logs in ClickHouse: the rows there; ids, the ledger and what is committed in PostgreSQL. Makes the table, or throws
+ * with what is wrong with the one there is.
+ */
+export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions): Promise<LogStore> {
+  const { address, databaseUrl, onIdleError, retentionDays, readTimeoutMs: timeoutMs = defaultReadTimeoutMs } = options;
+  const { onPutOff = () => {} } = options;
+  const server = await connectClickHouse(address);
+  try {
+    await ensureTable(server, retentionDays);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  const shared = { url: databaseUrl, ...(onIdleError && { onIdleError }) };
+  const writes = openDatabase({ ...shared, connections: lanes + 1 });
+  const notes = openDatabase({ ...shared, connections: lanes });
+  const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: timeoutMs });
+  const reading: Reading = { server, db: reads, timeoutMs };
+  const writer = new ClickHouseWriter(server, { db: writes, notes }, limits);
+  return {
+    backend: { id: "clickhouse", name: "ClickHouse" },
+    append: (batch) => writer.append(batch),
+    search: (search) => searchLogs(reading, search),
+    volume: (request) => countVolume(reading, request),
+    facet: (request) => countValues(reading, request),
+    patterns: (request) => countPatterns(reading, request),
+    fields: (scope) => listFields(reading, scope),
+    find: (projectNumbers, id) => findLogs(reading, projectNumbers, id),
+    heads: (projectNumbers) => readHeads(reads, projectNumbers),
+    follow: (request) => followLogs(reading, request),
+    async keepHouse() {
+      await ensureTable(server, retentionDays);
+      await deleteOldBatches(writes);
+      await deleteOldUids(writes);
+      await deleteOldTemplates(writes, retentionDays);
+      await deleteOldCommits(writes, retentionDays);
+      // Nobody sees these rows, and some tables cannot delete (docs/operations.md).
+      await removeHidden(server, writes).catch(onPutOff);
+      await removeExpired(server, writes, retentionDays).catch(onPutOff);
+    },
+    close: async () => {
+      await writer.drain();
+      await Promise.all([writes.close(), notes.close(), reads.close(), server.close()]);
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import type { IntakeResult } from "@sazabi/sdk/protocol";
+import type { ApiError } from "../../errors.ts";
+import type { Queryable } from "../../store/database.ts";
+import type { LogBatch } from "../store.ts";
+import { noteAnswers, withoutStored } from "./entry-uids.ts";
+import { answersOfLedger, enterLedger } from "./ledger.ts";
+
+/**
+ * Has `store` store what is new: nothing of a request whose idempotency key is known, and no entry whose id is. What
+ * was stored is noted in the same transaction. Returns what each batch is answered.
+ */
+export async function storeOnce(
+  tx: Queryable,
+  batches: readonly LogBatch[],
+  store: (fresh: readonly LogBatch[]) => Promise<void>,
+): Promise<readonly (IntakeResult | ApiError)[]> {
+  const entered = await enterLedger(tx, batches);
+  const first = batches.filter((batch) => entered.has(batch));
+  const stored = await withoutStored(tx, first);
+  const fresh = stored.filter(({ entries }) => entries.length > 0);
+  if (fresh.length > 0) await store(fresh);
+  if (stored === first) return answersOfLedger(tx, batches, entered);
+  await noteAnswers(tx, stored);
+  const results = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
+  const answers = await answersOfLedger(tx, batches, entered);
+  return batches.map((batch, index) => results.get(batch) ?? (answers[index] as IntakeResult | ApiError));
+}

@@ -1,0 +1,8 @@
+import "./require-node.mjs";
+
+const { run } = await import("./processes.mjs");
+const { installFolder } = await import("./toolchain.mjs");
+const { fileURLToPath } = await import("node:url");
+
+// ClickHouse's engine, 550 MB, for the tests of the store on ClickHouse. Nothing else installs it.
+await run(() => installFolder(fileURLToPath(new URL("../packages/service/test/support/chdb", import.meta.url))));
