@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openClickHouseLogStore } from "../../src/logs/clickhouse/store.ts";
+import type { StoredLog } from "../../src/logs/store.ts";
+import { clickHouseMissing, startClickHouse } from "../support/clickhouse.ts";
 import { queryDatabase, send } from "../support/index.ts";
 import { type OwnPostgres, openOwnPostgres } from "../support/own-postgres.ts";
 import { newServerSecrets, type Replica, startReplica } from "../support/replica.ts";
@@ -149,3 +152,64 @@ test(`PostgreSQL killed under load, ${kills} times: every acknowledged entry is 
     `PostgreSQL killed ${kills} times: ${senders.acknowledged.length} entries acknowledged, each there once; ${senders.repeated} requests sent again`,
   );
 }, 900_000);
+
+// Last: from here on the database has its logs elsewhere.
+test.skipIf(clickHouseMissing !== "")(
+  `with logs in ClickHouse: the service, PostgreSQL and ClickHouse killed under load, ${kills} times in turn${clickHouseMissing}`,
+  async () => {
+    await queryDatabase(
+      postgres.url,
+      "truncate logs, log_volume, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
+    );
+    const clickHouse = await startClickHouse();
+    const env = { SAZABI_LOG_STORE: clickHouse.url };
+    const start = () => startReplica({ databaseUrl: postgres.url, secrets, env });
+    let service = await start();
+    const target: Target = { url: service.url };
+    const senders = new Senders(target);
+    for (let kill = 0; kill < kills; kill++) {
+      const before = senders.acknowledged.length;
+      await expect.poll(() => senders.acknowledged.length, { timeout: 60_000, interval: 5 }).toBeGreaterThan(before);
+      await aWhile();
+      if (kill % 3 === 0) {
+        await service.kill();
+        service = await start();
+        target.url = service.url;
+      } else if (kill % 3 === 1) {
+        await clickHouse.kill();
+        await clickHouse.restart();
+      } else {
+        await postgres.restart("SIGKILL");
+      }
+    }
+    await senders.stop();
+    await service.stop();
+
+    const store = await openClickHouseLogStore({
+      address: clickHouse.address,
+      databaseUrl: postgres.url,
+      retentionDays: 30,
+    });
+    const { rows } = await queryDatabase(postgres.url, "select project_number from log_heads where last_id > 0");
+    const projectNumbers: number[] = rows.map((row) => row.project_number);
+    const query = { kind: "everything" } as const;
+    const followed: StoredLog[] = [];
+    for (let after: ReadonlyMap<number, bigint> = new Map(), more = true; more; ) {
+      const next = await store.follow({ projectNumbers, query, after, limit: 1000 });
+      followed.push(...next.logs);
+      ({ after, more } = next);
+    }
+    const window = { fromMicros: 0, toMicros: (Date.now() + 60_000) * 1000 };
+    const hour = 3_600_000_000;
+    const volume = await store.volume({ projectNumbers, query, ...window, bucketMicros: hour, groupBy: undefined });
+    await store.close();
+    await clickHouse.stop();
+    expect(followed.map(({ message }) => message).sort()).toEqual([...senders.acknowledged].sort());
+    expect(volume.reduce((sum, { entries }) => sum + entries, 0)).toBe(followed.length);
+    expect(senders.repeated).toBeGreaterThan(0);
+    console.log(
+      `with ClickHouse, ${kills} kills: ${followed.length} entries acknowledged, each there once; ${senders.repeated} requests sent again`,
+    );
+  },
+  1_800_000,
+);
