@@ -136,16 +136,22 @@ async function openLogStore(
   db: Database,
   onIdleError: (error: Error) => void,
 ): Promise<LogStore> {
-  await claimLogs(db, logStore ? "clickhouse" : "postgresql");
   if (logStore) {
-    return openClickHouseLogStore({
+    const store = await openClickHouseLogStore({
       address: logStore,
       databaseUrl,
       retentionDays,
       onIdleError,
       onPutOff: (error) => log.warn("removal of expired logs put off", { error }),
     });
+    // Not before it is known to work: then the logs are there for good.
+    await claimLogs(db, "clickhouse").catch(async (error) => {
+      await store.close();
+      throw error;
+    });
+    return store;
   }
+  await claimLogs(db, "postgresql");
   return openPostgresLogStore({
     url: databaseUrl,
     onIdleError,

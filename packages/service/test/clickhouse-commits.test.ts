@@ -185,6 +185,27 @@ describe.skipIf(clickHouseMissing !== "")(`an insert that ends early${clickHouse
     await own.drop();
   });
 
+  test("a start without ClickHouse, or with a wrong password, names the variable and not the password", async () => {
+    const own = await freshDatabase();
+    const ownSecrets = newServerSecrets();
+    const wrong = clickHouse.url.replace(/:[^:@]+@/, ":hunter2@");
+    const nobody = clickHouse.url.replace(/:\d+\//, ":1/");
+    for (const [url, why] of [
+      [wrong, "Authentication"],
+      [nobody, "ECONNREFUSED"],
+    ] as const) {
+      const start = startReplica({ databaseUrl: own.url, secrets: ownSecrets, env: { SAZABI_LOG_STORE: url } });
+      const { message } = (await start.catch((error) => error)) as Error;
+      expect(message).toContain(why);
+      expect(message).toContain("Check SAZABI_LOG_STORE");
+      expect(message).not.toMatch(/hunter2|a password|a%20password/);
+    }
+    // What never worked decides nothing: PostgreSQL can still have them.
+    const onPostgres = await startReplica({ databaseUrl: own.url, secrets: ownSecrets });
+    await onPostgres.stop();
+    await own.drop();
+  });
+
   test("ClickHouse away: requests are told so, and served when it is back", async () => {
     const other = await startClickHouse();
     const project = await newProject(database.url);

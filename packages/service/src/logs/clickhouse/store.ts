@@ -44,7 +44,10 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     await ensureTable(server, retentionDays);
   } catch (error) {
     await server.close();
-    throw error;
+    const { message, cause = error } = error as Error;
+    throw new Error(`ClickHouse cannot keep the logs: ${(cause as Error).message || message} Check SAZABI_LOG_STORE.`, {
+      cause: error,
+    });
   }
   const shared = { url: databaseUrl, ...(onIdleError && { onIdleError }) };
   const writes = openDatabase({ ...shared, connections: lanes + 1 });
