@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { groups, type Opening } from "./commands/groups.ts";
 import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";
+import { listTopics, refuseMisspeltTopic, topicPage } from "./help/topics.ts";
 import type { Session } from "./session.ts";
 import { version } from "./version.ts";
 
@@ -21,6 +22,7 @@ export async function runWithCommander(
   });
   program.hook("preAction", (_, command) => begin(program.opts(), command.opts()).checkFormat());
   try {
+    if (argv[0] === "help" && (await printTopic(program, argv, opening, begin))) return exits.ok.code;
     // Without a command the person needs to see which there are.
     await program.parseAsync(argv.length === 0 ? ["--help"] : checkedHelp(argv), { from: "user" });
     return exits.ok.code;
@@ -34,6 +36,34 @@ export async function runWithCommander(
     begin(program.opts(), command.opts());
     throw mistake(error, command);
   }
+}
+
+/** False when the word after `help` is no topic. */
+async function printTopic(
+  program: Command,
+  argv: readonly string[],
+  { context }: Opening,
+  begin: (flags: object, options: object) => Session,
+): Promise<boolean> {
+  const { operands } = program.parseOptions(argv.slice(1));
+  const [word = ""] = operands;
+  const page = await topicPage(word, helpOf(program));
+  if (page) {
+    context.stdout.write(page);
+    return true;
+  }
+  begin(program.opts(), {});
+  const commands = groups.map(({ name }) => name);
+  if (!commands.includes(word)) refuseMisspeltTopic(word, commands);
+  return false;
+}
+
+/** As wide as what it prints may be. */
+function helpOf(program: Command) {
+  const help = program.createHelp();
+  const { getOutHelpWidth } = program.configureOutput();
+  help.prepareContext({ helpWidth: getOutHelpWidth?.() ?? 80 });
+  return help;
 }
 
 /** `help` with a word that is no command says so, as the word alone does. */
@@ -66,7 +96,7 @@ export function createProgram(opening: Opening): Command {
   addGlobalOptions(program);
   for (const { name, description, hidden = false } of groups)
     program.command(name, { hidden }).description(description);
-  return program;
+  return program.addHelpText("after", () => `\n${listTopics(helpOf(program))}`);
 }
 
 /** The tree with every group's commands: for documentation and tests. */

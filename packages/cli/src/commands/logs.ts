@@ -104,6 +104,7 @@ time; --csv and --json have both.
   logs
     .command("send")
     .description("send a file, or stdin, as log entries")
+    .aliases(["forward"])
     .argument("[file]", "NDJSON or plain lines, gzip too; - or nothing is stdin")
     .option("--service <name>", "service of entries that name none (default: the file's name)")
     .addOption(

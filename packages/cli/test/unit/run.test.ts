@@ -1,6 +1,9 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
+import { exits } from "../../src/errors.ts";
+import { environment } from "../../src/help/environment.ts";
+import { topics } from "../../src/help/topics.ts";
 import { version } from "../../src/version.ts";
 import { refusal, someKey, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
@@ -28,6 +31,29 @@ describe("help and version", () => {
     expect((await terminal().run(["logout"])).code).toBe((await terminal().run(["auth", "logout"])).code);
   });
 
+  test.each(topics.map(({ name }) => name))("sazabi help %s fits 80 columns, and a narrower terminal", async (name) => {
+    for (const columns of [undefined, 80, 60]) {
+      const { code, out, err } = await terminal(columns ? { columns } : {}).run(["help", name]);
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(out.split("\n").filter((line) => line.length > (columns ?? 80))).toEqual([]);
+      expect(out.length).toBeGreaterThan(300);
+    }
+    expect((await terminal().run(["--help"])).out).toMatch(new RegExp(`^  ${name}  +\\w`, "m"));
+  });
+
+  test("the topics are the code's own tables", async () => {
+    const words = async (name: string) => (await terminal().run(["help", name])).out.replace(/\s+/g, " ");
+    for (const { code, means } of Object.values(exits)) expect(await words("exit-codes")).toContain(`${code} ${means}`);
+    for (const { names, means } of environment)
+      expect(await words("environment")).toContain(`${names.join(", ")} ${means}`);
+  });
+
+  test("logs forward is another word for logs send", async () => {
+    expect(await terminal().run(["logs", "forward", "--help"])).toEqual(
+      await terminal().run(["logs", "send", "--help"]),
+    );
+  });
+
   test("the version is that of the package", async () => {
     expect(version).toBe(manifest.version);
     expect(await terminal().run(["--version"])).toEqual({ code: 0, out: `sazabi ${version}\n`, err: "" });
@@ -40,6 +66,8 @@ describe("a wrong command line exits 2", () => {
     ["a mistyped command of a group", ["logs", "qeury"], "Did you mean query?"],
     ["a mistyped option", ["logs", "query", "--lmit", "3"], "Did you mean --limit?"],
     ["help for a mistyped command", ["help", "lgos"], "Did you mean logs?"],
+    ["help for a mistyped topic", ["help", "enviroment"], "Did you mean environment?"],
+    ["help for a topic in another number", ["help", "exit-code"], "Did you mean exit-codes?"],
     ["an option without its value", ["logs", "query", "--limit"], "argument missing"],
     ["a limit that is no number", ["logs", "query", "--limit", "many"], "whole number"],
     ["too many words", ["auth", "logout", "now"], "too many arguments"],
@@ -63,6 +91,8 @@ describe("a wrong command line exits 2", () => {
   test("with --json the error is one JSON object on stderr", async () => {
     const { code, err } = await terminal().run(["logs", "query", "--lmit", "3", "--json"]);
     expect(JSON.parse(err)).toMatchObject({ code: "USAGE", exitCode: code, message: expect.any(String) });
+    const topic = await terminal().run(["help", "enviroment", "--json"]);
+    expect(JSON.parse(topic.err)).toMatchObject({ code: "USAGE", exitCode: topic.code });
   });
 });
 

@@ -1,0 +1,71 @@
+import type { Help } from "commander";
+import { usageError } from "../errors.ts";
+import { mostSimilar } from "../similar.ts";
+
+/** A paragraph, or a table: what is explained, and the explanation. */
+export type Block = string | readonly (readonly [term: string, explanation: string])[];
+
+interface Topic {
+  readonly name: string;
+  readonly description: string;
+  readonly load: () => Promise<readonly Block[]>;
+}
+
+/** What `sazabi help` explains besides the commands. */
+export const topics: readonly Topic[] = [
+  {
+    name: "environment",
+    description: "the variables that are read",
+    load: async () => (await import("./topic-texts.ts")).environmentText,
+  },
+  {
+    name: "exit-codes",
+    description: "how a command says what became of it",
+    load: async () => (await import("./topic-texts.ts")).exitCodesText,
+  },
+  {
+    name: "output",
+    description: "tables, JSON, CSV, colour and the pager",
+    load: async () => (await import("./topic-texts.ts")).outputText,
+  },
+  {
+    name: "query-language",
+    description: "what logs query, tail and volume look for",
+    load: async () => (await import("./topic-texts.ts")).queryLanguageText,
+  },
+];
+
+/** For the end of the list of commands. */
+export function listTopics(help: Help): string {
+  const width = Math.max(...topics.map(({ name }) => name.length));
+  const lines = topics.map(({ name, description }) => help.formatItem(name, width, description, help));
+  return ["Topics of sazabi help:", ...lines].join("\n");
+}
+
+/** The topic's page, no wider than `help` may be; undefined when the word names none. */
+export async function topicPage(word: string, help: Help): Promise<string | undefined> {
+  const blocks = await topics.find(({ name }) => name === word)?.load();
+  return blocks && `${blocks.map((block) => layOut(block, help)).join("\n\n")}\n`;
+}
+
+/** Refuses a word that was most likely meant to be a topic. */
+export function refuseMisspeltTopic(word: string, commands: readonly string[]): void {
+  const meant = mostSimilar(word, [...commands, ...topics.map(({ name }) => name)]);
+  if (!topics.some(({ name }) => name === meant)) return;
+  throw usageError(`There is no help on '${word}'.`, `Did you mean ${meant}?`);
+}
+
+function layOut(block: Block, help: Help): string {
+  const width = help.helpWidth ?? 80;
+  if (typeof block === "string") return help.boxWrap(block, width);
+  const longest = Math.max(...block.map(([term]) => term.length));
+  return block
+    .map(([term, explanation]) => {
+      // Beside longer terms there is no room.
+      if (width - longest - 4 >= help.minWidthToWrap) return help.formatItem(term, longest, explanation, help);
+      return `  ${term}\n${indented(help.boxWrap(explanation, width - 6))}`;
+    })
+    .join("\n");
+}
+
+const indented = (text: string) => text.replace(/^/gm, "      ");
