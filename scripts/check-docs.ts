@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorStatus } from "@sazabi/sdk/protocol";
 import { createApp } from "../packages/service/src/app.ts";
+import { renewCliPage } from "./cli-page.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -12,6 +13,7 @@ const problems = [
   ...checkErrorCodes(),
   ...checkRoutes(),
   ...checkVariables(),
+  ...(await checkCliPage()),
   ...checkDependencies(),
   ...filesOfRepository(/\.md$/).flatMap(checkLinks),
 ];
@@ -60,6 +62,14 @@ function checkVariables(): string[] {
     ...missing(service, [...operations, ...cliPage]).map((name) => `docs/operations.md does not explain ${name}.`),
     ...missing(cli, cliPage).map((name) => `docs/cli.md does not explain ${name}.`),
     ...missing([...operations, ...cliPage], [...service, ...cli]).map((name) => `docs/: no code reads ${name}.`),
+  ];
+}
+
+async function checkCliPage(): Promise<string[]> {
+  const page = read("docs/cli.md");
+  if ((await renewCliPage(page)) === page) return [];
+  return [
+    "docs/cli.md is not what the commands say of themselves: run `npm run docs:cli` and look at what it changed.",
   ];
 }
 

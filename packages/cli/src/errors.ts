@@ -3,7 +3,8 @@ export const exits = {
   ok: { code: 0, means: "done" },
   failed: {
     code: 1,
-    means: "failed: the service said no, lines were not accepted, a rotation is not finished, the record does not hold",
+    means:
+      "failed: the service said no, the output could not be written, lines were not accepted, a rotation is not finished, the record does not hold",
   },
   usage: { code: 2, means: "wrong use: an unknown command or option, a value that cannot be, a choice left open" },
   notFound: { code: 3, means: "not found" },

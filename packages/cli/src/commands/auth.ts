@@ -7,7 +7,7 @@ export const addAuth: AddCommands = (auth, { open }) => {
 
   const save = auth
     .command("save", { hidden: true })
-    .description("the same as login --key")
+    .description("the same as auth login --key")
     .argument("<key>", "the secret key; - reads it from stdin")
     .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
   addKeeping(save);
@@ -62,12 +62,13 @@ export const addLogin = (login: Command, { open }: Open) => {
     .addHelpText(
       "after",
       `
-A key among the arguments shows in your shell's history. Better:
+A key among the arguments shows in your shell's history. It is better asked for, or read.
+It goes to the keychain of the operating system. Where there is none, or it is locked,
+nothing is stored; --store file keeps the key in a file that only you can read.
+
   sazabi auth login                         asks for the key and does not show it
   sazabi auth login --key - < key.txt       reads it from stdin
-
-The key goes to the keychain of the operating system. Where there is none, or it is
-locked, nothing is stored; --store file keeps the key in a file that only you can read.`,
+  sazabi auth login --key-file key.txt --store file`,
     )
     .action(async (options) => (await import("./auth-login.ts")).login(open(), options));
   addKeeping(login);
