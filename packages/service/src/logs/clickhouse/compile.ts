@@ -1,6 +1,5 @@
 import {
   type Column,
-  caseVariants,
   type FieldTest,
   numberPattern,
   printRegex,
@@ -9,6 +8,7 @@ import {
   readNumber,
   type TextPattern,
 } from "@sazabi/sdk/protocol";
+import { likeOf } from "../like.ts";
 import { encodeAttribute } from "./attributes.ts";
 import { ch, joined, type Statement, verbatim } from "./statement.ts";
 
@@ -113,39 +113,14 @@ function compareText(text: Statement, { operator, value }: FieldTest & { readonl
   return ch`(${text} ${verbatim(operator)} ${value})`;
 }
 
-/**
- * Whether the pattern covers the text, without case. `lower` folds ASCII alone, and what it makes of a message has an
- * index. Other letters that have a case are any character to LIKE, and what it finds is looked at again for those
- * letters in each of their forms.
- */
+/** Whether the pattern covers the text, without case. `lower` folds ASCII alone, and what it makes of a message has an index. */
 function likePattern(text: Statement, pattern: TextPattern): Statement {
-  const like = ch`lower(${text}) like ${pattern.map(likePart).join("")}`;
-  if (!pattern.some((part) => typeof part === "string" && Array.from(part).some(hasOtherForms))) return like;
-  const expression = pattern.map(regexPart).join("");
-  // Runs at the ends are what a regular expression means anyway.
-  const shortest = `^${expression}$`.replace(/^\^\.\*/, "").replace(/\.\*\$$/, "");
-  return ch`(${like} and match(${text}, ${shortest}))`;
+  const { like, expression } = likeOf(pattern, literal);
+  const covered = ch`lower(${text}) like ${like}`;
+  return expression === undefined ? covered : ch`(${covered} and match(${text}, ${expression}))`;
 }
 
-function hasOtherForms(character: string): boolean {
-  return character > "\x7f" && caseVariants(character).length > 1;
-}
-
-function likePart(part: TextPattern[number]): string {
-  if (typeof part !== "string") return part.any === "one" ? "_" : "%";
-  return Array.from(part, (character) => (hasOtherForms(character) ? "_" : character.replace(/[%_\\]/, "\\$&"))).join(
-    "",
-  );
-}
-
-function regexPart(part: TextPattern[number]): string {
-  if (typeof part !== "string") return part.any === "one" ? "." : ".*";
-  return Array.from(part, anyForm).join("");
-}
-
-function anyForm(character: string): string {
-  const variants = caseVariants(character);
-  if (variants.length > 1) return `[${variants.join("")}]`;
+function literal(character: string): string {
   return character > "\x7f" || /[0-9A-Za-z]/.test(character) ? character : escaped(character.charCodeAt(0));
 }
 

@@ -1,6 +1,5 @@
 import {
   type Column,
-  caseVariants,
   type FieldTest,
   numberPattern,
   printRegex,
@@ -10,6 +9,7 @@ import {
   type TextPattern,
 } from "@sazabi/sdk/protocol";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
+import { hasOtherForms, likeOf } from "../like.ts";
 
 /**
  * How words are looked for: in a form that the index of a sealed day answers, or in one that reads every row twice as
@@ -133,39 +133,14 @@ function compareText(value: Sql, { operator, value: bound }: FieldTest & { reado
   return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
 }
 
-/**
- * Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and
- * is quick. Other letters that have a case are any character to it, and what it finds is looked at again for those
- * letters in each of their forms.
- */
+/** Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and is quick. */
 function likePattern(text: Sql, pattern: TextPattern): Sql {
-  const like = sql`${text} collate "C" ilike ${pattern.map(likePart).join("")}`;
-  if (!pattern.some((part) => typeof part === "string" && Array.from(part).some(hasOtherForms))) return like;
-  const expression = pattern.map(regexPart).join("");
-  // Runs at the ends are what a regular expression means anyway.
-  const shortest = `^${expression}$`.replace(/^\^\.\*/, "").replace(/\.\*\$$/, "");
-  return sql`(${like} and ${text} collate "C" ~ ${shortest})`;
+  const { like, expression } = likeOf(pattern, literal);
+  const covered = sql`${text} collate "C" ilike ${like}`;
+  return expression === undefined ? covered : sql`(${covered} and ${text} collate "C" ~ ${expression})`;
 }
 
-function hasOtherForms(character: string): boolean {
-  return character > "\x7f" && caseVariants(character).length > 1;
-}
-
-function likePart(part: TextPattern[number]): string {
-  if (typeof part !== "string") return part.any === "one" ? "_" : "%";
-  return Array.from(part, (character) => (hasOtherForms(character) ? "_" : character.replace(/[%_\\]/, "\\$&"))).join(
-    "",
-  );
-}
-
-function regexPart(part: TextPattern[number]): string {
-  if (typeof part !== "string") return part.any === "one" ? "." : ".*";
-  return Array.from(part, anyForm).join("");
-}
-
-function anyForm(character: string): string {
-  const variants = caseVariants(character);
-  if (variants.length > 1) return `[${variants.join("")}]`;
+function literal(character: string): string {
   return character <= "\x7f" && !/[0-9]/.test(character) ? `\\${character}` : character;
 }
 
