@@ -1,3 +1,4 @@
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions } from "./paging.ts";
@@ -31,8 +32,9 @@ export const addAudit: AddCommands = (audit, { open }) => {
     .option("--actor <id>", "only what this key did")
     .option("--target <id>", "only what was done to this key, project or organization")
     .action(async (options) => (await actions()).list(open(), options));
+  addExamples(list, "sazabi audit list --since 7d --action secret_key.revoked", "sazabi audit list --all --ndjson");
 
-  audit
+  const verify = audit
     .command("verify")
     .description("read the whole record and compute its chain of hashes anew")
     .option(
@@ -40,4 +42,5 @@ export const addAudit: AddCommands = (audit, { open }) => {
       "a head that an earlier verification printed: it must still be part of the chain",
     )
     .action(async (options) => (await actions()).verify(open(), options));
+  addExamples(verify, "sazabi audit verify");
 };

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { storeNames } from "../credentials/store.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 
 export const addAuth: AddCommands = (auth, { open }) => {
@@ -10,14 +11,15 @@ export const addAuth: AddCommands = (auth, { open }) => {
     .description("the same as auth login --key")
     .argument("<key>", "the secret key; - reads it from stdin")
     .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
-  addKeeping(save);
+  addExamples(addKeeping(save), "sazabi auth save - --store file < key.txt");
 
   addLogout(auth.command("logout").description("forget this profile's key; the key itself stays valid"), { open });
 
-  auth
-    .command("status")
-    .description("print which key is used, where it comes from, and whether it works")
-    .action(async () => (await import("./auth-status.ts")).status(open()));
+  addExamples(
+    auth.command("status").description("print which key is used, where it comes from, and whether it works"),
+    "sazabi auth status",
+    "sazabi auth status --profile work --json",
+  ).action(async () => (await import("./auth-status.ts")).status(open()));
 
   auth
     .command("token")
@@ -75,9 +77,11 @@ nothing is stored; --store file keeps the key in a file that only you can read.
 };
 
 export const addLogout = (logout: Command, { open }: Open) => {
-  logout.action(async () => (await import("./auth-logout.ts")).logout(open()));
+  addExamples(logout, "sazabi auth logout", "sazabi auth logout --profile work").action(async () =>
+    (await import("./auth-logout.ts")).logout(open()),
+  );
 };
 
 export const addWhoami = (whoami: Command, { open }: Open) => {
-  whoami.action(async () => (await import("./auth-status.ts")).whoami(open()));
+  addExamples(whoami, "sazabi whoami").action(async () => (await import("./auth-status.ts")).whoami(open()));
 };

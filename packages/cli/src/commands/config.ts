@@ -2,6 +2,7 @@ import { readBaseUrl } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Profile, settingsPath, updateProfile } from "../settings.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { isId } from "./project-option.ts";
@@ -16,9 +17,7 @@ const settable: Readonly<Record<string, (text: string) => string>> = {
 };
 
 export const addConfig: AddCommands = (config, { open }) => {
-  config
-    .command("get")
-    .description("print one setting")
+  addExamples(config.command("get").description("print one setting"), "sazabi config get projectId")
     .argument("<name>", Object.keys(settable).join(" or "))
     .action(async (name: string) => {
       const session = open();
@@ -28,9 +27,10 @@ export const addConfig: AddCommands = (config, { open }) => {
       await session.result({ [name]: value }, () => session.out(value));
     });
 
-  config
-    .command("set")
-    .description("change one setting of this profile")
+  addExamples(
+    config.command("set").description("change one setting of this profile"),
+    "sazabi config set apiUrl https://logs.example.com",
+  )
     .argument("<name>", Object.keys(settable).join(" or "))
     .argument("<value>", "the value")
     .action(async (name: string, text: string) => {
@@ -38,9 +38,10 @@ export const addConfig: AddCommands = (config, { open }) => {
       await change(open(), { [name]: value }, (profile) => ({ ...profile, [name]: value }));
     });
 
-  config
-    .command("unset")
-    .description("forget one setting of this profile")
+  addExamples(
+    config.command("unset").description("forget one setting of this profile"),
+    "sazabi config unset projectId",
+  )
     .argument("<name>", Object.keys(settable).join(" or "))
     .action(async (name: string) => {
       checkSettable(name);
@@ -49,9 +50,12 @@ export const addConfig: AddCommands = (config, { open }) => {
       );
     });
 
-  addOutputOptions(config.command("list").description("print the settings of this profile"), {
-    fields: ["name", "value"],
-  }).action(async () => {
+  addOutputOptions(
+    addExamples(config.command("list").description("print the settings of this profile"), "sazabi config list"),
+    {
+      fields: ["name", "value"],
+    },
+  ).action(async () => {
     const session = open();
     const items = Object.keys(settable).map((name) => ({ name, value: settingOf(session, name) ?? null }));
     await session.list(
@@ -64,14 +68,13 @@ export const addConfig: AddCommands = (config, { open }) => {
     );
   });
 
-  config
-    .command("path")
-    .description("print where the settings are")
-    .action(async () => {
+  addExamples(config.command("path").description("print where the settings are"), "sazabi config path").action(
+    async () => {
       const session = open();
       const path = settingsPath(session.context.configDirectory);
       await session.result({ path }, () => session.out(path));
-    });
+    },
+  );
 };
 
 function settingOf({ profile }: Session, name: string): string | undefined {

@@ -6,6 +6,7 @@ import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { settingsPath } from "../settings.ts";
 import { version } from "../version.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 
 interface Check {
@@ -15,7 +16,7 @@ interface Check {
 }
 
 export const addDoctor: AddCommands = (doctor, { open }) => {
-  doctor.action(async () => diagnose(open()));
+  addExamples(doctor, "sazabi doctor").action(async () => diagnose(open()));
 };
 
 /** Every check runs, whatever the ones before it found. */

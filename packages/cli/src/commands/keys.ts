@@ -1,5 +1,6 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
+import { addExamples } from "./examples.ts";
 import { addFenceOptions } from "./fence-options.ts";
 import type { AddCommands, Opening } from "./groups.ts";
 import { ignored } from "./ignored.ts";
@@ -19,28 +20,51 @@ export const addKeys: AddCommands = (keys, opening) => {
     keys.command("create").description("create a key and print it, this once"),
     "secret",
   );
+  addExamples(
+    createEither,
+    'sazabi keys create --name "CI/CD pipeline" --expires 30d --scopes read:logs',
+    'sazabi keys create "Production logs" --type public --project shop',
+  );
   addFenceOptions(createEither, ["secret", "public"], false)
     .addOption(typeOption(keys).default("secret"))
     .option("--project <project>", "secret: narrow the key to a project; public: the project it sends to")
     .action(async (words, { type, ...options }) => (await actions()).create(open(), type, words, options));
 
-  addKeyListOptions(keys.command("list").description("list the keys of both kinds"), ["secret", "public"])
+  addKeyListOptions(
+    addExamples(
+      keys.command("list").description("list the keys of both kinds"),
+      "sazabi keys list",
+      "sazabi keys list --unused-for 90d --csv --fields id,name,lastUsedAt",
+    ),
+    ["secret", "public"],
+  )
     .addOption(typeOption(keys))
     .option("--project <project>", "list the public keys of this project")
     .action(async ({ type, ...options }) => (await actions()).list(open(), kindsOf(type), options));
 
-  addRevokeOptions(keys.command("revoke").description("end a key, at once and for good"))
+  addRevokeOptions(
+    addExamples(
+      keys.command("revoke").description("end a key, at once and for good"),
+      'sazabi keys revoke ci --reason "moved to another service"',
+    ),
+  )
     .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) => (await actions()).revoke(open(), kindsOf(type), ref, options));
 
-  addRotateOptions(keys.command("rotate").description(rotateDescription))
+  addRotateOptions(keys.command("rotate").description(rotateDescription), "keys rotate", "ci")
+    .addHelpText("after", selfExample)
     .option("--self", "rotate the key in use")
     .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) => (await rotation()).rotate(open(), kindsOf(type), ref, options));
 
-  addUsageOptions(keys.command("usage").description("print how often a key was used"))
+  addUsageOptions(
+    addExamples(
+      keys.command("usage").description("print how often a key was used"),
+      "sazabi keys usage ci --since 7d --interval 1d",
+    ),
+  )
     .addOption(typeOption(keys))
     .option("--project <project>", "the project of a public key")
     .action(async (ref, { type, ...options }) =>
@@ -69,9 +93,10 @@ the keys is accepted anywhere.
     )
     .action(async (options) => (await import("./keys-revoke-all.ts")).revokeAll(open(), options));
 
-  keys
-    .command("inspect")
-    .description("tell what a pasted key is and whether it is mistyped; asks no service")
+  addExamples(
+    keys.command("inspect").description("tell what a pasted key is and whether it is mistyped; asks no service"),
+    "sazabi keys inspect < key.txt",
+  )
     .argument("[key]", "the key; - (the default) reads it from stdin")
     .action(async (key: string | undefined) => (await import("./keys-inspect.ts")).inspect(open(), key));
 };
@@ -82,10 +107,17 @@ export const addPublicKeys: AddCommands = (group, opening) => addKind(group, ope
 function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   // Most of what there is to declare about keys, for nothing.
   if (group === ignored) return;
+  const [words, name] = [`sazabi keys ${kind}-keys`, kind === "secret" ? "ci" : "web"];
   const withProject = (command: Command) =>
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;
 
   const create = addCreateOptions(group.command("create").description("create a key and print it, this once"), kind);
+  addExamples(
+    create,
+    kind === "secret"
+      ? `${words} create "CI/CD pipeline" --expires 30d --scopes read:logs`
+      : `${words} create "Production logs" --project shop --allow-origin https://app.example.com`,
+  );
   addFenceOptions(create, [kind], false)
     .option(
       "--project <project>",
@@ -93,12 +125,14 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     )
     .action(async (words, options) => (await actions()).create(open(), kind, words, options));
 
-  withProject(addKeyListOptions(group.command("list").description("list the keys"), [kind])).action(async (options) =>
+  const list = addKeyListOptions(group.command("list").description("list the keys"), [kind]);
+  addExamples(withProject(list), `${words} list --revoked`).action(async (options) =>
     (await actions()).list(open(), [kind], options),
   );
 
-  withProject(group.command("get").description("print one key's details").argument("<key>", "its id or name")).action(
-    async (ref, options) => (await actions()).get(open(), kind, ref, options),
+  const get = group.command("get").description("print one key's details").argument("<key>", "its id or name");
+  addExamples(withProject(get), `${words} get ${name}`).action(async (ref, options) =>
+    (await actions()).get(open(), kind, ref, options),
   );
 
   const update = withProject(group.command("update").description("change a key's name, expiry or rights"))
@@ -107,6 +141,7 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     .addOption(expiresOption(group))
     .addOption(limitOption(group));
   addFenceOptions(update, [kind], true);
+  addExamples(update, `${words} update ${name} --name "${name} (old)" --expires 8h --limit 60`);
   if (kind === "secret")
     update.option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all");
   update
@@ -114,16 +149,22 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     .addOption(group.createOption("--clear-expires-at", "the same as --expires never").hideHelp())
     .action(async (ref, options) => (await actions()).update(open(), kind, ref, options));
 
-  withProject(addRevokeOptions(group.command("revoke").description("end a key, at once and for good")))
+  addExamples(
+    withProject(addRevokeOptions(group.command("revoke").description("end a key, at once and for good"))),
+    `${words} revoke ${name}`,
+  )
     .aliases(kind === "secret" ? ["delete"] : ["deactivate", "delete"])
     .action(async (ref, options) => (await actions()).revoke(open(), [kind], ref, options));
 
-  const rotate = withProject(addRotateOptions(group.command("rotate").description(rotateDescription)));
-  if (kind === "secret") rotate.option("--self", "rotate the key in use");
+  const rotate = withProject(
+    addRotateOptions(group.command("rotate").description(rotateDescription), `keys ${kind}-keys rotate`, name),
+  );
+  if (kind === "secret") rotate.option("--self", "rotate the key in use").addHelpText("after", selfExample);
   rotate.action(async (ref, options) => (await rotation()).rotate(open(), [kind], ref, options));
 
-  withProject(addUsageOptions(group.command("usage").description("print how often a key was used"))).action(
-    async (ref, options) => (await import("./keys-usage.ts")).usage(open(), [kind], ref, options),
+  const usage = addUsageOptions(group.command("usage").description("print how often a key was used"));
+  addExamples(withProject(usage), `${words} usage ${name} --since 7d --interval 1d`).action(async (ref, options) =>
+    (await import("./keys-usage.ts")).usage(open(), [kind], ref, options),
   );
 }
 
@@ -131,7 +172,10 @@ const rotation = () => import("./keys-rotate.ts");
 
 const rotateDescription = "give a key a new secret; the previous one works on for a time of grace";
 
-function addRotateOptions(command: Command): Command {
+const selfExample = "  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'";
+
+/** `words` lead to the command, and `name` is that of a key, for the examples. */
+function addRotateOptions(command: Command, words: string, name: string): Command {
   return command
     .argument("[key]", "its id or name")
     .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
@@ -150,9 +194,8 @@ function addRotateOptions(command: Command): Command {
 The new secret is handed over, tried out, and only then does the previous one begin to end.
 When a step fails the previous secret still works, and the same command goes on from there.
 
-  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'
-  sazabi keys rotate ci --env-file .env
-  sazabi keys rotate ci --finish`,
+  sazabi ${words} ${name} --env-file .env
+  sazabi ${words} ${name} --finish`,
     );
 }
 

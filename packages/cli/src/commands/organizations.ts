@@ -1,10 +1,17 @@
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 
 export const addOrganizations: AddCommands = (organizations, { open }) => {
-  addOutputOptions(organizations.command("list").description("list the organizations that the key can see"), {
-    fields: ["id", "name", "slug"],
-  }).action(async () => {
+  addOutputOptions(
+    addExamples(
+      organizations.command("list").description("list the organizations that the key can see"),
+      "sazabi organizations list",
+    ),
+    {
+      fields: ["id", "name", "slug"],
+    },
+  ).action(async () => {
     const session = open();
     const admin = await session.admin();
     const items = await admin.organizations.list({ signal: session.context.signal });

@@ -2,17 +2,19 @@ import { accountOf } from "../credentials/store.ts";
 import { CliError } from "../errors.ts";
 import { askStore, type Session } from "../session.ts";
 import { checkProfileName, defaultProfile, findProfile, updateSettings } from "../settings.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 
 export const addProfiles: AddCommands = (profiles, { open }) => {
-  addOutputOptions(profiles.command("list").description("list the profiles"), {
+  addOutputOptions(addExamples(profiles.command("list").description("list the profiles"), "sazabi profiles list"), {
     fields: ["name", "active", "organization", "key", "apiUrl"],
   }).action(async () => list(open()));
 
-  profiles
-    .command("use")
-    .description("make a profile the one that is used by default")
+  addExamples(
+    profiles.command("use").description("make a profile the one that is used by default"),
+    "sazabi profiles use work",
+  )
     .argument("<name>")
     .action(async (name: string) => {
       const session = open();
@@ -21,9 +23,10 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
       await session.result({ activeProfile: name }, () => session.out(`Profile ${name} is now used by default.`));
     });
 
-  profiles
-    .command("create")
-    .description("make a profile; `auth login --profile <name>` makes one too")
+  addExamples(
+    profiles.command("create").description("make a profile; `auth login --profile <name>` makes one too"),
+    "sazabi profiles create staging",
+  )
     .argument("<name>", "letters, digits, - and _")
     .action(async (name: string) => {
       const session = open();
@@ -40,9 +43,7 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
       );
     });
 
-  profiles
-    .command("delete")
-    .description("forget a profile and its key")
+  addExamples(profiles.command("delete").description("forget a profile and its key"), "sazabi profiles delete work")
     .argument("<name>")
     .action(async (name: string) => remove(open(), name));
 };

@@ -1,14 +1,18 @@
 import { type Region, regions } from "@sazabi/sdk";
 import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { requireProjectId } from "./project-option.ts";
 
 export const addProjects: AddCommands = (projects, { open }) => {
-  addOutputOptions(projects.command("list").description("list the projects that the key can see"), {
-    fields: ["id", "name", "active", "region", "retentionDays", "organizationId", "createdAt"],
-  }).action(async () => {
+  addOutputOptions(
+    addExamples(projects.command("list").description("list the projects that the key can see"), "sazabi projects list"),
+    {
+      fields: ["id", "name", "active", "region", "retentionDays", "organizationId", "createdAt"],
+    },
+  ).action(async () => {
     const session = open();
     const admin = await session.admin();
     const items = await admin.projects.list({ signal: session.context.signal });
@@ -26,9 +30,7 @@ export const addProjects: AddCommands = (projects, { open }) => {
     );
   });
 
-  projects
-    .command("create")
-    .description("create a project")
+  addExamples(projects.command("create").description("create a project"), "sazabi projects create --name checkout")
     .requiredOption("--name <name>", "its name")
     .addOption(projects.createOption("--region <region>", "a label").choices(regions))
     .action(async (body: { readonly name: string; readonly region?: Region }) => {
@@ -38,9 +40,10 @@ export const addProjects: AddCommands = (projects, { open }) => {
       await session.result(project, () => session.out(`Created project "${visible(project.name)}" (${project.id}).`));
     });
 
-  projects
-    .command("use")
-    .description("choose the project that commands work on, for this profile")
+  addExamples(
+    projects.command("use").description("choose the project that commands work on, for this profile"),
+    "sazabi projects use shop",
+  )
     .argument("<project>", "its id or name")
     .action(async (idOrName: string) => {
       const session = open();

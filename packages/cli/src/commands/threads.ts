@@ -1,5 +1,6 @@
 import type { Thread } from "@sazabi/sdk";
 import { formatTime } from "../times.ts";
+import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, collect, type ListOptions } from "./paging.ts";
@@ -11,7 +12,12 @@ interface ThreadOptions extends ListOptions {
 }
 
 export const addThreads: AddCommands = (threads, { open }) => {
-  const list = addListOptions(threads.command("list").description("list the conversations about a project"));
+  const list = addListOptions(
+    addExamples(
+      threads.command("list").description("list the conversations about a project"),
+      "sazabi threads list --project shop",
+    ),
+  );
   addOutputOptions(list, {
     fields: ["id", "title", "status", "updatedAt", "createdAt", "source", "projectId"],
   })
