@@ -101,6 +101,39 @@ time; --csv and --json have both.
     );
   takeQueries(volume);
 
+  const patterns = addOutputOptions(
+    addWindowOptions(logs.command("patterns").description("what messages have in common, most frequent first")),
+    {
+      fields: [
+        "occurrences",
+        "severity",
+        "serviceName",
+        "pattern",
+        "firstSeen",
+        "lastSeen",
+        "fingerprint",
+        "representativeId",
+      ],
+    },
+  )
+    .argument("[query...]", "as in logs query; nothing takes everything")
+    .option("--limit <n>", "print at most this many, up to 100", parseLimit, 25)
+    .option("--project <project>", "only this project, by id or name")
+    .addHelpText(
+      "after",
+      `
+Messages are sorted when they are stored, so the counts are exact. <*> stands for what differs.
+Without --since or --from the last 24 hours are looked at.
+
+  sazabi logs patterns
+  sazabi logs patterns level:error --since 7d --limit 10
+  sazabi logs patterns --csv --fields occurrences,pattern`,
+    )
+    .action(async (words: string[], options) =>
+      (await import("./logs-patterns.ts")).patterns(open(), words.join(" "), options),
+    );
+  takeQueries(patterns);
+
   logs
     .command("send")
     .description("send a file, or stdin, as log entries")

@@ -215,6 +215,25 @@ describe("logs volume", () => {
   });
 });
 
+describe("logs patterns", () => {
+  test("says what messages have in common, and how many of each there are", async () => {
+    const { send, run } = await newProject();
+    const failed = Array.from({ length: 12 }, (_, i) => `ERROR payment ${1000 + i} failed after ${i * 7} ms`);
+    await send([...failed, ...Array(5).fill("INFO cache is warm")]);
+    const text = await run(["logs", "patterns"]);
+    expect(text.code).toBe(0);
+    expect(text.out).toMatch(/^12 +ERROR +\S+ +ERROR payment <\*> failed after <\*>/m);
+    expect(text.out).toMatch(/^5 +INFO +\S+ +INFO cache is warm/m);
+    expect(text.err).toMatch(/^From .* to /);
+    const { rows } = JSON.parse((await run(["logs", "patterns", "level:error", "--json"])).out);
+    expect(rows.map(({ occurrences }: { occurrences: number }) => occurrences)).toEqual([12]);
+    const one = await run(["logs", "patterns", "--limit", "1", "--csv", "--fields", "occurrences"]);
+    expect(one.out).toBe("occurrences\r\n12\r\n");
+    expect((await run(["logs", "patterns", "--limit", "1"])).err).toContain("There may be more than these 1");
+    expect((await run(["logs", "patterns", "nothing-like-it"])).err).toContain("Nothing matches.");
+  });
+});
+
 describe("logs query --context", () => {
   test("prints each hit among its neighbours, oldest first, each entry once", async () => {
     const { send, run } = await newProject();

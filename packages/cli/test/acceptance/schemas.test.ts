@@ -135,6 +135,7 @@ describe("docs/schemas", () => {
       ["logs query", ["service:app", "--context", "1"]],
       ["logs tail", ["--since", "1h", "--limit", "2"]],
       ["logs volume", []],
+      ["logs patterns", []],
       ["logs volume", ["service:app", "--by", "level", "--since", "1h"]],
       ["audit list", []],
       ["audit verify", []],

@@ -1,0 +1,49 @@
+import type { LogPattern } from "@sazabi/sdk";
+import type { Session } from "../session.ts";
+import { formatTime, formatZone } from "../times.ts";
+import { findProjectId } from "./project-option.ts";
+import { readWindow, type WindowOptions } from "./window.ts";
+
+export interface PatternsOptions extends WindowOptions {
+  readonly limit: number;
+  readonly project?: string;
+}
+
+const defaultWindowMs = 86_400_000;
+/** As many as the service gives. */
+const mostPatterns = 100;
+
+/** What the messages have in common, the most frequent first. */
+export async function patterns(session: Session, query: string, options: PatternsOptions): Promise<void> {
+  const { from, to } = readWindow(session, options);
+  const end = to === undefined ? session.context.now() : new Date(to);
+  const start = from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from);
+  const admin = await session.admin();
+  const projectId = await findProjectId(session, admin, options.project);
+  const limit = Math.min(options.limit, mostPatterns);
+  const found = await admin.logs.patterns(
+    {
+      projectId,
+      startDate: start.toISOString(),
+      endDate: end.toISOString(),
+      limit,
+      ...(query.trim() === "" ? {} : { query }),
+    },
+    { signal: session.context.signal },
+  );
+  await session.rows<LogPattern>(
+    found.patterns,
+    [
+      { title: "count", value: ({ occurrences }) => occurrences.toLocaleString("en"), narrow: "keep" },
+      { title: "level", value: ({ severity }) => severity, narrow: "keep" },
+      { title: "service", value: ({ serviceName }) => serviceName, narrow: "cut" },
+      { title: "pattern", value: ({ pattern }) => pattern, narrow: "cut" },
+      { title: "last seen", value: ({ lastSeen }) => lastSeen && formatTime(new Date(lastSeen)), narrow: "drop" },
+    ],
+    "Nothing matches.",
+    (rows) => ({ startDate: start.toISOString(), endDate: end.toISOString(), rows }),
+  );
+  const most =
+    found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
+  session.remark(`From ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).${most}`);
+}
