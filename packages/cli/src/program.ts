@@ -66,12 +66,14 @@ function helpOf(program: Command) {
   return help;
 }
 
-/** `help` with a word that is no command says so, as the word alone does. */
+/**
+ * `help keys rotate` is `keys rotate --help`: commander's own looks at one word, before the group has its commands. With
+ * a word that is no command it says so, as the word alone does.
+ */
 function checkedHelp(argv: readonly string[]): string[] {
-  const [first, word] = argv;
-  const isUnknown = first === "help" && word && !word.startsWith("-") && word !== "help";
-  if (isUnknown && !groups.some(({ name }) => name === word)) return argv.slice(1);
-  return [...argv];
+  const [first, word, ...more] = argv;
+  if (first !== "help" || !word || word.startsWith("-") || word === "help") return [...argv];
+  return groups.some(({ name }) => name === word) ? [word, ...more, "--help"] : [word, ...more];
 }
 
 /** The groups of commands; a group's own commands are added when the command line names the group. */

@@ -23,6 +23,15 @@ describe("help and version", () => {
     expect(out).toContain("Usage: sazabi logs query");
   });
 
+  test("help and the words of a command print what --help after them prints", async () => {
+    for (const words of [["keys"], ["keys", "rotate"], ["keys", "secret-keys", "list"], ["doctor"]]) {
+      const page = await terminal().run(["help", ...words]);
+      expect(page).toEqual(await terminal().run([...words, "--help"]));
+      expect(page.out).toContain(`Usage: sazabi ${words.join(" ")}`);
+    }
+    expect((await terminal().run(["help", "keys"])).out).toContain("revoke-all");
+  });
+
   test("login and logout are other words for auth login and auth logout", async () => {
     for (const word of ["login", "logout"]) {
       expect((await terminal().run([word, "--help"])).out).toContain(`Usage: sazabi ${word}`);
