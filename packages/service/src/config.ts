@@ -52,7 +52,11 @@ const known = new Set([
   "SAZABI_TRUSTED_PROXIES",
   // Read by the command line and the SDK's users, harmless here.
   "SAZABI_API_URL",
+  "SAZABI_CA_FILE",
+  "SAZABI_CONFIG_DIR",
+  "SAZABI_KEYCHAIN_TIMEOUT",
   "SAZABI_ORGANIZATION_ID",
+  "SAZABI_PAGER",
   "SAZABI_PROFILE",
   "SAZABI_PROJECT_ID",
   "SAZABI_PUBLIC_KEY",

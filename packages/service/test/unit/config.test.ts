@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 
@@ -16,6 +17,13 @@ test("nothing set is a configuration that runs on this machine alone", () => {
 
 test("an empty variable counts as not set", () => {
   expect(readConfig({ PORT: "", HOST: " ", DATABASE_URL: "", SAZABI_LOG_RETENTION: "" }).port).toBe(4600);
+});
+
+test("what is set for the command line in the same shell does not stop the service", () => {
+  const page = readFileSync(new URL("../../../../docs/cli.md", import.meta.url), "utf8");
+  const names = new Set(page.match(/\bSAZABI_[A-Z_]+\b/g));
+  expect(names).toContain("SAZABI_CA_FILE");
+  for (const name of names) expect(() => readConfig({ [name]: "something" })).not.toThrow(`${name} is not a variable`);
 });
 
 test("the newest version of a keyring comes first", () => {
