@@ -58,6 +58,17 @@ test.each([
   expect(parseRegex(source)).toEqual({ refused: expect.stringMatching(/^[a-z]/) });
 });
 
+/** Asked at the beginning of each character: V8, left to search, finds `\B` between the two halves of one, too. */
+function findsAnywhere(sticky: RegExp, text: string): boolean {
+  let start = 0;
+  for (const character of [...text, ""]) {
+    sticky.lastIndex = start;
+    if (sticky.test(text)) return true;
+    start += character.length;
+  }
+  return false;
+}
+
 test("it finds what the regular expressions of JavaScript find", () => {
   const sources = fc.letrec<{ all: string; atom: string }>((tie) => ({
     all: fc
@@ -96,9 +107,9 @@ test("it finds what the regular expressions of JavaScript find", () => {
     fc.property(sources, fc.array(texts, { minLength: 3, maxLength: 3 }), (source, samples) => {
       const regex = parseRegex(source);
       if ("refused" in regex) return;
-      const theirs = new RegExp(printRegex(regex, { word: "\\b", inside: "\\B" }), "su");
+      const theirs = new RegExp(printRegex(regex, { word: "\\b", inside: "\\B" }), "suy");
       for (const text of samples) {
-        expect([source, text, matchesRegex(regex, text)]).toEqual([source, text, theirs.test(text)]);
+        expect([source, text, matchesRegex(regex, text)]).toEqual([source, text, findsAnywhere(theirs, text)]);
         compared += 1;
       }
     }),
