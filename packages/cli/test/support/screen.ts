@@ -37,7 +37,7 @@ export async function openScreen(columns: number, rows: number, env: Record<stri
     if (status !== 0) throw new Error(`tmux ${args[0]}: ${stderr}`);
     return stdout;
   };
-  tmux("-u", "new-session", "-d", "-x", `${columns}`, "-y", `${rows}`, "/bin/sh");
+  tmux("-u", "new-session", "-d", "-c", home, "-x", `${columns}`, "-y", `${rows}`, "/bin/sh");
   onTestFinished(() => void tmux("kill-server"));
   const keys = (...args: readonly string[]) => void tmux("send-keys", ...args);
   const shown = () => tmux("capture-pane", "-p").trimEnd();
