@@ -4,6 +4,10 @@ import { defineConfig } from "vitest/config";
 const conditions = ["sazabi-source", "node"];
 const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
+// In CI a test that fails is tried once more, and named at the end of the run: machines there are shared, and a test that
+// lost a race on a busy one says nothing of the change. On one's own machine it fails at once.
+const retry = process.env["CI"] ? 1 : 0;
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -14,6 +18,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/test/unit/**/*.test.ts"],
           testTimeout: 60_000,
+          retry,
         },
       },
       {
@@ -29,6 +34,7 @@ export default defineConfig({
           globalSetup: "packages/service/test/support/postgres.ts",
           // Tests start real servers and real processes, on a machine that may be busy.
           testTimeout: 60_000,
+          retry,
           hookTimeout: 60_000,
         },
       },

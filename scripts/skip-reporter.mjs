@@ -1,4 +1,7 @@
-/** Ends a test run with the tests that did not run, and why: a skipped test is a promise nobody checked. */
+/**
+ * Ends a test run with the tests that did not run, and why: a skipped test is a promise nobody checked. And with those that
+ * passed only when they were tried again: somebody has to look at them.
+ */
 export default class SkipReporter {
   onTestRunEnd(modules) {
     const skipped = modules.flatMap((module) => [...module.children.allTests("skipped")]);
@@ -6,5 +9,11 @@ export default class SkipReporter {
     for (const test of skipped) {
       console.log(`  ${test.module.relativeModuleId} > ${test.fullName}: ${test.result().note ?? "no reason given"}`);
     }
+    const flaky = modules.flatMap((module) => [...module.children.allTests("passed")].filter(isFlaky));
+    for (const test of flaky) console.log(`tried again: ${test.module.relativeModuleId} > ${test.fullName}`);
   }
+}
+
+function isFlaky(test) {
+  return test.diagnostic()?.flaky ?? false;
 }
