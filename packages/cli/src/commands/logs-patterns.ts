@@ -2,22 +2,19 @@ import type { LogPattern } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { readWindow, type WindowOptions } from "./window.ts";
+import { readWholeWindow, type WindowOptions } from "./window.ts";
 
 export interface PatternsOptions extends WindowOptions {
   readonly limit: number;
   readonly project?: string;
 }
 
-const defaultWindowMs = 86_400_000;
 /** As many as the service gives. */
 const mostPatterns = 100;
 
 /** What the messages have in common, the most frequent first. */
 export async function patterns(session: Session, query: string, options: PatternsOptions): Promise<void> {
-  const { from, to } = readWindow(session, options);
-  const end = to === undefined ? session.context.now() : new Date(to);
-  const start = from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from);
+  const { start, end } = readWholeWindow(session, options);
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const limit = Math.min(options.limit, mostPatterns);

@@ -5,7 +5,7 @@ import { pad, widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { readWindow, type WindowOptions } from "./window.ts";
+import { readWholeWindow, type WindowOptions } from "./window.ts";
 
 export interface VolumeOptions extends WindowOptions {
   readonly interval?: VolumeInterval;
@@ -20,15 +20,12 @@ interface Row {
   readonly count: number;
 }
 
-const defaultWindowMs = 86_400_000;
 /** Lines that one likes to look at. */
 const mostLines = 48;
 
 /** How many entries there are by time, as bars; with `by`, how many of each group. */
 export async function volume(session: Session, query: string, options: VolumeOptions): Promise<void> {
-  const { from, to } = readWindow(session, options);
-  const end = to === undefined ? session.context.now() : new Date(to);
-  const start = from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from);
+  const { start, end } = readWholeWindow(session, options);
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const found = await admin.logs.volume(

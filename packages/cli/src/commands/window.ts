@@ -22,6 +22,18 @@ export function addWindowOptions(command: Command): Command {
     .option("--to <time>", "up to, and without, this time");
 }
 
+const defaultWindowMs = 86_400_000;
+
+/** The same with both ends: now, and a day before the end, where none is given. */
+export function readWholeWindow(
+  session: Session,
+  options: WindowOptions,
+): { readonly start: Date; readonly end: Date } {
+  const { from, to } = readWindow(session, options);
+  const end = to === undefined ? session.context.now() : new Date(to);
+  return { start: from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from), end };
+}
+
 export function readWindow(session: Session, { since, from, to }: WindowOptions): Window {
   if (since !== undefined && from !== undefined) throw usageError("--since and --from exclude each other.");
   const now = session.context.now();
