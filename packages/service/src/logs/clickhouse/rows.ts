@@ -1,23 +1,12 @@
-import { levels } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "../entry.ts";
+import { type LogRow as RowOf, storedLog } from "../log-row.ts";
 import type { StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { decodeAttributes, encodeAttribute } from "./attributes.ts";
 import { verbatim } from "./statement.ts";
 
 /** A row of the table as the server prints it. */
-export interface LogRow {
-  readonly project_number: number;
-  readonly micros: string;
-  readonly id: string;
-  readonly level: number;
-  readonly service: string;
-  readonly environment: string | null;
-  readonly trace_id: string | null;
-  readonly span_id: string | null;
-  readonly message: string;
-  readonly attributes: Readonly<Record<string, string>>;
-}
+export type LogRow = RowOf<Readonly<Record<string, string>>>;
 
 /** The columns of a `LogRow`. */
 export const logColumns = verbatim(`project_number, toUnixTimestamp64Micro(ts) as micros, id, level,
@@ -40,16 +29,7 @@ export function rowLine(projectNumber: number, id: number, entry: NormalisedEntr
 }
 
 export function toLog(row: LogRow): StoredLog {
-  return {
-    position: { micros: Number(row.micros), projectNumber: row.project_number, id: row.id },
-    level: levels[row.level] ?? "info",
-    service: row.service,
-    environment: row.environment,
-    traceId: row.trace_id,
-    spanId: row.span_id,
-    message: row.message,
-    attributes: decodeAttributes(row.attributes),
-  };
+  return storedLog(row, decodeAttributes(row.attributes));
 }
 
 /** `2026-11-22 10:45:00.123456`, which every setting of the server reads. */

@@ -1,20 +1,9 @@
-import { levels } from "@sazabi/sdk/protocol";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
+import { type LogRow as RowOf, storedLog } from "../log-row.ts";
 import type { LogScope, StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 
-export interface LogRow {
-  project_number: number;
-  micros: string;
-  id: string;
-  level: number;
-  service: string;
-  environment: string | null;
-  trace_id: string | null;
-  span_id: string | null;
-  message: string;
-  attributes: StoredLog["attributes"];
-}
+export type LogRow = RowOf<StoredLog["attributes"]>;
 
 /** The columns of a `LogRow`, and `ts` to sort by. */
 export const logColumns =
@@ -39,14 +28,5 @@ export function within(scope: Pick<LogScope, "projectNumbers" | "fromMicros" | "
 }
 
 export function toLog(row: LogRow): StoredLog {
-  return {
-    position: { micros: Number(row.micros), projectNumber: row.project_number, id: row.id },
-    level: levels[row.level] ?? "info",
-    service: row.service,
-    environment: row.environment,
-    traceId: row.trace_id,
-    spanId: row.span_id,
-    message: row.message,
-    attributes: row.attributes,
-  };
+  return storedLog(row, row.attributes);
 }
