@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism, loadavg } from "node:os";
-import type { LoadResult } from "./load.ts";
+import { type LoadResult, load } from "./load.ts";
 
 /** A server under test, in a process of its own that answers `cpu` with the time it has used. */
 export interface Subject {
@@ -53,6 +53,25 @@ export interface Contestant {
   readonly name: string;
   readonly subject: Subject;
   readonly run: () => Promise<LoadResult>;
+}
+
+/** One entry a request, from 64 clients. */
+export function singleEntries(
+  name: string,
+  subject: Subject,
+  { publicKey, durationMs, entry }: { publicKey: string; durationMs: number; entry: () => unknown },
+): Contestant {
+  const run = () =>
+    load({
+      url: `${subject.url}/v1/logs`,
+      method: "POST",
+      headers: { "content-type": "application/json", "x-sazabi-key": publicKey },
+      body: JSON.stringify(entry()),
+      connections: 64,
+      durationMs,
+      expectedStatus: 202,
+    });
+  return { name, subject, run };
 }
 
 /**

@@ -4,8 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
-import { type Contestant, describe, interleave, printRatios, startSubject } from "./harness.ts";
-import { load } from "./load.ts";
+import { describe, interleave, printRatios, singleEntries, startSubject } from "./harness.ts";
 
 const rounds = 3;
 const durationMs = 5_000;
@@ -19,25 +18,14 @@ try {
   const nothing = await startSubject(program, { ...env, STORE: "nothing" });
   const { publicKey } = durable.started["firstKeys"] as { publicKey: string };
 
-  const contestant = (name: string, subject: typeof durable): Contestant => ({
-    name,
-    subject,
-    run: () =>
-      load({
-        url: `${subject.url}/v1/logs`,
-        method: "POST",
-        headers: { "content-type": "application/json", "x-sazabi-key": publicKey },
-        body: JSON.stringify({
-          level: "error",
-          message: "payment 4711 failed: card declined",
-          service: "checkout",
-          attributes: { "http.status_code": 402, "user.id": "u_12345", region: "eu-west-1" },
-        }),
-        connections: 64,
-        durationMs,
-        expectedStatus: 202,
-      }),
-  });
+  const entry = {
+    level: "error",
+    message: "payment 4711 failed: card declined",
+    service: "checkout",
+    attributes: { "http.status_code": 402, "user.id": "u_12345", region: "eu-west-1" },
+  };
+  const contestant = (name: string, subject: typeof durable) =>
+    singleEntries(name, subject, { publicKey, durationMs, entry: () => entry });
   const results = await interleave([contestant("durable", durable), contestant("storing nothing", nothing)], rounds);
   await durable.close();
   await nothing.close();

@@ -16,8 +16,8 @@ import type { LogScope, LogStore } from "../../packages/service/src/logs/store.t
 import { openDatabase } from "../../packages/service/src/store/database.ts";
 import { sql } from "../../packages/service/src/store/sql.ts";
 import { seeded } from "../../packages/service/test/support/seeded.ts";
-import { type Contestant, describe, interleave, printRatios, startSubject } from "./harness.ts";
-import { load, rotate } from "./load.ts";
+import { type Contestant, describe, interleave, printRatios, singleEntries, startSubject } from "./harness.ts";
+import { rotate } from "./load.ts";
 import { planted, type RowKind, rowOf } from "./log-rows.ts";
 
 const run = promisify(execFile);
@@ -70,20 +70,8 @@ async function benchIntake(): Promise<void> {
       return rotate({ url: subject.url, requests, connections: clients, durationMs, expectedStatus: 202, once: true });
     },
   });
-  const single = (name: string, subject: typeof durable): Contestant => ({
-    name,
-    subject,
-    run: () =>
-      load({
-        url: `${subject.url}/v1/logs`,
-        method: "POST",
-        headers: { "content-type": "application/json", "x-sazabi-key": publicKey },
-        body: JSON.stringify(rowOf("small", 1, Date.now(), seeded(1))),
-        connections: 64,
-        durationMs,
-        expectedStatus: 202,
-      }),
-  });
+  const single = (name: string, subject: typeof durable) =>
+    singleEntries(name, subject, { publicKey, durationMs, entry: () => rowOf("small", 1, Date.now(), seeded(1)) });
   const measured = await interleave(
     [
       batches("batches, durable", durable),
