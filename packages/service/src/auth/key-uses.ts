@@ -2,7 +2,6 @@ import { log } from "../log.ts";
 import { hideKeys } from "../misplaced-keys.ts";
 import type { Database } from "../store/database.ts";
 import { addKeyUses, type KeyUse } from "../store/key-uses.ts";
-import type { KnownKey } from "./known-key.ts";
 
 const writeEveryMs = 1_000;
 /** Writing takes at most a twentieth of the time: with very many keys it happens less often. */
@@ -10,22 +9,17 @@ const restFactor = 20;
 const longestRestMs = 10_000;
 const minuteMs = 60_000;
 
-/** What one secret of a key did within one minute, since the last write. */
-export class KeyUseCount {
-  readonly keyId: string;
+/** What one secret of a key did within one minute, since the last write. All numbers are small and whole. */
+export interface UseCount {
+  readonly id: string;
   readonly generation: number;
   /** Unix time in minutes. */
-  minute = 0;
-  accepted = 0;
-  refused = 0;
-  lastUsedAtMs = 0;
-  address = "";
+  minute: number;
+  accepted: number;
+  refused: number;
+  lastUsedInMinuteMs: number;
+  address: string;
   agent: string | undefined;
-
-  constructor({ id, generation }: Pick<KnownKey, "id" | "generation">) {
-    this.keyId = id;
-    this.generation = generation;
-  }
 }
 
 /**
@@ -35,7 +29,8 @@ export class KeyUseCount {
 export class KeyUses {
   readonly #db: Database;
   /** Those with something to write. */
-  #counts: KeyUseCount[] = [];
+  #counts: UseCount[] = [];
+  #lastAgent: string | undefined;
   /** Of minutes that are over, and what could not be written before. */
   #closed: KeyUse[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -47,24 +42,28 @@ export class KeyUses {
   }
 
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
-  record(key: KnownKey, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
-    const count = this.#countOf(key, Math.floor(nowMs / minuteMs));
+  record(count: UseCount, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
+    this.#open(count, Math.floor(nowMs / minuteMs));
     if (accepted) count.accepted += 1;
     else count.refused += 1;
-    count.lastUsedAtMs = nowMs;
-    count.address = address;
-    count.agent = agent;
+    count.lastUsedInMinuteMs = Math.floor(nowMs % minuteMs);
+    // Each request brings a copy of its own of these: to keep that would keep it from being collected with the request.
+    if (count.address !== address) count.address = address;
+    if (count.agent !== agent) count.agent = this.#shared(agent);
   }
 
-  #countOf(key: KnownKey, minute: number): KeyUseCount {
-    key.count ??= new KeyUseCount(key);
-    const { count } = key;
+  #open(count: UseCount, minute: number): void {
     const isEmpty = count.accepted + count.refused === 0;
-    if (count.minute === minute && !isEmpty) return count;
+    if (count.minute === minute && !isEmpty) return;
     if (isEmpty) this.#counts.push(count);
     else this.#closed.push(taken(count));
     count.minute = minute;
-    return count;
+  }
+
+  /** Many keys are used by one program: they share one copy of its name. */
+  #shared(agent: string | undefined): string | undefined {
+    if (this.#lastAgent !== agent) this.#lastAgent = agent;
+    return this.#lastAgent;
   }
 
   /** Writes what is held and stops. */
@@ -101,17 +100,17 @@ export class KeyUses {
 }
 
 /** What was counted, in a form to be written; counting begins anew. */
-function taken(count: KeyUseCount): KeyUse {
-  const { keyId, generation, minute, accepted, refused, lastUsedAtMs, address, agent } = count;
+function taken(count: UseCount): KeyUse {
+  const { id, generation, minute, accepted, refused, lastUsedInMinuteMs, address, agent } = count;
   count.accepted = 0;
   count.refused = 0;
   return {
-    keyId,
+    keyId: id,
     generation,
     minuteSeconds: minute * 60,
     accepted,
     refused,
-    lastUsedAtMs,
+    lastUsedAtMs: minute * minuteMs + lastUsedInMinuteMs,
     address,
     agent: agent && hideKeys(agent).slice(0, 200),
   };
