@@ -31,6 +31,7 @@ export class KeyUses {
   /** Those with something to write. */
   #counts: UseCount[] = [];
   #lastAgent: string | undefined;
+  #lastAgentKept: string | undefined;
   /** Of minutes that are over, and what could not be written before. */
   #closed: KeyUse[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -49,7 +50,7 @@ export class KeyUses {
     count.lastUsedInMinuteMs = Math.floor(nowMs % minuteMs);
     // Each request brings a copy of its own of these: to keep that would keep it from being collected with the request.
     if (count.address !== address) count.address = address;
-    if (count.agent !== agent) count.agent = this.#shared(agent);
+    if (count.agent !== agent) count.agent = this.#kept(agent);
   }
 
   #open(count: UseCount, minute: number): void {
@@ -60,10 +61,13 @@ export class KeyUses {
     count.minute = minute;
   }
 
-  /** Many keys are used by one program: they share one copy of its name. */
-  #shared(agent: string | undefined): string | undefined {
-    if (this.#lastAgent !== agent) this.#lastAgent = agent;
-    return this.#lastAgent;
+  /** An agent as it is written down. Many keys are used by one program: they share one copy of its name. */
+  #kept(agent: string | undefined): string | undefined {
+    if (this.#lastAgent !== agent) {
+      this.#lastAgent = agent;
+      this.#lastAgentKept = agent && hideKeys(agent).slice(0, 200);
+    }
+    return this.#lastAgentKept;
   }
 
   /** Writes what is held and stops. */
@@ -112,6 +116,6 @@ function taken(count: UseCount): KeyUse {
     refused,
     lastUsedAtMs: minute * minuteMs + lastUsedInMinuteMs,
     address,
-    agent: agent && hideKeys(agent).slice(0, 200),
+    agent,
   };
 }
