@@ -74,29 +74,49 @@ export function singleEntries(
   return { name, subject, run };
 }
 
-/**
- * One after the other, round after round, so that whatever else the machine does meets all of them; then the round
- * in the middle by throughput.
- */
-export async function interleave(
-  contestants: readonly Contestant[],
-  rounds: number,
-): Promise<Map<string, Measurement>> {
+/** The round in the middle by throughput, and all of them in order. */
+export interface Measured extends Measurement {
+  readonly rounds: readonly Measurement[];
+}
+
+/** One after the other, round after round, so that whatever else the machine does meets all of them. */
+export async function interleave(contestants: readonly Contestant[], rounds: number): Promise<Map<string, Measured>> {
   const [busy = 0] = loadavg();
   if (busy > availableParallelism() / 2) console.log(`This machine is busy (load ${busy.toFixed(1)}): expect noise.`);
   for (const { run } of contestants) await run(); // Warm: compiled code, open connections, filled caches.
   const measured = new Map<string, Measurement[]>(contestants.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
-    for (const { name, subject, run } of contestants) {
-      const cpuBefore = await subject.cpuMicros();
-      const result = await run();
-      const cpuMicrosPerRequest = ((await subject.cpuMicros()) - cpuBefore) / result.requests;
-      const measurement = { ...result, cpuMicrosPerRequest };
+    const turns: { readonly cpuBefore: number; readonly result: LoadResult }[] = [];
+    for (const { subject, run } of contestants)
+      turns.push({ cpuBefore: await subject.cpuMicros(), result: await run() });
+    for (const [index, { name, subject }] of contestants.entries()) {
+      const { cpuBefore, result } = turns[index] as (typeof turns)[number];
+      // What a server goes on to do when its requests are answered is counted too, until its next turn.
+      const next = contestants.findIndex((other, turn) => turn > index && other.subject === subject);
+      const cpuAfter = turns[next]?.cpuBefore ?? (await subject.cpuMicros());
+      const measurement = { ...result, cpuMicrosPerRequest: (cpuAfter - cpuBefore) / result.requests };
       measured.get(name)?.push(measurement);
       console.log(`round ${round}  ${describe(name, measurement)}`);
     }
   }
-  return new Map([...measured].map(([name, results]) => [name, middle(results)]));
+  return new Map(
+    [...measured].map(([name, results]) => [
+      name,
+      { ...middle(results, ({ requestsPerSecond }) => requestsPerSecond), rounds: results },
+    ]),
+  );
+}
+
+/**
+ * How much more a processor does of `one` than of `baseline`, by the processor time of a request: the ratio in the middle of
+ * those of each round, since what else the machine does changes from round to round more than within one.
+ */
+export function byProcessorTime(one: Measured, baseline: Measured): number {
+  const ratios = one.rounds.map(({ cpuMicrosPerRequest }, round) => {
+    const beside = baseline.rounds[round] as Measurement;
+    return beside.cpuMicrosPerRequest / cpuMicrosPerRequest;
+  });
+  return middle(ratios, (ratio) => ratio);
 }
 
 export function describe(name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMicrosPerRequest }: Measurement): string {
@@ -118,7 +138,7 @@ export function printRatios(ratios: Readonly<Record<string, number>>): void {
   }
 }
 
-function middle(results: readonly Measurement[]): Measurement {
-  const sorted = [...results].sort((a, b) => a.requestsPerSecond - b.requestsPerSecond);
-  return sorted[Math.floor(sorted.length / 2)] as Measurement;
+function middle<T>(values: readonly T[], by: (value: T) => number): T {
+  const sorted = [...values].sort((a, b) => by(a) - by(b));
+  return sorted[Math.floor(sorted.length / 2)] as T;
 }

@@ -8,11 +8,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
 import { migrate } from "../../packages/service/src/store/migrate.ts";
 import { type BenchKey, insertKeys } from "./bench-keys.ts";
-import { type Contestant, describe, interleave, type Measurement, type Subject, startSubject } from "./harness.ts";
+import {
+  byProcessorTime,
+  type Contestant,
+  describe,
+  interleave,
+  type Measured,
+  type Subject,
+  startSubject,
+} from "./harness.ts";
 import { type LoadResult, type RotationOptions, rotate } from "./load.ts";
 
-const rounds = 5;
-const durationMs = 4_000;
+const rounds = 11;
+const durationMs = 2_000;
 const connections = 64;
 const keysInRotation = 10_000;
 const coldRounds = 3;
@@ -39,7 +47,7 @@ try {
   await rm(dataDir, { recursive: true, force: true });
 }
 
-async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measurement>> {
+async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measured>> {
   const ours = (name: string) => start("keys-service.mjs", { SUBJECT: name });
   const betterAuth = await start("keys-peers/better-auth.mjs", {});
   const theirs = betterAuth.started["keys"] as readonly string[];
@@ -57,7 +65,7 @@ async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measu
 }
 
 /** Each key once, in a cache that has not seen it; the naive way has no cache to be cold. */
-async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measurement>> {
+async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measured>> {
   const once = (name: string, subject: Subject, path: string): Contestant => {
     let round = 0;
     const run = () => {
@@ -117,22 +125,18 @@ async function measureRevocations(): Promise<{ p50: number; p99: number }> {
   return { p50: quantile(0.5), p99: quantile(0.99) };
 }
 
-function print(warm: Map<string, Measurement>, cold: Map<string, Measurement>, revokeMs: { p50: number; p99: number }) {
+function print(warm: Map<string, Measured>, cold: Map<string, Measured>, revokeMs: { p50: number; p99: number }) {
   for (const [name, measurement] of [...warm, ...cold]) console.log(`median   ${describe(name, measurement)}`);
+  const ratio = (measured: Map<string, Measured>, name: string, baseline: string) =>
+    Number(byProcessorTime(measured.get(name) as Measured, measured.get(baseline) as Measured).toFixed(4));
   const ratios = {
-    validated: byProcessorTime(warm, "validated", "bare"),
-    betterAuthFastest: byProcessorTime(warm, "validated", "better-auth"),
-    coldOverNaive: byProcessorTime(cold, "cold", "naive"),
+    validated: ratio(warm, "validated", "bare"),
+    betterAuthFastest: ratio(warm, "validated", "better-auth"),
+    coldOverNaive: ratio(cold, "cold", "naive"),
   };
   for (const [name, ratio] of Object.entries(ratios)) console.log(`${name}  ${ratio}`);
   console.log(`a revocation  p50 ${revokeMs.p50} ms  p99 ${revokeMs.p99} ms`);
   if (process.argv.includes("--json")) console.log(JSON.stringify({ ratios, revokeMs }));
-}
-
-/** How much more a processor does of `name` than of `baseline`: noise moves this least. */
-function byProcessorTime(measured: Map<string, Measurement>, name: string, baseline: string): number {
-  const micros = (which: string) => measured.get(which)?.cpuMicrosPerRequest ?? Number.NaN;
-  return Number((micros(baseline) / micros(name)).toFixed(4));
 }
 
 async function start(program: string, env: Readonly<Record<string, string>>): Promise<Subject> {
