@@ -2,7 +2,8 @@ import { Command, CommanderError } from "commander";
 import { groups, type Opening } from "./commands/groups.ts";
 import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";
-import { listTopics, refuseMisspeltTopic, topicPage } from "./help/topics.ts";
+import { reflow } from "./help/reflow.ts";
+import { listTopics, refuseMisspeltTopic, topicPage, topics } from "./help/topics.ts";
 import type { Session } from "./session.ts";
 import { version } from "./version.ts";
 
@@ -22,9 +23,9 @@ export async function runWithCommander(
   });
   program.hook("preAction", (_, command) => begin(program.opts(), command.opts()).checkFormat());
   try {
-    if (argv[0] === "help" && (await printTopic(program, argv, opening, begin))) return exits.ok.code;
-    // Without a command the person needs to see which there are.
-    await program.parseAsync(argv.length === 0 ? ["--help"] : checkedHelp(argv), { from: "user" });
+    const subject = helpSubject(program, argv);
+    if (subject && (await printTopic(program, subject, opening, begin))) return exits.ok.code;
+    await program.parseAsync(subject ? await helpLine(subject, opening) : [...argv], { from: "user" });
     return exits.ok.code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -34,19 +35,25 @@ export async function runWithCommander(
     if (error.code === "commander.help") return exits.usage.code;
     const command = commandOf(program, argv);
     begin(program.opts(), command.opts());
-    throw mistake(error, command);
+    throw mistake(error, argv, await createWholeProgram(opening));
   }
 }
 
-/** False when the word after `help` is no topic. */
+/** What help is asked on: the words after `help`. Without any word the person needs to see which there are. */
+function helpSubject(program: Command, argv: readonly string[]): readonly string[] | undefined {
+  if (argv.length === 0) return [];
+  if (!argv.includes("help")) return undefined;
+  const { operands, unknown } = program.parseOptions([...argv]);
+  return operands[0] === "help" && unknown.length === 0 ? operands.slice(1) : undefined;
+}
+
+/** False when the word is no topic. */
 async function printTopic(
   program: Command,
-  argv: readonly string[],
+  [word = ""]: readonly string[],
   { context }: Opening,
   begin: (flags: object, options: object) => Session,
 ): Promise<boolean> {
-  const { operands } = program.parseOptions(argv.slice(1));
-  const [word = ""] = operands;
   const page = await topicPage(word, helpOf(program));
   if (page) {
     context.stdout.write(page);
@@ -54,7 +61,7 @@ async function printTopic(
   }
   begin(program.opts(), {});
   const commands = groups.map(({ name }) => name);
-  if (!commands.includes(word)) refuseMisspeltTopic(word, commands);
+  if (word !== "" && !commands.includes(word)) refuseMisspeltTopic(word, commands);
   return false;
 }
 
@@ -67,13 +74,19 @@ function helpOf(program: Command) {
 }
 
 /**
- * `help keys rotate` is `keys rotate --help`: commander's own looks at one word, before the group has its commands. With
- * a word that is no command it says so, as the word alone does.
+ * `help keys rotate` is `keys rotate --help`: commander's own looks at one word, before the group has its commands. Words
+ * that lead to no command are left as they are, and get the answer that they get without `help`.
  */
-function checkedHelp(argv: readonly string[]): string[] {
-  const [first, word, ...more] = argv;
-  if (first !== "help" || !word || word.startsWith("-") || word === "help") return [...argv];
-  return groups.some(({ name }) => name === word) ? [word, ...more, "--help"] : [word, ...more];
+async function helpLine(words: readonly string[], opening: Opening): Promise<string[]> {
+  const path = words[0] === "help" ? words.slice(1) : words;
+  let command = await createWholeProgram(opening);
+  for (const [i, word] of path.entries()) {
+    if (command.commands.length === 0) break;
+    const next = childOf(command, word);
+    if (!next) return path.slice(0, i + 1);
+    command = next;
+  }
+  return [...path, "--help"];
 }
 
 /** The groups of commands; a group's own commands are added when the command line names the group. */
@@ -84,10 +97,10 @@ export function createProgram(opening: Opening): Command {
     .version(`sazabi ${version}`, "-v, --version", "print the version")
     .helpOption("-h, --help", "print help for a command")
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 })
     .configureOutput({
-      writeOut: (text) => stdout.write(text),
-      writeErr: (text) => stderr.write(text),
+      writeOut: (text) => stdout.write(reflow(text, helpWidth(stdout.columns))),
+      writeErr: (text) => stderr.write(reflow(text, helpWidth(stderr.columns))),
       getOutHelpWidth: () => helpWidth(stdout.columns),
       getErrHelpWidth: () => helpWidth(stderr.columns),
       getOutHasColors: () => false,
@@ -114,8 +127,12 @@ export async function createWholeProgram(opening: Opening): Promise<Command> {
 /** Longer lines are no easier to read; and the text is the same wherever there is room for it. */
 const helpWidth = (columns = 80) => Math.min(columns, 80);
 
-function mistake(error: CommanderError, command: Command) {
-  const [message = "", ...hints] = error.message.replace(/^error: /, "").split("\n");
+function mistake(error: CommanderError, argv: readonly string[], whole: Command) {
+  const command = commandOf(whole, argv);
+  const [message = "", ...suggested] = error.message.replace(/^error: /, "").split("\n");
+  const elsewhere =
+    error.code === "commander.unknownCommand" ? meantElsewhere(error.message, command, whole) : undefined;
+  const hints = elsewhere ? [elsewhere] : suggested;
   if (error.code === "commander.unknownOption" && command.registeredArguments.length > 0) {
     hints.push("If it is no option, put -- before it.");
   }
@@ -123,13 +140,35 @@ function mistake(error: CommanderError, command: Command) {
   return usageError(message, hints.join(" "));
 }
 
+/** For a word that is right, and in the wrong place: `sazabi tail`, `sazabi keys get`, `sazabi environment`. */
+function meantElsewhere(message: string, command: Command, whole: Command): string | undefined {
+  const [, word = ""] = /unknown command '(.*)'/.exec(message) ?? [];
+  if (word === "version") return "Did you mean `sazabi --version`?";
+  if (topics.some(({ name }) => name === word)) return `Did you mean \`sazabi help ${word}\`?`;
+  const below = [...shownBelow(command)].filter((one) => one.name() === word);
+  const meant = below.length > 0 ? below : [...shownBelow(whole)].filter((one) => one.name() === word);
+  const names = meant.map(nameOf).map((name) => ({ name, words: name.split(" ").length }));
+  const nearest = names.filter(({ words }) => words === Math.min(...names.map((one) => one.words)));
+  // With more of them it is the list of commands that helps.
+  if (nearest.length === 0 || nearest.length > 3) return undefined;
+  return `Did you mean ${nearest.map(({ name }) => `\`${name}\``).join(" or ")}?`;
+}
+
+function* shownBelow(command: Command): Generator<Command> {
+  const shown = command.createHelp().visibleCommands(command);
+  for (const child of command.commands.filter((one) => shown.includes(one))) {
+    yield child;
+    yield* shownBelow(child);
+  }
+}
+
 /** The command that the words of `argv` lead to, as far as they do. */
 function commandOf(program: Command, argv: readonly string[]): Command {
-  let command = program;
-  for (const word of argv) {
-    command = command.commands.find((one) => one.name() === word || one.aliases().includes(word)) ?? command;
-  }
-  return command;
+  return argv.reduce((command, word) => childOf(command, word) ?? command, program);
+}
+
+function childOf(command: Command, word: string): Command | undefined {
+  return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
 }
 
 function nameOf(command: Command): string {

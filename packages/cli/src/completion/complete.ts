@@ -2,6 +2,7 @@ import type { Command, Option } from "commander";
 import { groups } from "../commands/groups.ts";
 import type { Context } from "../context.ts";
 import { readGlobalFlags } from "../global-options.ts";
+import { topics } from "../help/topics.ts";
 import { visible } from "../output/visible.ts";
 import { createProgram } from "../program.ts";
 import { Session } from "../session.ts";
@@ -39,6 +40,8 @@ interface Place {
   /** The option whose value comes next. */
   readonly option: Option | undefined;
   readonly onlyArguments: boolean;
+  /** The words are those that help is asked on. */
+  readonly isHelp: boolean;
   readonly flags: Readonly<Record<string, unknown>>;
 }
 
@@ -48,7 +51,7 @@ async function placeOf(words: readonly string[], context: Context): Promise<Plac
   const flags: Record<string, unknown> = {};
   let command = program;
   let option: Option | undefined;
-  let [given, onlyArguments] = [0, false];
+  let [given, onlyArguments, isHelp] = [0, false, false];
   for (const word of words) {
     if (word === "=") continue; // Bash takes `--option=value` apart.
     if (option) {
@@ -56,6 +59,7 @@ async function placeOf(words: readonly string[], context: Context): Promise<Plac
       option = undefined;
     } else if (word === "--") onlyArguments = true;
     else if (word.startsWith("-") && !onlyArguments) option = valueOption(program, command, word);
+    else if (word === "help" && command.commands.length > 0 && given === 0 && !isHelp) isHelp = true;
     else {
       const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
       if (!next) given++;
@@ -64,7 +68,7 @@ async function placeOf(words: readonly string[], context: Context): Promise<Plac
       if (next) add?.(next, opening);
     }
   }
-  return { command, given, option, onlyArguments, flags };
+  return { command, given, option, onlyArguments, isHelp, flags };
 }
 
 function valueOption(program: Command, command: Command, flag: string): Option | undefined {
@@ -73,12 +77,13 @@ function valueOption(program: Command, command: Command, flag: string): Option |
 }
 
 async function candidatesAt(place: Place, current: string, context: Context): Promise<readonly Candidate[]> {
-  const { command, option, onlyArguments, given } = place;
+  const { command, option, onlyArguments, given, isHelp } = place;
   if (option) {
     if (option.argChoices) return option.argChoices.map((word) => ({ word, about: option.description }));
     return live(liveOptions[option.attributeName()], place, context);
   }
   if (current.startsWith("-") && !onlyArguments) return optionsOf(command);
+  if (isHelp) return given === 0 ? helpSubjects(command) : [];
   if (command.commands.length > 0) return given === 0 ? commandsOf(command) : [];
   const argument = command.registeredArguments[Math.min(given, command.registeredArguments.length - 1)];
   if (!argument || (given >= command.registeredArguments.length && !argument.variadic)) return [];
@@ -124,6 +129,13 @@ function optionsOf(command: Command): readonly Candidate[] {
 function commandsOf(command: Command): readonly Candidate[] {
   const shown = command.createHelp().visibleCommands(command);
   return shown.map((one) => ({ word: one.name(), about: one.description() }));
+}
+
+function helpSubjects(command: Command): readonly Candidate[] {
+  const commands = commandsOf(command).filter(({ word }) => word !== "help");
+  return command.parent
+    ? commands
+    : [...commands, ...topics.map(({ name, description }) => ({ word: name, about: description }))];
 }
 
 /** As the shell hands over a word that is still being typed: with its quotes and backslashes. */

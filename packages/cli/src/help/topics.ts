@@ -55,6 +55,9 @@ export function refuseMisspeltTopic(word: string, commands: readonly string[]): 
   throw usageError(`There is no help on '${word}'.`, `Did you mean ${meant}?`);
 }
 
+/** Columns; in fewer an explanation is hard to read. */
+const narrowestExplanation = 40;
+
 function layOut(block: Block, help: Help): string {
   const width = help.helpWidth ?? 80;
   if (typeof block === "string") return help.boxWrap(block, width);
@@ -62,7 +65,7 @@ function layOut(block: Block, help: Help): string {
   return block
     .map(([term, explanation]) => {
       // Beside longer terms there is no room.
-      if (width - longest - 4 >= help.minWidthToWrap) return help.formatItem(term, longest, explanation, help);
+      if (width - longest - 4 >= narrowestExplanation) return help.formatItem(term, longest, explanation, help);
       return `  ${term}\n${indented(help.boxWrap(explanation, width - 6))}`;
     })
     .join("\n");

@@ -51,6 +51,21 @@ describe("completion offers", () => {
       ["bash", "zsh", "fish", "powershell"],
     ],
     [["nothing", ""], []],
+    [
+      ["help", "e"],
+      ["environment", "exit-codes"],
+    ],
+    [
+      ["--json", "help", "o"],
+      ["organizations", "open", "output"],
+    ],
+    [
+      ["help", "keys", "rev"],
+      ["revoke", "revoke-all"],
+    ],
+    [["keys", "help", "rot"], ["rotate"]],
+    [["help", "keys", "rotate", ""], []],
+    [["help", "environment", ""], []],
   ])("for %j: %j", async (words, expected) => {
     expect([...(await offered(words))].sort()).toEqual([...expected].sort());
   });
