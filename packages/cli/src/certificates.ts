@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { usageError } from "./errors.ts";
+import { systemMessage } from "./system-message.ts";
 
 /**
  * The authorities that certificates are checked with when a file of further ones is named; undefined, which is Node's
@@ -39,6 +40,6 @@ function readText(path: string, source: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw usageError(`${source}: cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+    throw usageError(`${source}: cannot read ${path} (${systemMessage(cause)}).`);
   }
 }

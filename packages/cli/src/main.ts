@@ -4,6 +4,7 @@ import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output } from "./context.ts";
 import type { PagerProcess } from "./output/pager.ts";
 import { run } from "./run.ts";
+import { systemMessage } from "./system-message.ts";
 
 /** The process: the real world goes in, the exit code comes out. */
 export async function main(): Promise<void> {
@@ -39,8 +40,13 @@ function realContext(stdin: Input): Context {
   return {
     env,
     stdin,
-    stdout: output(1, () => process.stdout),
-    stderr: output(2, () => process.stderr),
+    stdout: output(1, () => process.stdout, endOnFailedWrite),
+    // What is said there may get lost, but not what it is said of: a key that was just made, a rotation on its way.
+    stderr: output(
+      2,
+      () => process.stderr,
+      () => {},
+    ),
     configDirectory: directory,
     // Until somebody listens Ctrl-C ends the process by itself.
     get signal() {
@@ -78,10 +84,14 @@ function keychainTimeoutMs(env: NodeJS.ProcessEnv, patient: boolean): number {
  * Written to directly: Node's streams take longer to load than what is written takes to make, and would block as well.
  * They come in where it has to be known whether this is a terminal, and for a pipe that does not block.
  */
-function output(descriptor: number, open: () => WriteStream): Output {
+function output(
+  descriptor: number,
+  open: () => WriteStream,
+  onFailure: (error: NodeJS.ErrnoException) => void,
+): Output {
   let stream: WriteStream | undefined;
   const opened = () => {
-    stream ??= open().on("error", endOnFailedWrite);
+    stream ??= open().on("error", onFailure);
     return stream;
   };
   // On Windows the streams know how to write to a console.
@@ -97,7 +107,7 @@ function output(descriptor: number, open: () => WriteStream): Output {
       return this.isTTY ? opened().rows : undefined;
     },
     write: (text) => {
-      const rest = isDirect && !stream ? writeNow(descriptor, Buffer.from(text)) : text;
+      const rest = isDirect && !stream ? writeNow(descriptor, Buffer.from(text), onFailure) : text;
       if (rest.length > 0) opened().write(rest);
     },
     drained: () =>
@@ -113,14 +123,15 @@ function isNoTerminal(descriptor: number): boolean {
 }
 
 /** Gives back what a pipe that does not block has no room for. */
-function writeNow(descriptor: number, bytes: Buffer): Buffer {
+function writeNow(descriptor: number, bytes: Buffer, onFailure: (error: NodeJS.ErrnoException) => void): Buffer {
   let written = 0;
   try {
     while (written < bytes.length) written += writeSync(descriptor, bytes, written);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") endOnFailedWrite(error as NodeJS.ErrnoException);
+    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return bytes.subarray(written);
+    onFailure(error as NodeJS.ErrnoException);
   }
-  return bytes.subarray(written);
+  return bytes.subarray(bytes.length);
 }
 
 /** `sazabi logs query | head` closes the pipe when it has seen enough; a full disk is a failure. */
@@ -136,11 +147,6 @@ function sayAtOnce(line: string): void {
   try {
     writeSync(2, `error: ${line}\n`);
   } catch {}
-}
-
-function systemMessage({ errno, code, message }: NodeJS.ErrnoException): string {
-  const [, words] = (errno !== undefined && process.getBuiltinModule("node:util").getSystemErrorMap().get(errno)) || [];
-  return words ?? code ?? message;
 }
 
 interface Interrupt {

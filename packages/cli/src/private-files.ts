@@ -13,6 +13,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "./errors.ts";
+import { systemMessage } from "./system-message.ts";
 
 /** Makes the directory if need be, and keeps everyone but its owner out of it. */
 export function ensurePrivateDirectory(directory: string): void {
@@ -96,7 +97,7 @@ function removeIfStale(lock: string): void {
 }
 
 function cannotWrite(path: string, cause: unknown): CliError {
-  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown error";
+  const reason = systemMessage(cause);
   return new CliError(`Cannot write ${path} (${reason}).`, {
     code: "CONFIG_NOT_WRITABLE",
     hint: "Name a directory you may write to with SAZABI_CONFIG_DIR, or pass the key in SAZABI_SECRET_KEY.",

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseKey } from "@sazabi/sdk";
-import type { StoreName } from "./credentials/store.ts";
+import { type StoreName, storeNames } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
+import { systemMessage } from "./system-message.ts";
 
 /** What the CLI remembers between runs. Never a secret. */
 export interface Settings {
@@ -39,13 +40,52 @@ export function readSettings(directory: string): Settings {
   const path = settingsPath(directory);
   if (!existsSync(path)) return {};
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Settings;
+    return checkSettings(JSON.parse(readFileSync(path, "utf8")));
   } catch (cause) {
-    throw new CliError(`Cannot read the settings in ${path}: ${(cause as Error).message}`, {
+    const { errno, message } = cause as NodeJS.ErrnoException;
+    const reason = errno === undefined ? message : systemMessage(cause);
+    throw new CliError(`Cannot read the settings in ${path} (${reason}).`, {
       code: "CONFIG_NOT_READABLE",
       hint: "Mend the file, or delete it and log in again.",
       cause,
     });
+  }
+}
+
+/** What a hand or another program wrote is found out here, before anything relies on it. */
+function checkSettings(value: unknown): Settings {
+  const settings = objectAt("It", value);
+  checkTexts("", settings, ["activeProfile"]);
+  for (const [name, found] of Object.entries(objectAt("profiles", settings.profiles ?? {}))) {
+    const place = `profiles.${name}`;
+    const profile = objectAt(place, found);
+    checkTexts(`${place}.`, profile, ["apiUrl", "projectId"]);
+    if (profile.login === undefined) continue;
+    const login = objectAt(`${place}.login`, profile.login);
+    checkTexts(`${place}.login.`, login, ["apiUrl", "store", "masked"], true);
+    if (!storeNames.includes(login.store as StoreName)) {
+      throw new TypeError(`${place}.login.store is neither ${storeNames.join(" nor ")}`);
+    }
+    const organization = objectAt(`${place}.login.organization`, login.organization);
+    checkTexts(`${place}.login.organization.`, organization, ["id", "name"], true);
+  }
+  return settings as Settings;
+}
+
+function objectAt(place: string, value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new TypeError(`${place} is no object`);
+}
+
+function checkTexts(
+  place: string,
+  object: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+  required = false,
+): void {
+  for (const name of names) {
+    if (typeof object[name] === "string" || (object[name] === undefined && !required)) continue;
+    throw new TypeError(`${place}${name} is no text`);
   }
 }
 

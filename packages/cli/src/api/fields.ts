@@ -3,6 +3,7 @@ import { usageError } from "../errors.ts";
 import { readBytes } from "../input.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
+import { systemMessage } from "../system-message.ts";
 
 /** As it was typed: `a[b]=1`. */
 export interface GivenField {
@@ -36,7 +37,7 @@ export async function readInput(session: Session, file: string): Promise<Uint8Ar
   try {
     return Uint8Array.from(await readFile(file));
   } catch (cause) {
-    throw usageError(`--input: cannot read ${visible(file)} (${(cause as NodeJS.ErrnoException).code}).`);
+    throw usageError(`--input: cannot read ${visible(file)} (${systemMessage(cause)}).`);
   }
 }
 

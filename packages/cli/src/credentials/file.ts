@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../errors.ts";
 import { withLock, writePrivateFile } from "../private-files.ts";
+import { systemMessage } from "../system-message.ts";
 import type { CredentialStore } from "./store.ts";
 
 type Keys = Readonly<Record<string, string>>;
@@ -34,15 +35,23 @@ export function fileStore(directory: string): CredentialStore {
 function readKeys(path: string): Keys {
   if (!existsSync(path)) return {};
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Keys;
+    const keys: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (isKeys(keys)) return keys;
+    throw new TypeError("It holds something else.");
   } catch (cause) {
     // The parser's message may quote the file, and the file holds keys.
-    const reason = (cause as NodeJS.ErrnoException).code ?? "it is not valid JSON";
+    const isRead = (cause as NodeJS.ErrnoException).code === undefined;
+    const reason = isRead ? "it does not hold keys, as JSON" : systemMessage(cause);
     throw new CliError(`Cannot read ${path} (${reason}).`, {
       code: "CREDENTIALS_NOT_READABLE",
       hint: "Delete the file and log in again.",
     });
   }
+}
+
+function isKeys(value: unknown): value is Keys {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject && Object.values(value).every((key) => typeof key === "string");
 }
 
 const asText = (keys: Keys) => `${JSON.stringify(keys, null, 2)}\n`;

@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { usageError } from "../errors.ts";
+import { systemMessage } from "../system-message.ts";
 
 const pollMs = 200;
 const chunkBytes = 64 * 1024;
@@ -60,7 +61,7 @@ async function openFirst(path: string): Promise<FileHandle> {
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (cause) {
-    throw usageError(`Cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+    throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
   }
   throw usageError(
     `--follow is for files, and ${path} is none.`,

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createGunzip } from "node:zlib";
 import { CliError, usageError } from "../errors.ts";
+import { systemMessage } from "../system-message.ts";
 
 /** The bytes of a file; unpacked when they are gzip, whatever the file is called. */
 export async function openFile(path: string): Promise<AsyncIterable<Uint8Array>> {
@@ -10,7 +11,7 @@ export async function openFile(path: string): Promise<AsyncIterable<Uint8Array>>
     if (found.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
-    throw usageError(`Cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+    throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
   }
   return unpacked(createReadStream(path), path);
 }

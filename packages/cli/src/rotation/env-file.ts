@@ -15,6 +15,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { type KeyKind, maskKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
+import { systemMessage } from "../system-message.ts";
 
 export const keyVariables: Readonly<Record<KeyKind, string>> = {
   secret: "SAZABI_SECRET_KEY",
@@ -101,6 +102,6 @@ function read(path: string): string {
 
 function cannot(what: "read" | "write", path: string, cause: unknown): CliError {
   if (cause instanceof CliError) return cause;
-  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown error";
+  const reason = systemMessage(cause);
   return new CliError(`Cannot ${what} ${path} (${reason}).`, { code: "ENV_FILE", cause });
 }

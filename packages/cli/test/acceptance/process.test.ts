@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { version } from "../../src/version.ts";
 import { bin, finished, isolated, sazabi, start } from "../support/process.ts";
-import { refusal, someKey, startService } from "../support/service.ts";
+import { refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
 import { scratchDirectory } from "../support/terminal.ts";
 
 describe("the process", () => {
@@ -72,6 +72,30 @@ describe("the process", () => {
     child.stdout?.once("data", () => child.stdout?.destroy());
     const { code, err } = await finished(child);
     expect({ code, err }).toEqual({ code: 0, err: "" });
+  });
+
+  test.runIf(existsSync("/dev/full")).each([
+    ["is full", () => openSync("/dev/full", "w")],
+    ["was closed by who read it", closedPipe],
+  ])("does what it was told also when stderr %s: a key that was made is printed", async (_, open) => {
+    const value = someKey("secret");
+    const { env } = await startService({
+      "POST /v1/secret-keys": () => ({ status: 201, body: { secretKey: { ...secretKeyOf(value), value } } }),
+    });
+    const stderr = open();
+    const child = spawn(process.execPath, [bin, "keys", "create", "ci"], {
+      env: isolated(scratchDirectory(), env),
+      stdio: ["ignore", "pipe", stderr],
+    });
+    closeSync(stderr);
+    expect(await finished(child)).toMatchObject({ code: 0, out: `${value}\n` });
+  });
+
+  test("keeps its exit code when stderr is full", async () => {
+    const stderr = openSync("/dev/full", "w");
+    onTestFinished(() => closeSync(stderr));
+    const { status } = spawnSync(process.execPath, [bin, "keys", "lst"], { stdio: ["ignore", "pipe", stderr] });
+    expect(status).toBe(2);
   });
 
   test("stops with 130 on Ctrl-C", async () => {
@@ -208,3 +232,14 @@ describe.runIf(hasScript)("at a real terminal", () => {
     return finished(child);
   }
 });
+
+/** The writing end of a pipe that nobody reads. */
+function closedPipe(): number {
+  const path = join(scratchDirectory(), "pipe");
+  spawnSync("mkfifo", [path]);
+  // Opened for both, or opening it would wait for the other end.
+  const both = openSync(path, "r+");
+  const writing = openSync(path, "w");
+  closeSync(both);
+  return writing;
+}

@@ -216,7 +216,7 @@ describe("a busy service", () => {
 
 describe("logs send refuses", () => {
   test.each([
-    ["a file that is not there", ["/nowhere.log"], "ENOENT", 2],
+    ["a file that is not there", ["/nowhere.log"], "no such file or directory", 2],
     ["a directory", ["/tmp"], "is a directory", 2],
     ["a secret key as public key", ["/dev/null", "--public-key", someKey("secret")], "is a secret key", 4],
     ["a mistyped key", ["/dev/null", "--public-key", "pk_live_x"], "too short", 4],

@@ -42,12 +42,52 @@ describe("settings", () => {
     expect(readFileSync(join(directory, "config.json"), "utf8")).toBe('{"profiles": {"def');
   });
 
+  test.each([
+    ["null", "It is no object"],
+    ["[]", "It is no object"],
+    ['"x"', "It is no object"],
+    ['{"activeProfile": 5}', "activeProfile is no text"],
+    ['{"profiles": 5}', "profiles is no object"],
+    ['{"profiles": {"default": null}}', "profiles.default is no object"],
+    ['{"profiles": {"default": {"apiUrl": 7}}}', "profiles.default.apiUrl is no text"],
+    ['{"profiles": {"default": {"projectId": 7}}}', "profiles.default.projectId is no text"],
+    ['{"profiles": {"default": {"login": {}}}}', "profiles.default.login.apiUrl is no text"],
+    [
+      '{"profiles": {"default": {"login": {"apiUrl": "http://a", "store": "vault", "masked": "m"}}}}',
+      "profiles.default.login.store is neither keychain nor file",
+    ],
+    [
+      '{"profiles": {"default": {"login": {"apiUrl": "http://a", "store": "file", "masked": "m"}}}}',
+      "profiles.default.login.organization is no object",
+    ],
+  ])("that are %s are refused by every command that reads them, and stay as they are", async (text, problem) => {
+    const { run, configDirectory: directory } = terminal();
+    const path = join(directory, "config.json");
+    writeFileSync(path, text, { mode: 0o600 });
+    for (const argv of [
+      ["whoami"],
+      ["profiles", "list"],
+      ["config", "set", "apiUrl", "http://b"],
+      ["auth", "switch", "x"],
+    ]) {
+      const { code, err } = await run(argv);
+      expect(code).toBe(1);
+      expect(err).toBe(
+        `error: Cannot read the settings in ${path} (${problem}). Mend the file, or delete it and log in again.\n`,
+      );
+    }
+    expect((await run(["doctor"])).out).toContain(problem);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  });
+
   test("a profile called like a member of every object is just a profile", async () => {
     const directory = scratchDirectory();
     await updateProfile(directory, "constructor", (profile) => ({ ...profile, projectId: "x" }));
     expect(readSettings(directory).profiles).toEqual({ constructor: { projectId: "x" } });
     const { run } = terminal({ configDirectory: directory });
-    expect((await run(["whoami", "--profile", "toString"])).err).toContain("Not logged in (profile toString)");
+    expect((await run(["whoami", "--profile", "toString"])).err).toContain(
+      "There is no profile toString. There are: constructor.",
+    );
   });
 });
 
@@ -98,6 +138,20 @@ describe("the file store", () => {
     expect([await store.delete("a"), await store.delete("a")]).toEqual([true, false]);
     expect([await store.get("a"), await store.get("b")]).toEqual([undefined, "2"]);
   });
+
+  test.each(["null", "[]", '"sk_live_secret"', '{"a": 5}'])(
+    "is refused when it is %s, and stays as it is",
+    async (text) => {
+      const directory = scratchDirectory();
+      const path = join(directory, "credentials.json");
+      writeFileSync(path, text);
+      await expect(fileStore(directory).get("a")).rejects.toThrow(
+        `Cannot read ${path} (it does not hold keys, as JSON).`,
+      );
+      await expect(fileStore(directory).set("a", "1")).rejects.toThrow(path);
+      expect(readFileSync(path, "utf8")).toBe(text);
+    },
+  );
 
   test("does not quote a damaged file, which may hold keys", async () => {
     const directory = scratchDirectory();

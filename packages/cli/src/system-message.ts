@@ -1,0 +1,6 @@
+/** What the operating system says went wrong, in its words: `no such file or directory`. */
+export function systemMessage(error: unknown): string {
+  const { errno, code, message } = error as NodeJS.ErrnoException;
+  const [, words] = (errno !== undefined && process.getBuiltinModule("node:util").getSystemErrorMap().get(errno)) || [];
+  return words ?? code ?? message;
+}
