@@ -1,11 +1,15 @@
 import type { ReadStream, WriteStream } from "node:tty";
 import type { Prompt } from "./context.ts";
 import { CliError } from "./errors.ts";
+import { widthOf } from "./output/width.ts";
 
 const enter = ["\r", "\n"];
 const backspace = ["\u007f", "\b"];
 const controlC = "\u0003";
 const controlD = "\u0004";
+/** What arrow, function and other keys send: none of it is text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const pressedKeys = /\u001b(?:\[[\d;<>?]*[ -/]*[@-~]|O.|[ -~])?/gu;
 const controlU = "\u0015";
 
 /** Asks on the terminal. Questions go to stderr: stdout is for results. */
@@ -36,7 +40,7 @@ function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { ec
       end();
     };
     const onData = (chunk: string) => {
-      for (const key of chunk) {
+      for (const key of chunk.replace(pressedKeys, "")) {
         if (key === controlC) return finish(() => reject(interrupted()));
         if (enter.includes(key) || (key === controlD && typed === "")) return finish(() => resolve(typed));
         if (backspace.includes(key)) typed = erase(typed);
@@ -48,8 +52,9 @@ function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { ec
       }
     };
     const erase = (text: string) => {
-      if (echo && text !== "") stderr.write("\b \b");
-      return [...text].slice(0, -1).join("");
+      const rest = [...text].slice(0, -1).join("");
+      if (echo) stderr.write("\b \b".repeat(widthOf(text) - widthOf(rest)));
+      return rest;
     };
     // Before the question shows: whatever is typed in answer to it is not echoed.
     stdin.setRawMode(true).setEncoding("utf8").on("data", onData).resume();
