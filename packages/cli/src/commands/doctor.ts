@@ -1,10 +1,13 @@
-import { statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { SazabiConnectionError } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
 import { explain } from "../explain.ts";
 import { maskKeys } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
-import type { Session } from "../session.ts";
+import type { Credential, Session } from "../session.ts";
 import { settingsPath } from "../settings.ts";
+import { systemMessage } from "../system-message.ts";
 import { version } from "../version.ts";
 import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
@@ -19,13 +22,16 @@ export const addDoctor: AddCommands = (doctor, { open }) => {
   addExamples(doctor, "sazabi doctor").action(async () => diagnose(open()));
 };
 
-/** Every check runs, whatever the ones before it found. */
+/** Every check runs, whatever the ones before it found. The keychain is asked once: it may take its time to fail. */
 async function diagnose(session: Session): Promise<void> {
+  const finding = session.requireCredential();
+  finding.catch(() => {});
   const checks = [
     await check(session, "version", () => `sazabi ${version}, Node ${process.version}`),
     await check(session, "settings", () => checkSettings(session)),
-    await check(session, "key", () => checkKey(session)),
-    await check(session, "service", () => checkService(session)),
+    await check(session, "key", async () => checkKey(session, await finding)),
+    await check(session, "address", () => checkAddress(session)),
+    await check(session, "service", () => checkService(session, finding)),
   ];
   const failed = checks.filter(({ ok }) => !ok);
   await session.result({ ok: failed.length === 0, checks }, () => {
@@ -47,23 +53,67 @@ async function check(session: Session, name: string, find: () => string | Promis
 }
 
 function checkSettings(session: Session): string {
-  const path = settingsPath(session.context.configDirectory);
+  const { configDirectory } = session.context;
+  const path = settingsPath(configDirectory);
   const { profileName, profile } = session;
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) return `none yet (${path})`;
-  if (process.platform !== "win32" && (found.mode & 0o077) !== 0) {
+  if (!existsSync(path)) {
+    const obstacle = whyNotWritable(configDirectory);
+    return obstacle ? `none, and none can be kept in ${configDirectory} (${obstacle})` : `none yet (${path})`;
+  }
+  const { mode } = statSync(path);
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
     throw new CliError(`Others can read ${path}.`, { hint: `chmod 600 ${path}` });
   }
   return `${path}, profile ${profileName.value}${profile.login ? `, logged in at ${profile.login.apiUrl}` : ""}`;
 }
 
-async function checkKey(session: Session): Promise<string> {
-  const { masked, source, store } = await session.requireCredential();
+/** Asked of the innermost folder that is there: doctor changes nothing. */
+function whyNotWritable(directory: string): string | undefined {
+  if (!existsSync(directory) && dirname(directory) !== directory) return whyNotWritable(dirname(directory));
+  try {
+    if (!statSync(directory).isDirectory()) return `${directory} is no folder`;
+    accessSync(directory, constants.W_OK);
+    return undefined;
+  } catch (cause) {
+    return systemMessage(cause);
+  }
+}
+
+async function checkKey(session: Session, { masked, source, store }: Credential): Promise<string> {
   const kept = store && (await session.context.openStore(store)).description;
   return `${masked} from ${source}${kept ? `, kept in ${kept}` : ""}`;
 }
 
-async function checkService(session: Session): Promise<string> {
-  const me = await (await session.admin()).me({ signal: session.context.signal });
+/** Between more than this the times of `--since` and `--expires` mean something else there than here. */
+const clocksApartMs = 60_000;
+
+/** Without a key: whether anybody is there, and has the same time. */
+async function checkAddress(session: Session): Promise<string> {
+  const { value: address, source } = session.apiUrl;
+  const fetch = await session.openFetch();
+  const signal = AbortSignal.any([session.context.signal, AbortSignal.timeout((session.flags.timeout ?? 30) * 1000)]);
+  const init = { method: "GET", headers: { accept: "application/json" }, signal, redirect: "manual" } as const;
+  const answer = await fetch(`${address}/healthz`, init).catch((cause) => {
+    if (session.context.signal.aborted) throw session.context.signal.reason;
+    throw new SazabiConnectionError(`Could not reach ${address}.`, { address, cause });
+  });
+  await answer.text();
+  if (answer.status !== 200) {
+    throw new CliError(`${address}/healthz answers with status ${answer.status}, as no Sazabi service does.`, {
+      hint: `Is the address right? It comes from ${source}.`,
+    });
+  }
+  const apartMs = session.context.now().getTime() - Date.parse(answer.headers.get("date") ?? "");
+  if (Math.abs(apartMs) <= clocksApartMs || Number.isNaN(apartMs)) return `${address} (${source}) answers`;
+  const seconds = Math.round(Math.abs(apartMs) / 1000);
+  throw new CliError(`The clock here is ${seconds} s ${apartMs > 0 ? "ahead of" : "behind"} that of ${address}.`, {
+    hint: "Set it right: --since, --expires and what a list calls expired go by it.",
+  });
+}
+
+async function checkService(session: Session, finding: Promise<Credential>): Promise<string> {
+  const credential = await finding.catch(() => undefined);
+  if (!credential) throw new CliError("Not asked: there is no key to ask with.");
+  const me = await (await session.openAdmin(credential)).me({ signal: session.context.signal });
   return `${session.apiUrl.value} accepts the key: organization ${me.organization.name}`;
 }

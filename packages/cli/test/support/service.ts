@@ -57,7 +57,7 @@ export async function startService(answers: Answers = {}, alsoKnown: readonly st
 }
 
 function checkKey({ method, path, headers }: Asked, secretKeys: readonly string[]): Answer | undefined {
-  if (`${method} ${path}` === "POST /v1/logs") return undefined;
+  if (["POST /v1/logs", "GET /healthz"].includes(`${method} ${path}`)) return undefined;
   if (secretKeys.some((key) => headers.authorization === `Bearer ${key}`)) return undefined;
   return refusal(401, "UNAUTHORIZED", "Unknown key.", { reason: "invalid_api_key" });
 }
