@@ -20,6 +20,8 @@ export interface TerminalOptions {
   readonly pager?: (command: readonly string[]) => PagerProcess;
   /** What the person types, question by question. */
   readonly typed?: readonly string[];
+  /** The questions that were asked are added to it. */
+  readonly questions?: string[];
   readonly keychain?: CredentialStore;
   readonly now?: Date;
   readonly signal?: AbortSignal;
@@ -75,7 +77,7 @@ function contextOf(
     openFetch: (network) => openFetch(options.env ?? {}, network),
     openStore: async (name) => (name === "file" ? fileStore(configDirectory) : keychain),
     startPager: async (command) => options.pager?.(command) ?? expect.unreachable("Nobody wants a pager."),
-    openPrompt: async () => scriptedPrompt(options.typed ?? [], err),
+    openPrompt: async () => scriptedPrompt(options.typed ?? [], err, options.questions),
   };
 }
 
@@ -89,9 +91,10 @@ function inputOf(stdin: TerminalOptions["stdin"], isTTY: boolean): Input {
   };
 }
 
-function scriptedPrompt(typed: readonly string[], err: string[]): Prompt {
+function scriptedPrompt(typed: readonly string[], err: string[], questions: string[] = []): Prompt {
   const rest = [...typed];
   const answer = (question: string) => {
+    questions.push(question);
     err.push(`${question}\n`);
     const next = rest.shift();
     if (next === undefined) throw new Error(`Nobody answers: ${question}`);
