@@ -224,7 +224,8 @@ function readAnswer(answer: FetchAnswer, text: string, base: string): unknown {
 function readError(answer: FetchAnswer, json: unknown, base: string): SazabiApiError {
   const body = (typeof json === "object" && json !== null ? json : {}) as Partial<ErrorDetail>;
   const { status } = answer;
-  const retryAfterSeconds = body.retryAfterSeconds ?? readRetryAfter(answer.headers.get("retry-after"));
+  const retryAfterSeconds =
+    body.retryAfterSeconds ?? readRetryAfter(answer.headers.get("retry-after")) ?? readReset(answer);
   const requestId = body.requestId ?? answer.headers.get("x-request-id") ?? undefined;
   const detail = {
     ...body,
@@ -271,6 +272,15 @@ function readRetryAfter(value: string | null): number | undefined {
   if (/^\d+$/.test(value.trim())) return Number(value);
   const seconds = Math.ceil((Date.parse(value) - Date.now()) / 1000);
   return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
+}
+
+/** Of a 429 that names no time to wait: when its window ends. By the clock of who answers, as far as it says. */
+function readReset({ status, headers }: FetchAnswer): number | undefined {
+  const reset = status === 429 ? headers.get("x-ratelimit-reset") : null;
+  if (reset === null || !/^\d{9,11}$/.test(reset)) return undefined;
+  const there = Date.parse(headers.get("date") ?? "");
+  const now = Number.isNaN(there) ? Date.now() : there;
+  return Math.max(0, Math.ceil(Number(reset) - now / 1000));
 }
 
 function parseJson(text: string): unknown {

@@ -134,6 +134,28 @@ describe("a busy service", () => {
     const error = await new Transport({ baseUrl: url }, {}).send(get).catch((thrown: SazabiApiError) => thrown);
     expect((error as SazabiApiError).retryAfterSeconds).toBeGreaterThan(80);
   });
+
+  test("is told by the end of the window where a 429 names no other time, by the clock of who answers", async () => {
+    const tooMany = (headers: Record<string, string>) => ({
+      ...refusal(429, "RATE_LIMIT_EXCEEDED", "Slow down."),
+      headers,
+    });
+    const fromNow = (seconds: number) => Date.now() / 1000 + seconds;
+    const cases = [
+      [{ "x-ratelimit-reset": `${Math.ceil(fromNow(90))}` }, 90],
+      // An hour off: what counts is how far the two are apart.
+      [{ "x-ratelimit-reset": `${Math.ceil(fromNow(3690))}`, date: new Date(fromNow(3600) * 1000).toUTCString() }, 90],
+      [{ "x-ratelimit-reset": "soon" }, undefined],
+      [{}, undefined],
+    ] as const;
+    for (const [headers, seconds] of cases) {
+      const { url } = await loopback(tooMany(headers));
+      const error: unknown = await new Transport({ baseUrl: url, retryBudgetMs: 0 }, {}).send(get).catch((no) => no);
+      const found = (error as SazabiApiError).retryAfterSeconds;
+      if (seconds === undefined) expect(found).toBeUndefined();
+      else expect(Math.abs((found ?? 0) - seconds)).toBeLessThanOrEqual(2);
+    }
+  });
 });
 
 describe("no answer", () => {
