@@ -53,7 +53,7 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
   const { code, reason, requestId, retryAfterSeconds } = error;
   const program = { code, reason, requestId, retryAfterSeconds };
   const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
-  const keyWords = key && reason ? credentialRefusals[reason]?.(key) : undefined;
+  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session)) : undefined;
   if (keyWords) return { exit: "denied", ...program, ...keyWords };
   if (error.missingContext.includes("projectId")) {
     return {
@@ -71,7 +71,11 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
   const issues = error.issues
     .map((issue) => `${issue.path}: ${issue.message}`)
     .filter((text) => !error.message.includes(text));
-  const message = [error.message, ...issues.slice(0, 5)].join(" ");
+  const { value: address } = session.apiUrl;
+  // What the service says of itself names it; what it says of the request does not.
+  const said =
+    error.status < 500 || error.message.includes(address) ? error.message : `${address} says: ${error.message}`;
+  const message = [said, ...issues.slice(0, 5)].join(" ");
   return { exit: exitOf(error), ...program, message, hint: hintOf(error) };
 }
 
@@ -81,9 +85,17 @@ function otherProject(source: string): string {
   return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }
 
+/** How another key is put in the place of the one in use: a login does not help where the environment goes before it. */
+function anotherKey({ credential, profileName }: Session): string {
+  const { source = "", store } = credential ?? {};
+  if (source.startsWith("SAZABI_")) return `Set ${source} to another key; or unset it, and log in.`;
+  if (store) return `Log in with another: \`sazabi auth login --profile ${profileName.value}\`.`;
+  return "Use another key.";
+}
+
 type KeyWords = Pick<Explanation, "message" | "hint">;
 
-const credentialRefusals: Partial<Record<string, (key: string) => KeyWords>> = {
+const credentialRefusals: Partial<Record<string, (key: string, another: string) => KeyWords>> = {
   malformed_api_key: (key) => ({
     message: `The key ${key} is not a valid key.`,
     hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
@@ -92,14 +104,8 @@ const credentialRefusals: Partial<Record<string, (key: string) => KeyWords>> = {
     message: `The service does not know the key ${key}.`,
     hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
   }),
-  revoked_api_key: (key) => ({
-    message: `The key ${key} has been revoked.`,
-    hint: "Log in with another: `sazabi auth login`.",
-  }),
-  expired_api_key: (key) => ({
-    message: `The key ${key} has expired.`,
-    hint: "Log in with another: `sazabi auth login`.",
-  }),
+  revoked_api_key: (key, another) => ({ message: `The key ${key} has been revoked.`, hint: another }),
+  expired_api_key: (key, another) => ({ message: `The key ${key} has expired.`, hint: another }),
 };
 
 function exitOf(error: SazabiApiError): ExitName {
@@ -116,6 +122,9 @@ function hintOf(error: SazabiApiError): string | undefined {
     const at = new Date(Date.now() + error.retryAfterSeconds * 1000);
     return `Try again in ${error.retryAfterSeconds} s (at ${at.toLocaleTimeString("sv")}).`;
   }
+  if (error.status === 429) return "It does not say for how long. Wait a minute, then try again.";
   if (error.status >= 500 && error.requestId) return `The service's log has more under request ${error.requestId}.`;
+  if (error.status >= 500) return "Is there a proxy or a load balancer in between, and does the service run behind it?";
+  if (error.status === 403) return "`sazabi auth status` says which key is used, and what it may do.";
   return undefined;
 }

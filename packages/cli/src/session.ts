@@ -324,6 +324,12 @@ export class Session {
     const { login } = this.profile;
     const hint = "Run `sazabi auth login`, or set SAZABI_SECRET_KEY.";
     const options = { code: "NOT_LOGGED_IN", exit: "denied", hint } as const;
+    const known = Object.keys(this.settings.profiles ?? {});
+    if (profile !== defaultProfile && !known.includes(profile)) {
+      const others = known.length > 0 ? `There are: ${known.join(", ")}. ` : "";
+      const login = `\`sazabi auth login --profile ${profile}\` makes it.`;
+      return new CliError(`There is no profile ${profile}.`, { ...options, hint: `${others}${login}` });
+    }
     if (login && login.apiUrl !== this.apiUrl.value) {
       const { value, source } = this.apiUrl;
       const elsewhere = `its key is for ${login.apiUrl}, and the address in use is ${value} (${source})`;
@@ -339,7 +345,9 @@ export class Session {
       const prompt = await this.context.openPrompt();
       return (await prompt.secret("Secret key: ")).trim();
     }
-    return (await readAll(this.context.stdin, maxKeyInputBytes, option)).trim();
+    const key = (await readAll(this.context.stdin, maxKeyInputBytes, option)).trim();
+    if (key === "") throw usageError(`${option} reads the key from stdin, and nothing came.`);
+    return key;
   }
 
   /** A variable that is set to nothing is not set. */
@@ -363,6 +371,7 @@ export function checkSecretKey(credential: Credential): Credential {
     throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
       code: "MALFORMED_KEY",
       exit: "denied",
+      hint: "Copy it again, whole. `sazabi keys inspect` tells what a pasted key is.",
     });
   }
   if (found.kind !== "secret") {

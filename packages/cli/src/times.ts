@@ -9,16 +9,19 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 const accepted =
-  "Accepted: a time ago (90s, 30m, 1h, 2d, 1w, 1d12h), a date (2026-11-22), a local time (2026-11-22T08:30, seconds optional), a time with its zone (2026-11-22T08:30:00Z, +02:00), or now.";
+  "a date (2026-11-22), a local time (2026-11-22T08:30, seconds optional), a time with its zone (2026-11-22T08:30:00Z, +02:00), or now.";
 
 /** The moment that `text`, the value of `option`, means. */
-export function parseTime(option: string, text: string, now: Date): Date {
+export function parseTime(option: string, text: string, now: Date, span: "ago" | "from now" = "ago"): Date {
   const trimmed = text.trim();
   if (trimmed === "now") return now;
   const ago = parseDuration(trimmed);
   const time = ago === undefined ? parseDate(trimmed) : new Date(now.getTime() - ago);
   if (time === undefined || Number.isNaN(time.getTime())) {
-    throw usageError(`${option} does not understand ${JSON.stringify(text)} as a time.`, accepted);
+    throw usageError(
+      `${option} does not understand ${JSON.stringify(text)} as a time.`,
+      `Accepted: a time ${span} (90s, 30m, 1h, 2d, 1w, 1d12h), ${accepted}`,
+    );
   }
   return time;
 }

@@ -5,6 +5,7 @@ import { type CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import { askStore, type Credential, checkSecretKey, type Session } from "../session.ts";
 import { type Login, updateProfile } from "../settings.ts";
+import { systemMessage } from "../system-message.ts";
 
 export interface LoginOptions {
   readonly key?: string;
@@ -47,7 +48,7 @@ async function readKeyFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw usageError(`--key-file: cannot read ${path} (${(cause as NodeJS.ErrnoException).code}).`);
+    throw usageError(`--key-file: cannot read ${path} (${systemMessage(cause)}).`);
   }
 }
 

@@ -15,6 +15,7 @@ export async function status(session: Session): Promise<void> {
     store: credential.store ?? null,
     plaintext: credential.store === "file",
     projectId: session.project(undefined)?.value ?? null,
+    projectSource: session.project(undefined)?.source ?? null,
   };
   const description = credential.store && (await session.context.openStore(credential.store)).description;
   const print = (me: Me | undefined) =>
@@ -24,7 +25,7 @@ export async function status(session: Session): Promise<void> {
       if (description) row("Kept in", description);
       row("Address", `${local.apiUrl} (${local.apiUrlSource})`);
       row("Profile", local.profile);
-      if (local.projectId) row("Project", local.projectId);
+      row("Project", projectInWords(session, me));
       if (!me) return;
       row("Organization", me.organization.name);
       row("Key name", me.keyName);
@@ -37,6 +38,14 @@ export async function status(session: Session): Promise<void> {
     await print(undefined);
     throw error;
   }
+}
+
+/** A key that is narrowed to one project can use no other. */
+function projectInWords(session: Session, me: Me | undefined): string {
+  const narrowed = me?.key.projectId;
+  if (narrowed) return `${narrowed} (the only one of this key)`;
+  const named = session.project(undefined);
+  return named ? `${named.value} (${named.source})` : "none chosen; `sazabi projects use` chooses one";
 }
 
 function remoteOf(me: Me | undefined) {

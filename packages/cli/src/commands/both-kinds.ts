@@ -176,7 +176,11 @@ async function keysCalled(ref: string, list: Keys["list"]): Promise<readonly Any
 }
 
 function noneCalled(ref: string, what: string): CliError {
-  return new CliError(`There is no live ${what} called ${visible(ref)}.`, { code: "NOT_FOUND", exit: "notFound" });
+  return new CliError(`There is no live ${what} called ${visible(ref)}.`, {
+    code: "NOT_FOUND",
+    exit: "notFound",
+    hint: "`sazabi keys list` shows those there are.",
+  });
 }
 
 function severalCalled(ref: string, what: string, which: readonly string[]): CliError {

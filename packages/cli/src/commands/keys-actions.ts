@@ -5,6 +5,7 @@ import {
   type GrantedScope,
   type KeyKind,
   type KeyStyle,
+  type PublicKey,
   type SazabiAdmin,
   type SecretKey,
   scopes,
@@ -16,6 +17,8 @@ import type { Session } from "../session.ts";
 import { formatTime, parseDuration, parseTime } from "../times.ts";
 import { type AnyKey, endedAt, findAmong, inProject, keysOf, type ProjectOption } from "./both-kinds.ts";
 import { type FenceOptions, readFence } from "./fence-options.ts";
+import { orSayWhereToLook } from "./made-or-not.ts";
+import { readName } from "./name-argument.ts";
 import { collect, type ListOptions } from "./paging.ts";
 
 /** Requests a minute. */
@@ -41,7 +44,7 @@ export interface CreateOptions extends ProjectOption, ExpiryOptions, FenceOption
 /** Prints the key, and nothing else, to stdout: `KEY=$(sazabi keys create --name ci)` works. */
 export async function create(session: Session, kind: KeyKind, words: readonly string[], options: CreateOptions) {
   const request = {
-    name: readName(words, options.name),
+    name: readName("key", words, options.name),
     ...(options.style ? { style: options.style } : {}),
     ...readExpiry(session, options),
     ...readLimit(options.limit),
@@ -49,13 +52,11 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
   };
   const granted = readScopes(kind, options.scopes);
   const admin = await session.admin();
-  const created =
+  const making: Promise<Created<AnyKey>> =
     kind === "secret"
-      ? await createSecret(session, admin, { ...request, ...granted }, options)
-      : await admin.publicKeys.create(
-          { ...request, ...(await inProject(session, admin, options)) },
-          { signal: session.context.signal },
-        );
+      ? createSecret(session, admin, { ...request, ...granted }, options)
+      : createPublic(session, admin, request, options);
+  const created = await orSayWhereToLook(session, making, "key", "sazabi keys list");
   await session.result(created, () => {
     const expiry = created.expiresAt ? `, expires ${formatTime(new Date(created.expiresAt))}` : "";
     session.say(
@@ -63,6 +64,16 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
     );
     session.out(created.value);
   });
+}
+
+async function createPublic(
+  session: Session,
+  admin: SazabiAdmin,
+  request: Parameters<SazabiAdmin["publicKeys"]["create"]>[0],
+  options: ProjectOption,
+): Promise<Created<PublicKey>> {
+  const inOne = await inProject(session, admin, options);
+  return admin.publicKeys.create({ ...request, ...inOne }, { signal: session.context.signal });
 }
 
 /** Unlike elsewhere only the flag counts: a project chosen for everyday use does not narrow a new key. */
@@ -74,13 +85,6 @@ async function createSecret(
 ): Promise<Created<SecretKey>> {
   const narrowed = project ? await inProject(session, admin, { project }) : {};
   return admin.secretKeys.create({ ...request, ...narrowed }, { signal: session.context.signal });
-}
-
-function readName(words: readonly string[], option: string | undefined): string {
-  if (words.length > 0 && option !== undefined) throw usageError("Name the key once: with --name, or without.");
-  const name = option ?? words.join(" ");
-  if (name.trim() === "") throw usageError("The key needs a name.", 'Say what it is for: --name "CI/CD pipeline".');
-  return name;
 }
 
 function readScopes(kind: KeyKind, text: string | undefined): { readonly scopes?: readonly GrantedScope[] } {
@@ -107,7 +111,7 @@ function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: Exp
 function readExpiryTime(session: Session, text: string): Date {
   const now = session.context.now();
   const ahead = parseDuration(text);
-  const time = ahead === undefined ? parseTime("--expires", text, now) : new Date(now.getTime() + ahead);
+  const time = ahead === undefined ? parseTime("--expires", text, now, "from now") : new Date(now.getTime() + ahead);
   if (time <= now) throw usageError(`--expires: ${text} is not in the future.`);
   return time;
 }
@@ -159,7 +163,7 @@ function keyColumns(session: Session, kinds: readonly KeyKind[]): readonly Colum
     { title: "id", value: (key) => key.id, narrow: "keep" },
     ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
     { title: "name", value: (key) => key.name, narrow: "cut" },
-    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "keep" },
+    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
     { title: "key", value: (key) => key.masked, narrow: "drop" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },

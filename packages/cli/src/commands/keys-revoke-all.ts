@@ -41,6 +41,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   const answer = await admin.keys.revokeAll(request, { signal: session.context.signal });
   await session.result(answer, () => {
     for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${masked}  ${visible(name)}`);
+    if (answer.revokedCount === 0) return session.say("No key is meant by that: nothing was revoked.");
     session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. None of them works any more.`);
   });
 }

@@ -25,7 +25,8 @@ export async function tail(session: Session, query: string, options: TailOptions
   const projectId = await findProjectId(session, admin, options.project);
   const printer = entryPrinter(session, (await session.palettes()).out);
   if (printer.head) session.write(printer.head);
-  session.remark("Following what is stored from now on; Ctrl-C ends it.");
+  const begin = from === undefined ? "from now on" : `since ${formatTime(new Date(from))}, and from now on`;
+  session.remark(`Following what is stored ${begin}; Ctrl-C ends it.`);
   const entries =
     from === undefined
       ? follow(session, admin, { projectId, query })

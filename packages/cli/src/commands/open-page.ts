@@ -8,6 +8,13 @@ import { mostSimilar } from "../similar.ts";
 /** What a service has for browsers, and where. */
 const pages: Readonly<Record<string, string>> = { dashboard: "/dashboard", docs: "/docs" };
 
+/** What to do where a service is run without the page. */
+const instead: Readonly<Record<string, string>> = {
+  dashboard:
+    "What it would show is here: `sazabi keys list`, `sazabi logs query`, `sazabi audit list`; `sazabi --help` has the rest.",
+  docs: "`sazabi help` and --help after any command explain the command line; the folder docs of the repository has the rest.",
+};
+
 const timeoutMs = 5000;
 
 /** Opens a page of the service in use, or prints its address where that cannot be. */
@@ -38,6 +45,17 @@ async function checkIsThere(session: Session, page: string, url: string): Promis
     if (session.context.signal.aborted) throw session.context.signal.reason;
     throw new SazabiConnectionError(`Could not reach ${address}.`, { address, cause });
   });
-  if (answer.status !== 404) return;
-  throw new CliError(`The service at ${address} has no ${page}.`, { code: "NOT_FOUND", exit: "notFound" });
+  if (answer.status === 404) {
+    throw new CliError(`The service at ${address} is run without its ${page}.`, {
+      code: "NOT_FOUND",
+      exit: "notFound",
+      hint: instead[page],
+    });
+  }
+  if (answer.status < 500) return;
+  throw new CliError(`The ${page} at ${url} does not work now: it answers with status ${answer.status}.`, {
+    code: "UNAVAILABLE",
+    exit: "unreachable",
+    hint: "Try again in a moment. The service's log says what is wrong.",
+  });
 }

@@ -3,6 +3,8 @@ import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
 import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
+import { orSayWhereToLook } from "./made-or-not.ts";
+import { readName } from "./name-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { requireProjectId } from "./project-option.ts";
 
@@ -31,12 +33,15 @@ export const addProjects: AddCommands = (projects, { open }) => {
   });
 
   addExamples(projects.command("create").description("create a project"), "sazabi projects create --name checkout")
-    .requiredOption("--name <name>", "its name")
+    .argument("[name...]", "its name; the same as --name")
+    .option("--name <name>", "its name")
     .addOption(projects.createOption("--region <region>", "a label").choices(regions))
-    .action(async (body: { readonly name: string; readonly region?: Region }) => {
+    .action(async (words: readonly string[], options: { readonly name?: string; readonly region?: Region }) => {
       const session = open();
+      const body = { ...options, name: readName("project", words, options.name) };
       const admin = await session.admin();
-      const project = await admin.projects.create(body, { signal: session.context.signal });
+      const making = admin.projects.create(body, { signal: session.context.signal });
+      const project = await orSayWhereToLook(session, making, "project", "sazabi projects list");
       await session.result(project, () => session.out(`Created project "${visible(project.name)}" (${project.id}).`));
     });
 

@@ -102,7 +102,7 @@ describe("api", () => {
     const { code, out, err } = await terminal({ env }).run(["api", "POST", "/v1/echo"]);
     expect(code).toBe(exit);
     expect(JSON.parse(out)).toMatchObject({ code: errorCode });
-    expect(err).toMatch(/^error: Because\./);
+    expect(err).toMatch(/^error: (http:\S+ says: )?Because\./);
     expect(asked).toHaveLength(1);
   });
 

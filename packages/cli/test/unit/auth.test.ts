@@ -264,6 +264,17 @@ describe("auth status", () => {
     expect(out).not.toContain(secretKey);
   });
 
+  test("names the project, and who chose it", async () => {
+    const { env } = await startService();
+    const { run } = terminal({ env });
+    expect((await run(["auth", "status"])).out).toContain("Project:      none chosen");
+    expect((await run(["auth", "status"], { env: { SAZABI_PROJECT_ID: "shop" } })).out).toContain(
+      "Project:      shop (SAZABI_PROJECT_ID)",
+    );
+    const json = await run(["auth", "status", "--json"], { env: { SAZABI_PROJECT_ID: "shop" } });
+    expect(JSON.parse(json.out)).toMatchObject({ projectId: "shop", projectSource: "SAZABI_PROJECT_ID" });
+  });
+
   test("still says what it knows when the service refuses the key", async () => {
     const { url } = await startService();
     const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: someKey("secret") };

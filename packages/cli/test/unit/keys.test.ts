@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { widthOf } from "../../src/output/width.ts";
 import { keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
@@ -436,7 +437,10 @@ describe("a name in the short forms", () => {
   test("that nobody has is of no kind", async () => {
     const { env } = await service();
     const { code, err } = await terminal({ env }).run(["keys", "revoke", "nosuch"]);
-    expect({ code, err }).toEqual({ code: 3, err: "error: There is no live key called nosuch.\n" });
+    expect({ code, err }).toEqual({
+      code: 3,
+      err: "error: There is no live key called nosuch. `sazabi keys list` shows those there are.\n",
+    });
   });
 });
 
@@ -530,4 +534,34 @@ describe("keys inspect", () => {
       kind: "secret",
     });
   });
+});
+
+describe("keys list at a terminal", () => {
+  test.each([60, 80, 120])("of %i columns: no line is longer, and no id is cut", async (columns) => {
+    const name = "a name that goes on and on, 字字字字字字字字字字字字字字字字字字字字字字";
+    const { env } = await startService({
+      "GET /v1/secret-keys": () => ({ body: { secretKeys: [secretKeyOf("wxyz", { name })], nextCursor: null } }),
+      "GET /v1/public-keys": () => ({ body: { publicKeys: [], nextCursor: null } }),
+    });
+    const { out, err } = await terminal({ env, columns }).run(["keys", "list", "--color", "never"]);
+    const lines = out.trimEnd().split("\n");
+    expect(lines).toHaveLength(2);
+    expect(lines.filter((line) => widthOf(line) > columns)).toEqual([]);
+    expect(lines[1]).toMatch(new RegExp(`^${keyId} {2}secret {2}a name.*…`));
+    if (columns === 60) expect(err).toBe("Left out to fit the terminal: status, key, last used, expires, created.\n");
+  });
+});
+
+test("revoke-all that meets no key says that nothing was revoked", async () => {
+  const { env } = await startService({
+    "POST /v1/keys/revoke-all": () => ({ body: { revoked: [], revokedCount: 0 } }),
+  });
+  const { code, out, err } = await terminal({ env }).run(["keys", "revoke-all", "--unused-for", "90d", "--yes"]);
+  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No key is meant by that: nothing was revoked.\n" });
+});
+
+test("an expiry that is not understood is told what is: times from now", async () => {
+  const { code, err } = await terminal().run(["keys", "create", "ci", "--expires", "yesterday"]);
+  expect(code).toBe(2);
+  expect(err).toContain("Accepted: a time from now (");
 });

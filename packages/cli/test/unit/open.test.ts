@@ -52,7 +52,7 @@ describe.skipIf(process.platform === "win32")("open", () => {
     const { SAZABI_API_URL } = env;
     const { code, out, err } = await terminal({ env: { SAZABI_API_URL } }).run(["open", "docs"]);
     expect({ code, out }).toEqual({ code: 3, out: "" });
-    expect(err).toContain("has no docs");
+    expect(err).toContain("is run without its docs. `sazabi help`");
     expect(asked[0]?.headers.authorization).toBeUndefined();
   });
 

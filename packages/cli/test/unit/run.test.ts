@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { exits } from "../../src/errors.ts";
 import { environment } from "../../src/help/environment.ts";
+import { readHelpPages } from "../../src/help/reference.ts";
 import { topics } from "../../src/help/topics.ts";
 import { version } from "../../src/version.ts";
+import { runnableCommands } from "../support/command-tree.ts";
 import { refusal, someKey, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
@@ -30,6 +32,31 @@ describe("help and version", () => {
       expect(page.out).toContain(`Usage: sazabi ${words.join(" ")}`);
     }
     expect((await terminal().run(["help", "keys"])).out).toContain("revoke-all");
+  });
+
+  test("may have the options of every command before it and between its words", async () => {
+    const topic = await terminal().run(["help", "environment"]);
+    for (const argv of [
+      ["--json", "help", "environment"],
+      ["--profile", "work", "help", "environment"],
+      ["help", "--quiet", "environment"],
+    ]) {
+      expect(await terminal().run(argv)).toEqual(topic);
+    }
+    expect(await terminal().run(["--profile", "help", "help", "keys", "rotate"])).toEqual(
+      await terminal().run(["keys", "rotate", "--help"]),
+    );
+    expect(await terminal().run(["help", "help"])).toEqual(await terminal().run(["help"]));
+  });
+
+  test("every page fits a terminal of 60 columns, apart from lines to copy", async () => {
+    const examples = (await readHelpPages()).flatMap((page) => page.examples);
+    for (const words of ["", ...(await runnableCommands()).keys()]) {
+      const { out } = await terminal({ columns: 60 }).run([...words.split(" ").filter(Boolean), "--help"]);
+      const isCopied = (line: string) => examples.includes(line.trim()) || !line.trim().includes(" ");
+      const tooLong = out.split("\n").filter((line) => line.length > 60 && !isCopied(line));
+      expect({ words, tooLong }).toEqual({ words, tooLong: [] });
+    }
   });
 
   test("login and logout are other words for auth login and auth logout", async () => {
@@ -77,6 +104,12 @@ describe("a wrong command line exits 2", () => {
     ["help for a mistyped command", ["help", "lgos"], "Did you mean logs?"],
     ["help for a mistyped topic", ["help", "enviroment"], "Did you mean environment?"],
     ["help for a topic in another number", ["help", "exit-code"], "Did you mean exit-codes?"],
+    ["help for a mistyped command of a group", ["help", "keys", "rotat"], "Did you mean rotate?"],
+    ["a command without its group", ["tail", "level:error"], "Did you mean `sazabi logs tail`?"],
+    ["a short form that there is not", ["keys", "get", "ci"], "Did you mean `sazabi keys secret-keys get` or"],
+    ["a topic without help", ["exit-codes"], "Did you mean `sazabi help exit-codes`?"],
+    ["version as a word", ["version"], "Did you mean `sazabi --version`?"],
+    ["a mistake in an option of every command", ["logs", "query", "--timeout", "0"], "See `sazabi logs query --help`."],
     ["an option without its value", ["logs", "query", "--limit"], "argument missing"],
     ["a limit that is no number", ["logs", "query", "--limit", "many"], "whole number"],
     ["too many words", ["auth", "logout", "now"], "too many arguments"],
@@ -111,6 +144,24 @@ describe("without a key", () => {
     expect(code).toBe(4);
     expect(err).toContain("sazabi auth login");
     expect(err).toContain("SAZABI_SECRET_KEY");
+  });
+
+  test("a profile that does not exist is named with those that do", async () => {
+    const { run } = terminal();
+    await run(["profiles", "create", "work"]);
+    const { code, err } = await run(["whoami", "--profile", "wrok"]);
+    expect(code).toBe(4);
+    expect(err).toContain("There is no profile wrok. There are: work. `sazabi auth login --profile wrok` makes it.");
+  });
+
+  test.each([
+    ["whoami", "--key-stdin"],
+    ["auth", "login", "--key", "-"],
+    ["keys", "inspect"],
+  ])("%s %s: stdin that is empty is a usage error that says so", async (...argv) => {
+    const { code, err } = await terminal().run(argv.filter(Boolean), { stdin: "\n" });
+    expect(code).toBe(2);
+    expect(err).toContain("from stdin, and nothing came");
   });
 
   test("a public key in the environment is told from a secret one before anything is sent", async () => {
@@ -185,6 +236,48 @@ describe("the service says no", () => {
     if (answer.status === 401) expect(err).toContain(`sk_live_…${secretKey.slice(-4)} (SAZABI_SECRET_KEY)`);
   });
 
+  test.each(["revoked_api_key", "expired_api_key"])(
+    "%s: the way to another key is the one this key came by",
+    async (reason) => {
+      const { url, env, secretKey } = await startService();
+      const { run } = terminal({ env: { SAZABI_API_URL: url } });
+      await run(["auth", "login", "--profile", "work", "--key", "-"], { stdin: secretKey });
+      const no = await startService({ "GET /v1/projects": () => refusal(401, "UNAUTHORIZED", "No.", { reason }) });
+      const refused = (argv: readonly string[], more: Parameters<typeof run>[1] = {}) =>
+        run(["projects", "list", ...argv], { ...more, env: { ...more.env, SAZABI_API_URL: no.url } });
+      expect((await refused([], { env: { SAZABI_TOKEN: no.secretKey } })).err).toContain(
+        "Set SAZABI_TOKEN to another key",
+      );
+      expect((await refused(["--key-stdin"], { stdin: no.secretKey })).err).toContain("Use another key.");
+      expect(env.SAZABI_SECRET_KEY).toBe(secretKey);
+      await run(["auth", "login", "--profile", "home", "--key", "-"], {
+        stdin: no.secretKey,
+        env: { SAZABI_API_URL: no.url },
+      });
+      expect((await refused(["--profile", "home"])).err).toContain("`sazabi auth login --profile home`");
+    },
+  );
+
+  test.each([
+    [
+      "a key without the right",
+      refusal(403, "FORBIDDEN", "This needs read:logs."),
+      "`sazabi auth status` says which key",
+    ],
+    ["too many requests, without a time", refusal(429, "RATE_LIMIT_EXCEEDED", "Slow down."), "Wait a minute"],
+    [
+      "a fault of the service",
+      refusal(500, "INTERNAL_ERROR", "Broken."),
+      "The service's log has more under request req-1",
+    ],
+    ["a gateway without a service", { status: 502, body: "<html>" }, "load balancer in between"],
+  ])("%s: the error says what to check, and where the fault is", async (_, answer, words) => {
+    const { env, url } = await startService({ "GET /v1/me": () => answer });
+    const { err } = await terminal({ env }).run(["whoami"]);
+    expect(err).toContain(words);
+    if (answer.status && answer.status >= 500) expect(err).toContain(url);
+  });
+
   test("a project that does not exist is named with who chose it", async () => {
     const { env } = await startService({
       "GET /v1/public-keys": () => refusal(404, "NOT_FOUND", "No such project."),
@@ -226,6 +319,26 @@ describe("the service says no", () => {
 });
 
 describe("nobody answers", () => {
+  test.each([
+    [["keys", "create", "ci"], "Whether the key was made is not known: look with `sazabi keys list`"],
+    [["keys", "create", "web", "--type", "public"], "Whether the key was made is not known"],
+    [["projects", "create", "shop"], "Whether the project was made is not known: look with `sazabi projects list`"],
+  ])("%j: whether it was made is not known, and the error says where to look", async (argv, words) => {
+    let asked = 0;
+    const server = createServer((socket) => {
+      asked++;
+      socket.once("data", () => socket.destroy()).on("error", () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: someKey("secret") };
+    const { code, err } = await terminal({ env }).run(argv);
+    server.close();
+    expect(code).toBe(5);
+    expect(err).toContain(words);
+    expect(asked).toBe(1);
+  });
+
   test("one line names the address, the cause and what to check", async () => {
     const env = { SAZABI_API_URL: "http://127.0.0.1:9", SAZABI_SECRET_KEY: someKey("secret") };
     const { code, out, err } = await terminal({ env }).run(["whoami"]);

@@ -1,0 +1,12 @@
+import { usageError } from "../errors.ts";
+
+/** The name of something new: the words, or `--name`. */
+export function readName(what: "key" | "project", words: readonly string[], option: string | undefined): string {
+  if (words.length > 0 && option !== undefined) throw usageError(`Name the ${what} once: with --name, or without.`);
+  const name = option ?? words.join(" ");
+  if (name.trim() === "")
+    throw usageError(`The ${what} needs a name.`, `Say what it is for: --name "${examples[what]}".`);
+  return name;
+}
+
+const examples = { key: "CI/CD pipeline", project: "checkout" };
