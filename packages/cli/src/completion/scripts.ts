@@ -50,14 +50,27 @@ complete -c sazabi -f -a '(__sazabi_complete)'
   powershell: `# Completion of sazabi for PowerShell. In $PROFILE: sazabi completion powershell | Out-String | Invoke-Expression
 Register-ArgumentCompleter -Native -CommandName sazabi -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
-    $words = @($commandAst.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
-    # An empty argument would be lost on the way.
-    if ($wordToComplete -eq '') { $words += "''" }
-    & sazabi __complete @words 2>$null | ForEach-Object {
-        $word, $about = $_ -split "\`t", 2
-        $typed = if ($word -match '[^\\w@%+=:,./-]') { "'" + $word.Replace("'", "''") + "'" } else { $word }
-        if (-not $about) { $about = $word }
-        [System.Management.Automation.CompletionResult]::new($typed, $word, 'ParameterValue', $about)
+    # What stands behind the cursor is no part of the word before it.
+    $elements = @($commandAst.CommandElements | Where-Object { $_.Extent.StartOffset -lt $cursorPosition })
+    $words = @($elements | Select-Object -Skip 1 | ForEach-Object {
+        $isText = $_ -is [System.Management.Automation.Language.StringConstantExpressionAst]
+        if ($isText) { $_.Value } else { $_.Extent.Text }
+    })
+    # After a space a new word begins. An empty argument would be lost on the way.
+    if ($elements[-1].Extent.EndOffset -lt $cursorPosition) { $words += "''" }
+    $encoding = [Console]::OutputEncoding
+    try { [Console]::OutputEncoding = [System.Text.Encoding]::UTF8 } catch { }
+    try {
+        & sazabi __complete @words 2>$null | ForEach-Object {
+            $word, $about = $_ -split "\`t", 2
+            $typed = $word
+            # Typographic quotes end a string, too.
+            if ($word -match '[^\\w./:=+-]') { $typed = "'" + ($word -replace "['\\u2018-\\u201b]", '$0$0') + "'" }
+            if (-not $about) { $about = $word }
+            [System.Management.Automation.CompletionResult]::new($typed, $word, 'ParameterValue', $about)
+        }
+    } finally {
+        try { [Console]::OutputEncoding = $encoding } catch { }
     }
 }
 `,

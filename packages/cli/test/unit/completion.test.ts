@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { completionScripts } from "../../src/completion/scripts.ts";
+import { checkNesting, literalArgument } from "../support/powershell.ts";
 import { keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
 import { brokenKeychain, terminal } from "../support/terminal.ts";
 
@@ -131,4 +133,70 @@ test("a shell that is not known is a usage error with those that are", async () 
   const { code, err } = await terminal().run(["completion", "tcsh"]);
   expect(code).toBe(2);
   expect(err).toContain("bash, zsh, fish, powershell");
+});
+
+describe("in PowerShell", () => {
+  const script = completionScripts.powershell;
+
+  /** What the script makes of a word: its own two patterns, which mean the same in .NET and here. */
+  function typed(word: string): string {
+    const [, unsafe = ""] = /-match '(.*?)'/.exec(script) ?? expect.unreachable();
+    const [, quotes = "", twice = ""] = /-replace "(.*?)", '(.*?)'/.exec(script) ?? expect.unreachable();
+    if (!new RegExp(unsafe).test(word)) return word;
+    return `'${word.replace(new RegExp(quotes, "g"), twice.replaceAll("$0", "$$&"))}'`;
+  }
+
+  test("strings, comments and brackets of the script are closed, and the check finds one that is not", () => {
+    expect(() => checkNesting(script)).not.toThrow();
+    for (const piece of ["{", "}", "(", ")", "[", "]", "'", '"']) {
+      const at = script.lastIndexOf(piece);
+      expect(() => checkNesting(script.slice(0, at) + script.slice(at + 1))).toThrow();
+    }
+  });
+
+  test.each([
+    "ci",
+    "--profile",
+    "0b0e7a3e-58f2-4b43-9a57-1f6f6a7f2f10",
+    "CI/CD pipeline",
+    "it's",
+    "it\u2019s; Remove-Item x; \u2018",
+    "\u201a\u201b'\u2018\u2019",
+    "$(touch owned)",
+    "$env:PATH",
+    "a`nb",
+    "a,b",
+    "@args",
+    "#comment",
+    "a;b|c&d>e<f",
+    '"quoted"',
+    "{block}",
+    "%{ $_ }",
+    "字 é",
+  ])("%j is filled in as that one word, whatever it holds", (word) => {
+    expect(literalArgument(typed(word))).toBe(word);
+  });
+
+  test("a name that needs quotes is asked for as PowerShell gives it back: whole, with its opening quote, or without", async () => {
+    const { env } = await service();
+    for (const current of ["CI/CD pipe", "'CI/CD pipe", '"CI/CD pipe', "'CI/CD pipeline'", "CI"]) {
+      expect(await offered(["keys", "revoke", current], { env })).toEqual(["CI/CD pipeline"]);
+    }
+  });
+
+  test("after a space the empty word comes as two quotes, and everything is offered", async () => {
+    const { env } = await service();
+    expect(await offered(["keys", "rev", "''"])).toEqual([]);
+    expect(await offered(["completion", "''"])).toEqual(["bash", "zsh", "fish", "powershell"]);
+    expect(await offered(["projects", "use", "''"], { env })).toEqual(["shop", projectId]);
+    expect(await offered(["logs", "query", "--project", "''"], { env })).toEqual(["shop", projectId]);
+  });
+
+  test("what stands behind the cursor, and a value behind a colon or an equals sign, does not lead astray", async () => {
+    // The script leaves away what begins at the cursor or after it.
+    expect(script).toContain("$_.Extent.StartOffset -lt $cursorPosition");
+    expect(await offered(["keys", "ins"])).toEqual(["inspect"]);
+    expect(await offered(["--json", "keys", "ins"])).toEqual(["inspect"]);
+    expect(await offered(["-q", "keys", "ins"])).toEqual(["inspect"]);
+  });
 });
