@@ -252,6 +252,10 @@ const publicKeys = (transport: Transport) => ({
   ...rotation<PublicKey>(transport, "publicKey", (id) => path`/public-keys/${id}`),
 });
 
+interface FinishRotation extends RequestOptions {
+  readonly graceSeconds?: number | undefined;
+}
+
 /** What both kinds of key have: a new secret for the same key, while the one before works for a time of grace. */
 const rotation = <K>(transport: Transport, name: string, pathOf: (id: string) => string) => ({
   /**
@@ -262,9 +266,13 @@ const rotation = <K>(transport: Transport, name: string, pathOf: (id: string) =>
     return member(await transport.send({ method: "POST", path: `${pathOf(id)}/rotate`, body, ...options }), name);
   },
 
-  /** Ends the grace now: only the new secret works. */
-  async finishRotation(id: string, options?: RequestOptions): Promise<K> {
-    return member(await transport.send({ method: "POST", path: `${pathOf(id)}/rotate/finish`, ...options }), name);
+  /**
+   * Ends the grace now: only the new secret works. With `graceSeconds` it ends so long from now, or when it ends anyway,
+   * whichever comes first.
+   */
+  async finishRotation(id: string, { graceSeconds, ...options }: FinishRotation = {}): Promise<K> {
+    const finishing = { method: "POST", path: `${pathOf(id)}/rotate/finish`, query: { graceSeconds } } as const;
+    return member(await transport.send({ ...finishing, ...options }), name);
   },
 
   /** Takes the rotation back: only the previous secret works. */

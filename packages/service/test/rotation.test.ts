@@ -75,6 +75,35 @@ describe("rotation", () => {
     expect((await use(again.body.secretKey.value)).status).toBe(200);
   });
 
+  test("finish with a grace lets the old secret end sooner than it would have, never later", async () => {
+    const { id, value } = await create();
+    const rotated = (await rotate(id, { graceSeconds: 600 })).body.secretKey;
+    await use(value);
+    const finish = (seconds: number | string) =>
+      send(service, `POST /v1/secret-keys/${id}/rotate/finish?graceSeconds=${seconds}`, owner);
+    const until = async (seconds: number) =>
+      Date.parse((await finish(seconds)).body.secretKey.rotation.previousExpiresAt);
+    expect(await until(900)).toBe(Date.parse(rotated.rotation.previousExpiresAt));
+    expect(await until(60)).toBeLessThan(Date.parse(rotated.rotation.previousExpiresAt) - 500_000);
+    expect([(await use(value)).status, (await use(rotated.value)).status]).toEqual([200, 200]);
+    await sleep((await until(1)) - Date.now() + 50);
+    expect([(await use(value)).status, (await use(rotated.value)).status]).toEqual([401, 200]);
+    expect((await finish(60)).status).toBe(409);
+    const { body } = await send(service, `GET /v1/audit?targetId=${id}`, owner);
+    expect(body.events.map(({ action }: { action: string }) => action)).toContain("secret_key.rotation_shortened");
+  });
+
+  test.each(["", "-1", "1.5", "soon", `${31 * 86_400}`])(
+    "finish with the grace %j is refused",
+    async (graceSeconds) => {
+      const { id, value } = await create();
+      await rotate(id, { graceSeconds: 600 });
+      const path = `/v1/secret-keys/${id}/rotate/finish?graceSeconds=${graceSeconds}`;
+      expect((await send(service, `POST ${path}`, owner)).status).toBe(400);
+      expect((await use(value)).status).toBe(200);
+    },
+  );
+
   test("a second rotation waits for the first; finish and cancel want one", async () => {
     const key = await create();
     const nothing = await send(service, `POST /v1/secret-keys/${key.id}/rotate/finish`, owner);

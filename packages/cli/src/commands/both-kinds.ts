@@ -37,7 +37,8 @@ export interface Keys {
   update(id: string, change: UpdateKeyRequest): Promise<AnyKey>;
   revoke(id: string, how: Revocation): Promise<unknown>;
   rotate(id: string, request: RotateKeyRequest, idempotencyKey: string): Promise<Created<AnyKey>>;
-  finishRotation(id: string): Promise<AnyKey>;
+  /** The previous secret ends now, or so long from now, or when it ends anyway, whichever comes first. */
+  finishRotation(id: string, graceSeconds: number | undefined): Promise<AnyKey>;
   cancelRotation(id: string): Promise<AnyKey>;
   /** The id of the live key with this id or name. */
   find(ref: string): Promise<string>;
@@ -55,7 +56,7 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
           update: (id, change) => secretKeys.update(id, change, { signal }),
           revoke: (id, how) => explainConflict(secretKeys.revoke(id, { ...how, signal })),
           rotate: (id, request, idempotencyKey) => secretKeys.rotate(id, request, { idempotencyKey, signal }),
-          finishRotation: (id) => secretKeys.finishRotation(id, { signal }),
+          finishRotation: (id, graceSeconds) => secretKeys.finishRotation(id, { graceSeconds, signal }),
           cancelRotation: (id) => secretKeys.cancelRotation(id, { signal }),
         }
       : {
@@ -64,7 +65,7 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
           update: async (id, change) => publicKeys.update(id, { ...change, ...(await project()) }, { signal }),
           revoke: async (id) => publicKeys.deactivate(id, { ...(await project()), signal }),
           rotate: (id, request, idempotencyKey) => publicKeys.rotate(id, request, { idempotencyKey, signal }),
-          finishRotation: (id) => publicKeys.finishRotation(id, { signal }),
+          finishRotation: (id, graceSeconds) => publicKeys.finishRotation(id, { graceSeconds, signal }),
           cancelRotation: (id) => publicKeys.cancelRotation(id, { signal }),
         };
   return { kind, ...keys, find: (ref) => findId(ref, kind, keys.list) };

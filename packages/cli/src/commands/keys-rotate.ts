@@ -75,27 +75,33 @@ async function findSubject(
   return found;
 }
 
-/** Without a grace the hand-over still needs one; it is ended as soon as the new secret has proven to work. */
-function readGrace(text: string): { readonly seconds: number; readonly finish: boolean } {
-  if (/^0[smhdw]?$/.test(text)) return { seconds: 3600, finish: true };
+/** Seconds that the previous secret works on, counted from when the new one has proven to work. */
+function readGrace(text: string): number {
+  if (text === "0") return 0;
   const seconds = (parseDuration(text) ?? Number.NaN) / 1000;
-  if (seconds <= maxGraceSeconds) return { seconds, finish: false };
+  if (seconds <= maxGraceSeconds) return seconds;
   throw usageError(`--grace does not understand ${JSON.stringify(text)}.`, "Use 0, 90s, 30m, 1h, 7d, up to 30d.");
 }
 
 // --- rotate
 
+/**
+ * Until the new secret has proven to work the previous one works for as long as there is: whoever is stopped in between,
+ * and finds out next week, is not locked out. For a day a rerun gets the same secret; later the rotation can be taken back.
+ */
+const handOverGraceSeconds = maxGraceSeconds;
+
 async function rotateAndHandOver(
   session: Session,
   subject: Subject,
   options: RotateOptions,
-  grace: ReturnType<typeof readGrace>,
+  grace: number,
 ): Promise<void> {
   const { keys, key } = subject;
   const handOvers = handOversOf(session, keys.kind, options);
   for (const { check } of handOvers) check([key.masked, key.rotation?.previousMasked]);
-  const created = await begin(session, subject, options, grace.seconds);
-  const finishing = grace.finish || options.finish === true;
+  const created = await begin(session, subject, options);
+  const graceSeconds = options.finish ? 0 : grace;
   let standing = `The previous secret works until ${untilOf(created.rotation)}.`;
   try {
     for (const { deliver } of handOvers) await deliver(created.value);
@@ -103,14 +109,14 @@ async function rotateAndHandOver(
     const profile = keys.kind === "secret" ? await keepNewSecret(session, created) : undefined;
     // The previous secret of the key in use may have come to its end meanwhile.
     const after = options.self ? keysOf(session, await adminOf(session, created.value), "secret", options) : keys;
-    const { rotation } = await after.get(key.id);
-    session.say(previousInWords(rotation));
-    if (finishing) {
-      standing = "Whether the previous secret still works is not known.";
-      await endGrace(after, key.id);
-    }
+    const rotation = await letGraceRun(session, after, key.id, graceSeconds, () => {
+      standing =
+        graceSeconds === 0
+          ? "Whether the previous secret still works is not known."
+          : `The previous secret works for ${options.grace} at least.`;
+    });
     forgetUnfinished(session.context.configDirectory, key.id);
-    await report(session, subject, created, handOvers, { profile, rotation: finishing ? null : rotation });
+    await report(session, subject, created, handOvers, { profile, rotation });
   } catch (error) {
     throw await notFinished(session, error, created.id, standing);
   }
@@ -142,19 +148,14 @@ async function report(
 }
 
 /** The new secret; the same one again when a rotation of this key was begun and not brought to its end. */
-async function begin(
-  session: Session,
-  subject: Subject,
-  options: RotateOptions,
-  graceSeconds: number,
-): Promise<Created<AnyKey>> {
+async function begin(session: Session, subject: Subject, options: RotateOptions): Promise<Created<AnyKey>> {
   const { keys, key } = subject;
   const { configDirectory } = session.context;
   const { rotation, resumed } = await keepUnfinished(configDirectory, {
     apiUrl: session.apiUrl.value,
     keyId: key.id,
     idempotencyKey: options.idempotencyKey ?? randomUUID(),
-    graceSeconds,
+    graceSeconds: handOverGraceSeconds,
     startedAt: session.context.now().toISOString(),
   });
   if (resumed) session.say(`Going on with the rotation that was begun at ${formatTime(new Date(rotation.startedAt))}.`);
@@ -171,7 +172,7 @@ async function begin(
   const isRepeated = resumed || options.idempotencyKey !== undefined;
   if (!isRepeated || (await refusalOf(session, keys.kind, created))?.status !== 401) return created;
   forgetUnfinished(configDirectory, key.id);
-  if (resumed) return begin(session, subject, options, graceSeconds);
+  if (resumed) return begin(session, subject, options);
   throw new CliError("The secret of that rotation does not work any more: it was taken back, or replaced since.", {
     code: "CONFLICT",
     hint: "Use another --idempotency-key to begin a new rotation.",
@@ -249,26 +250,39 @@ async function keepNewSecret(session: Session, created: Created<AnyKey>): Promis
   return profile;
 }
 
-/** Who still uses the previous secret, and for how long it can be used. */
-function previousInWords(rotation: Rotation | null): string {
-  if (!rotation) return "The previous secret does not work any more.";
-  const { previousMasked, previousUses, previousLastUsedAt, previousLastUsedAddress } = rotation;
+/** Who still uses the previous secret. */
+function usesInWords({ previousUses, previousLastUsedAt, previousLastUsedAddress }: Rotation): string {
   const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
-  const uses = previousLastUsedAt
-    ? `was used ${previousUses} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`
-    : "has not been used";
-  return `The previous secret ${previousMasked} ${uses}; it works until ${untilOf(rotation)}.`;
+  if (!previousLastUsedAt) return "has not been used";
+  return `was used ${previousUses} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
 }
 
 const untilOf = (rotation: Rotation | null) =>
   rotation ? formatTime(new Date(rotation.previousExpiresAt)) : "this moment";
 
-/** Already ended is ended. */
-async function endGrace(keys: Keys, id: string): Promise<void> {
+/** Says who still uses the previous secret, and only then lets its time run. Null when that is over. */
+async function letGraceRun(
+  session: Session,
+  keys: Keys,
+  id: string,
+  graceSeconds: number,
+  beforeChange: () => void,
+): Promise<Rotation | null> {
+  const { rotation } = await keys.get(id);
+  if (!rotation) {
+    session.say("The previous secret does not work any more.");
+    return null;
+  }
+  session.say(`The previous secret ${rotation.previousMasked} ${usesInWords(rotation)}.`);
+  beforeChange();
   try {
-    await keys.finishRotation(id);
+    const { rotation: running } = await keys.finishRotation(id, graceSeconds || undefined);
+    if (running) session.say(`It works until ${untilOf(running)}.`);
+    return running;
   } catch (error) {
-    if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
+    // Already ended is ended.
+    if (error instanceof SazabiApiError && error.status === 409) return null;
+    throw error;
   }
 }
 
@@ -296,9 +310,12 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
     );
   }
   if (!key.rotation) throw notUnderWay(subject);
-  session.say(previousInWords(key.rotation));
+  const { previousMasked } = key.rotation;
+  session.say(
+    `The previous secret ${previousMasked} ${usesInWords(key.rotation)}; it works until ${untilOf(key.rotation)}.`,
+  );
   await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
-  await session.result(await keys.finishRotation(key.id), () =>
+  await session.result(await keys.finishRotation(key.id, undefined), () =>
     session.out(`Finished the rotation of ${titleOf(subject)}: only ${key.masked} works.`),
   );
 }

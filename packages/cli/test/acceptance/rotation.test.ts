@@ -214,6 +214,27 @@ describe("kill -9 during a rotation leaves a key that works in place, and a reru
     60_000,
   );
 
+  test("also when it is noticed a week later: the grace has not begun to run", async () => {
+    const { home, id, value, envFile, inPlace, env } = await keyInFile("noticed late");
+    const gate = await startGate(service.url);
+    const argv = ["keys", "rotate", "--self", "--env-file", envFile, "--grace", "1h"];
+    const held = gate.stopAt({ request: /^POST .*\/rotate$/, when: "after" });
+    const child = start(home, argv, { env: env({ SAZABI_API_URL: gate.url }) });
+    const end = finished(child);
+    await held;
+    child.kill("SIGKILL");
+    await end;
+    gate.open();
+    const days = async () => {
+      const { rotation } = await admin.secretKeys.get(id);
+      return (Date.parse(rotation?.previousExpiresAt ?? "") - Date.now()) / 86_400_000;
+    };
+    expect(await days()).toBeGreaterThan(29.9);
+    expect(await sazabi(home, argv, { env: env({ SAZABI_API_URL: gate.url }) })).toMatchObject({ code: 0 });
+    expect(Math.abs((await days()) - 1 / 24)).toBeLessThan(0.01);
+    expect(await Promise.all([works(value), works(inPlace())])).toEqual([true, true]);
+  }, 60_000);
+
   test("while the command that takes the secret runs", async () => {
     const { home, id, value, inPlace, env } = await keyInFile("killed in between");
     const script = join(home, "deploy.sh");

@@ -25,7 +25,9 @@ async function rotatable(answers: Readonly<Record<string, (asked: Asked) => Answ
     {
       [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: key() } }),
       [`POST /v1/secret-keys/${keyId}/rotate`]: () => ({ status: 201, body: { secretKey: key({ value: next }) } }),
-      [`POST /v1/secret-keys/${keyId}/rotate/finish`]: () => ({ body: { secretKey: key({ rotation: null }) } }),
+      [`POST /v1/secret-keys/${keyId}/rotate/finish`]: ({ query }) => ({
+        body: { secretKey: key(query.graceSeconds ? {} : { rotation: null }) },
+      }),
       [`POST /v1/secret-keys/${keyId}/rotate/cancel`]: () => ({ body: { secretKey: key({ rotation: null }) } }),
       ...answers,
     },
@@ -64,22 +66,26 @@ describe("keys rotate", () => {
     ]);
   });
 
-  test("writes no mask outside of GitHub Actions, and finishes nothing unless told", async () => {
-    const { env, steps } = await rotatable();
+  test("writes no mask outside of GitHub Actions, and ends nothing unless told", async () => {
+    const { env, steps, asked } = await rotatable();
     const { err } = await terminal({ env, now }).run(["keys", "rotate", keyId]);
     expect(err).not.toContain("add-mask");
     expect(err).toContain("--finish");
-    expect(steps()).not.toContain("old: POST /secret-keys/ID/rotate/finish");
+    expect(err).toContain("It works until 2026-11-22 ");
+    expect(steps().at(-1)).toBe("old: POST /secret-keys/ID/rotate/finish");
+    expect(asked.at(-1)?.query).toEqual({ graceSeconds: "3600" });
   });
 
-  test("passes the grace on; without one it still has one until the new secret has proven to work", async () => {
-    const { env, asked, steps } = await rotatable();
+  test("lets the grace run when the new secret has proven to work; until then the previous one has a month", async () => {
+    const { env, asked } = await rotatable();
     const { run } = terminal({ env, now });
     await run(["keys", "rotate", keyId, "--grace", "7d"]);
     await run(["keys", "rotate", keyId, "--grace", "0"]);
+    const month = { graceSeconds: 30 * 86_400 };
     const bodies = asked.filter(({ path }) => path.endsWith("/rotate")).map(({ json }) => json);
-    expect(bodies).toEqual([{ graceSeconds: 7 * 86_400 }, { graceSeconds: 3600 }]);
-    expect(steps().at(-1)).toBe("old: POST /secret-keys/ID/rotate/finish");
+    expect(bodies).toEqual([month, month]);
+    const graces = asked.filter(({ path }) => path.endsWith("/finish")).map(({ query }) => query.graceSeconds);
+    expect(graces).toEqual([`${7 * 86_400}`, undefined]);
   });
 
   test("gives an output to GitHub Actions, and says when there is none to give", async () => {

@@ -100,14 +100,18 @@ describe("SazabiAdmin", () => {
     const { secretKeys, publicKeys } = new SazabiAdmin({ secretKey, baseUrl: url });
     expect((await secretKeys.rotate(id, { graceSeconds: 60 }, { idempotencyKey: "k" })).value).toBe("v");
     await secretKeys.finishRotation(id);
+    await secretKeys.finishRotation(id, { graceSeconds: 90 });
     await publicKeys.rotate(id);
     await publicKeys.cancelRotation(id);
     expect(asked.map(({ json, headers }) => [json, headers["idempotency-key"]])).toEqual([
       [{ graceSeconds: 60 }, "k"],
       [undefined, undefined],
+      [undefined, undefined],
       [{}, undefined],
       [undefined, undefined],
     ]);
+    const finishing = asked.filter(({ path }) => path.endsWith("/finish")).map(({ query }) => query);
+    expect(finishing).toEqual([{}, { graceSeconds: "90" }]);
   });
 
   test("passes on what to change, what to look for, and why", async () => {

@@ -26,7 +26,9 @@ export function keyRevoked(key: AnyKey, reason: string | undefined): NewAuditEve
   return event(key, "revoked", { masked: key.masked, ...(reason !== undefined && { reason }) });
 }
 
-export function keyRotated(key: AnyKey, step: "rotated" | "rotation_finished" | "rotation_cancelled"): NewAuditEvent {
+export type RotationStep = "rotated" | "rotation_shortened" | "rotation_finished" | "rotation_cancelled";
+
+export function keyRotated(key: AnyKey, step: RotationStep): NewAuditEvent {
   const previous = key.rotation && {
     previousMasked: key.rotation.previousMasked,
     previousExpiresAt: key.rotation.previousExpiresAt,

@@ -2,13 +2,13 @@ import { type KeyKind, maxGraceSeconds } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { auditSource, type SecretCaller } from "../auth/authenticate.ts";
-import { keyRotated } from "../auth/key-events.ts";
+import { keyRotated, type RotationStep } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import type { Change } from "../changes.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
-import { readBody, readId } from "../http/request.ts";
+import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { endOf, findKey, isSealed, withValue } from "../store/keys.ts";
@@ -16,6 +16,16 @@ import { beginRotation, cancelRotation, finishRotation } from "../store/rotation
 import { reachOf, refuseWidening } from "./key-fields.ts";
 
 const rotation = z.strictObject({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
+
+/** Of `finish`: how long the previous secret works on. Without it, not at all; an empty text is no number. */
+const ending = z.strictObject({
+  graceSeconds: z
+    .string()
+    .regex(/^\d{1,7}$/, "must be a number of seconds")
+    .transform(Number)
+    .pipe(z.number().max(maxGraceSeconds))
+    .default(0),
+});
 
 /**
  * Rotation in place: the same key, with its name, scopes, limits and history, gets a new secret; the old one works
@@ -34,19 +44,21 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     return key;
   }
 
-  function endRotation(what: "finish" | "cancel") {
-    const end = what === "finish" ? finishRotation : cancelRotation;
-    return async (c: HttpContext, caller: SecretCaller) => {
-      const id = readId(c, "id", `${kind} key`);
-      const key = await change(auditSource(c, caller), async (tx) => {
-        await liveKey(tx, caller, id);
-        if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
-        const ended = await liveKey(tx, caller, id);
-        tx.record(keyRotated(ended, what === "finish" ? "rotation_finished" : "rotation_cancelled"));
-        return ended;
-      });
-      return ok(c, { [noun]: key });
-    };
+  async function endRotation(
+    c: HttpContext,
+    caller: SecretCaller,
+    end: (tx: Change, id: string) => Promise<boolean>,
+    step: RotationStep,
+  ) {
+    const id = readId(c, "id", `${kind} key`);
+    const key = await change(auditSource(c, caller), async (tx) => {
+      await liveKey(tx, caller, id);
+      if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
+      const ended = await liveKey(tx, caller, id);
+      tx.record(keyRotated(ended, step));
+      return ended;
+    });
+    return ok(c, { [noun]: key });
   }
 
   return new Hono<HttpEnv>()
@@ -70,9 +82,21 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
       }),
     )
 
-    .post("/:id/rotate/finish", guards.secretKey(`${operation}.finishRotation`, "write:keys", endRotation("finish")))
+    .post(
+      "/:id/rotate/finish",
+      guards.secretKey(`${operation}.finishRotation`, "write:keys", async (c, caller) => {
+        const { graceSeconds } = readQuery(c, ending);
+        const step = graceSeconds === 0 ? "rotation_finished" : "rotation_shortened";
+        return endRotation(c, caller, (tx, id) => finishRotation(tx, id, graceSeconds), step);
+      }),
+    )
 
-    .post("/:id/rotate/cancel", guards.secretKey(`${operation}.cancelRotation`, "write:keys", endRotation("cancel")));
+    .post(
+      "/:id/rotate/cancel",
+      guards.secretKey(`${operation}.cancelRotation`, "write:keys", (c, caller) =>
+        endRotation(c, caller, cancelRotation, "rotation_cancelled"),
+      ),
+    );
 };
 
 /** Its value is kept, and a rotation would leave the old one behind. */

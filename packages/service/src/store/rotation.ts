@@ -27,10 +27,15 @@ export async function beginRotation(
   return true;
 }
 
-/** Ends the grace of the previous secret now. False when no rotation is under way. */
-export async function finishRotation(tx: Queryable, keyId: string): Promise<boolean> {
+/**
+ * Ends the grace of the previous secret `graceSeconds` from now; it never gets longer. False when no rotation is under
+ * way.
+ */
+export async function finishRotation(tx: Queryable, keyId: string, graceSeconds: number): Promise<boolean> {
   if (!(await lockRotation(tx, keyId))) return false;
-  await tx.query(sql`update key_secrets set retires_at = now() where key_id = ${keyId} and retires_at > now()`);
+  await tx.query(sql`
+    update key_secrets set retires_at = least(retires_at, now() + make_interval(secs => ${graceSeconds}))
+    where key_id = ${keyId} and retires_at > now()`);
   return true;
 }
 

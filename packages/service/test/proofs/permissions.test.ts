@@ -150,7 +150,9 @@ class World {
         return this.#rotate(key, what === "rotate" ? 600 : 0, make);
       case "finish":
       case "cancel": {
-        const ended = await make((tx) => (what === "finish" ? finishRotation : cancelRotation)(tx, key.id));
+        const ended = await make((tx) =>
+          what === "finish" ? finishRotation(tx, key.id, 0) : cancelRotation(tx, key.id),
+        );
         const rotating = this.#rotating.get(key);
         expect(ended).toBe(rotating !== undefined);
         if (rotating) rotating[what === "finish" ? 0 : 1].dead = true;
