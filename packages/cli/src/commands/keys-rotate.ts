@@ -14,7 +14,7 @@ import { hideInLogs } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
 import { keepInProfile } from "../rotation/profile.ts";
-import { findUnfinished, forgetUnfinished, keepUnfinished } from "../rotation/unfinished.ts";
+import { findUnfinished, forgetUnfinished, keepUnfinished, type UnfinishedRotation } from "../rotation/unfinished.ts";
 import type { Session } from "../session.ts";
 import { formatTime, parseDuration } from "../times.ts";
 import { type AnyKey, endedAt, findAmong, type Keys, keysOf, type ProjectOption } from "./both-kinds.ts";
@@ -151,7 +151,7 @@ async function report(
 async function begin(session: Session, subject: Subject, options: RotateOptions): Promise<Created<AnyKey>> {
   const { keys, key } = subject;
   const { configDirectory } = session.context;
-  const { rotation, resumed } = await keepUnfinished(configDirectory, {
+  const { rotation, resumed } = await noteBegin(configDirectory, options, {
     apiUrl: session.apiUrl.value,
     keyId: key.id,
     idempotencyKey: options.idempotencyKey ?? randomUUID(),
@@ -177,6 +177,23 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
     code: "CONFLICT",
     hint: "Use another --idempotency-key to begin a new rotation.",
   });
+}
+
+/** Where nothing can be noted the idempotency key, which the caller knows, is what a rerun needs. */
+async function noteBegin(directory: string, options: RotateOptions, fresh: UnfinishedRotation) {
+  try {
+    return await keepUnfinished(directory, fresh);
+  } catch (error) {
+    if (!(error instanceof CliError) || error.code !== "CONFIG_NOT_WRITABLE") throw error;
+    if (options.idempotencyKey !== undefined) return { rotation: fresh, resumed: false };
+    throw new CliError(error.message, {
+      code: error.code,
+      hint:
+        "What a rerun needs is kept there. Name another directory with SAZABI_CONFIG_DIR, or give --idempotency-key, " +
+        "and the same one again in a rerun.",
+      cause: error,
+    });
+  }
 }
 
 /** Nothing was made under this idempotency key, and nothing will be. */

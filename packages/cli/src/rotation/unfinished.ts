@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { withLock, writePrivateFile } from "../private-files.ts";
 
@@ -42,7 +42,8 @@ export function findUnfinished(
 }
 
 export function forgetUnfinished(directory: string, keyId: string): void {
-  rmSync(pathOf(directory, keyId), { force: true });
+  const path = pathOf(directory, keyId);
+  if (existsSync(path)) rmSync(path, { force: true });
 }
 
 function read(path: string): UnfinishedRotation | undefined {

@@ -126,6 +126,21 @@ describe("keys rotate", () => {
     expect(keys[0]).toBe(keys[1]);
   });
 
+  test("where nothing can be kept needs an idempotency key, and says so before anything is changed", async () => {
+    const { env, next, asked } = await rotatable();
+    const file = join(scratchDirectory(), "file");
+    writeFileSync(file, "");
+    const { run } = terminal({ env, now, configDirectory: join(file, "sazabi") });
+    const refused = await run(["keys", "rotate", keyId]);
+    expect(refused).toMatchObject({ code: 1, out: "", err: expect.stringContaining("or give --idempotency-key") });
+    expect(asked.filter(({ method }) => method === "POST")).toEqual([]);
+    expect(await run(["keys", "rotate", keyId, "--idempotency-key", "job-1"])).toMatchObject({
+      code: 0,
+      out: `${next}\n`,
+    });
+    expect(asked.find(({ path }) => path.endsWith("/rotate"))?.headers["idempotency-key"]).toBe("job-1");
+  });
+
   test("does not go on with a rotation that the service has forgotten", async () => {
     const { env, asked } = await rotatable();
     const world = terminal({ env });
