@@ -92,7 +92,12 @@ describe("an entry with an id of its sender's", () => {
   });
 
   test.each([
-    ["a plain id", { id: "same" }],
+    ["a plain id without a time", { id: "same" }],
+    ["a plain id with a time that is none", { id: "same", timestamp: "yesterday" }],
+    ["a plain id that is nested", { timestamp: "2026-01-01T00:00:00.000Z", attributes: { id: "same" } }],
+    ["a plain id that is empty", { timestamp: "2026-01-01T00:00:00.000Z", id: "" }],
+    ["a plain id that is an object", { timestamp: "2026-01-01T00:00:00.000Z", id: { id: "same" } }],
+    ["a plain id of more than 200 characters", { timestamp: "2026-01-01T00:00:00.000Z", id: "x".repeat(201) }],
     ["a number", { "log.record.uid": 7 }],
     ["an empty one", { "log.record.uid": "" }],
     ["one of more than 200 characters", { "log.record.uid": "x".repeat(201) }],
@@ -115,6 +120,77 @@ describe("an entry with an id of its sender's", () => {
     const headers = { "x-sazabi-key": made.body.publicKey.value };
     expect((await intake(one, { headers })).body.data).toEqual({ accepted: 1 });
     expect(await stored("of two projects")).toBe(1);
+  });
+});
+
+describe("an entry with a plain id and a time of its own", () => {
+  const time = new Date(Date.now() - 60_000).toISOString();
+  const sent = (message: string, more: object = {}) => ({ id: "order-7", timestamp: time, message, ...more });
+
+  test("is stored once when all of it is sent again, in whatever body, and keeps its id as an attribute", async () => {
+    const one = sent("order paid", { attributes: { total: 12.5 } });
+    const line = JSON.stringify(one);
+    expect((await intake(one)).body.data).toEqual({ accepted: 1 });
+    for (const [body, type] of [
+      [[one], "application/json"],
+      [{ logs: [one] }, "application/json"],
+      [`${line}\n`, "application/x-ndjson"],
+      [`${line}\n`, "text/plain"],
+    ] as const) {
+      const answer = await intake(body, { headers: { "content-type": type } });
+      expect(answer.body.data).toEqual({ accepted: 1, duplicates: 1 });
+    }
+    const body = { search: { query: "id:order-7 paid" } };
+    const found = await send(service, "POST /v1/logs/query", { headers: bearer(service.secretKey), body });
+    expect(found.body.data).toMatchObject([{ message: "order paid", attributes: { id: "order-7", total: 12.5 } }]);
+  });
+
+  test("is kept beside every other of its id: of another moment, message or attribute", async () => {
+    const entries = [
+      sent("two logs"),
+      // Of one microsecond: what was sent tells them apart, though what is stored does not.
+      sent("two logs", { timestamp: time.replace("Z", "000001Z") }),
+      sent("two logs", { timestamp: time.replace("Z", "000002Z") }),
+      sent("two logs", { step: 1 }),
+      sent("two logs", { step: "1" }),
+      sent("two logs", { level: "warn" }),
+      sent("two logs", { id: 7 }),
+      sent("two logs", { id: "7" }),
+    ];
+    expect((await intake(entries)).body.data).toEqual({ accepted: entries.length });
+    expect((await intake([...entries].reverse())).body.data).toEqual({
+      accepted: entries.length,
+      duplicates: entries.length,
+    });
+    expect(await stored("two logs")).toBe(entries.length);
+  });
+
+  test("is kept beside one that differs only in what intake cuts off", async () => {
+    const long = "x".repeat(300_000);
+    for (const end of ["a", "b"]) {
+      expect((await intake(sent(`cut ${long}${end}`))).body.data).toEqual({ accepted: 1 });
+    }
+    const { rows } = await queryDatabase(
+      service.databaseUrl,
+      "select count(*)::int as n, count(distinct message)::int as messages from logs where message like 'cut xxx%'",
+    );
+    expect(rows[0]).toEqual({ n: 2, messages: 1 });
+  });
+
+  test("is stored once when a retry reaches two processes at the same time", async () => {
+    const entries = Array.from({ length: 100 }, (_, id) => sent("raced by id", { id }));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => intake(entries, { to: index % 2 === 0 ? service : replica })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    expect(await stored("raced by id")).toBe(100);
+  });
+
+  test("with a log.record.uid as well is known by that", async () => {
+    const uid = { "log.record.uid": "of-order-7" };
+    await intake(sent("by uid", uid));
+    const again = await intake(sent("by uid", { ...uid, attempt: 2 }));
+    expect(again.body.data).toEqual({ accepted: 1, duplicates: 1 });
   });
 });
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { Client } from "@elastic/elasticsearch";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 
@@ -126,6 +127,69 @@ test("a client of Elasticsearch", async () => {
   const code = recipe("A client of Elasticsearch", "js").replace("payment failed", "elastic says");
   expect(await run(process.execPath, ["--input-type=module"], code)).toBe("");
   expect(await stored('"elastic says"')).toMatchObject([{ level: "error", attributes: { _index: "logs-checkout" } }]);
+});
+
+describe("a client of Elasticsearch that sends again", () => {
+  const client = () => new Client({ node: service.url, auth: { apiKey: service.publicKey } });
+  const bulk = (operations: object[], index = "logs") => client().bulk({ index, operations });
+
+  test("what it creates is stored once; the second time it is told that the document exists", async () => {
+    const operations = [
+      { create: { _id: "a" } },
+      { message: "created by id" },
+      { create: { _id: "b" } },
+      { message: "created by id" },
+    ];
+    expect(await bulk(operations)).toMatchObject({ errors: false });
+    const again = await bulk([...operations, { create: {} }, { message: "created by id" }]);
+    expect(again).toMatchObject({
+      errors: true,
+      items: [
+        { create: { _index: "logs", _id: "a", status: 409, error: { type: "version_conflict_engine_exception" } } },
+        { create: { _index: "logs", _id: "b", status: 409, error: { type: "version_conflict_engine_exception" } } },
+        { create: { status: 201 } },
+      ],
+    });
+    expect(await bulk([{ create: { _id: "a" } }, { message: "created by id" }], "other")).toMatchObject({
+      errors: false,
+    });
+    expect(await stored('"created by id"', 4)).toHaveLength(4);
+  });
+
+  test("the verdicts stand beside those of documents that are refused", async () => {
+    await bulk([{ create: { _id: "c" } }, { message: "beside" }]);
+    const { items } = await bulk([
+      { create: { _id: "d" } },
+      {},
+      { delete: { _id: "c" } },
+      { create: { _id: "c" } },
+      { message: "beside" },
+      { create: { _id: "e" } },
+      { message: "beside" },
+      { create: { _id: "e" } },
+      { message: "beside" },
+    ]);
+    expect(items.map((item) => Object.values(item)[0]?.status)).toEqual([201, 400, 409, 201, 409]);
+    expect(await stored("beside", 2)).toHaveLength(2);
+  });
+
+  test("what it indexes is stored once, and again when it says something else: logs are not replaced", async () => {
+    const first = [{ index: { _id: "f" } }, { message: "indexed", step: 1 }];
+    const changed = [{ index: { _id: "f" } }, { message: "indexed", step: 2 }];
+    expect(await bulk(first)).toMatchObject({ errors: false, items: [{ index: { result: "created", status: 201 } }] });
+    expect(await bulk(first)).toMatchObject({ errors: false, items: [{ index: { result: "updated", status: 200 } }] });
+    for (const status of [201, 200]) expect((await bulk(changed)).items).toMatchObject([{ index: { status } }]);
+    expect(await bulk(first)).toMatchObject({ items: [{ index: { status: 200 } }] });
+    expect(await stored("indexed", 2)).toHaveLength(2);
+  });
+
+  test("a document without an _id is known by what it says of itself, and never a conflict", async () => {
+    const document = { "@timestamp": new Date().toISOString(), message: "own id", id: 7 };
+    for (let sent = 0; sent < 2; sent++) {
+      expect(await bulk([{ create: {} }, document])).toMatchObject({ errors: false });
+    }
+    expect(await stored('"own id"')).toHaveLength(1);
+  });
 });
 
 describe.skipIf(noRsyslog !== "")(`rsyslog${noRsyslog}`, () => {

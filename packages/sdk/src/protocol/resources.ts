@@ -291,7 +291,7 @@ export const intakeLimits = {
 /** What was stored is on disk when this is answered. */
 export interface IntakeResult {
   readonly accepted: number;
-  /** Of the accepted, those that were stored before, by their `log.record.uid`. */
+  /** Of the accepted, those that were stored before, by what identifies an entry (docs/intake.md, "Sending again"). */
   readonly duplicates?: number;
   readonly rejectedCount?: number;
   readonly rejected?: readonly Rejection[];

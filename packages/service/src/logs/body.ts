@@ -5,14 +5,22 @@ import { ApiError } from "../errors.ts";
 
 /** What a request to the intake holds, in whatever format it came. */
 export interface IntakeBody {
-  /** Not looked into yet. `index` is the entry's place in the body, from 0. */
-  readonly entries: readonly { readonly index: number; readonly value: unknown }[];
+  readonly entries: readonly BodyEntry[];
   /** What was refused already: a line that is no JSON, a record with a member that is none. */
   readonly rejected: readonly Rejection[];
   /** An OTLP request, which is answered as one wherever it came. */
   readonly isOtlp?: true;
   /** Only of formats in which a key can stand in the body itself. */
   readonly credential?: BodyCredential;
+}
+
+/** An entry that is not looked into yet. */
+export interface BodyEntry {
+  /** Its place in the body, from 0. */
+  readonly index: number;
+  readonly value: unknown;
+  /** What the request itself says that makes it one with another, in place of what it says of itself; 1 to 200 characters. */
+  readonly uid?: string | undefined;
 }
 
 /** A public key that came in the body, as the published clients send it. */

@@ -8,13 +8,14 @@ import {
   storable,
 } from "@sazabi/sdk/protocol";
 import { type Alias, entryAliases, type Slot } from "./entry-aliases.ts";
+import { plainIdentity } from "./entry-identity.ts";
 import { parseTimestamp } from "./timestamp.ts";
 
 /** An entry as it is stored. Every text in it can be stored: no NUL, no lone surrogate. */
 export interface NormalisedEntry extends QueriedEntry {
   /** Microseconds since 1970, a safe integer, within the window of intake. */
   readonly timestampMicros: number;
-  /** The sender's own id of this entry: the attribute `log.record.uid`, if it is a text of 1 to 200 characters. */
+  /** What is equal in two sendings of one entry: its `log.record.uid`, what its `id` or `_id` makes; 1 to 200 characters. */
   readonly uid?: string | undefined;
   /** Memory it takes, roughly, in bytes. */
   readonly bytes: number;
@@ -39,7 +40,7 @@ export function normaliseEntry(
   try {
     const draft = newDraft();
     readMembers(draft, members);
-    return finish(draft, arrivedAtMs, retentionMs);
+    return finish(draft, members, arrivedAtMs, retentionMs);
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
     return refuse(error.field, `is nested more than ${intakeLimits.jsonDepth} levels deep.`);
@@ -186,7 +187,7 @@ function setAttribute(draft: Draft, path: string, value: unknown): void {
   if (key === uidName && typeof kept === "string" && kept !== "" && kept.length <= maxUidLength) draft.uid = kept;
 }
 
-/** OpenTelemetry's name of it: entries with the same one are the same entry. A plain `id` may be anybody's. */
+/** OpenTelemetry's name of it: entries with the same one are the same entry, whatever else they say. */
 const uidName = "log.record.uid";
 const maxUidLength = 200;
 
@@ -232,7 +233,12 @@ function keepApart(draft: Draft, key: string, value: AttributeValue): void {
   else draft.overflow.set(key, [value]);
 }
 
-function finish(draft: Draft, arrivedAtMs: number, retentionMs: number): NormalisedEntry | EntryRefusal {
+function finish(
+  draft: Draft,
+  members: Members,
+  arrivedAtMs: number,
+  retentionMs: number,
+): NormalisedEntry | EntryRefusal {
   const { message: sent } = draft.slots;
   const message = sent === undefined ? "" : storable(textOf(sent.key, sent.value));
   if (message === "" && draft.count === 0) return refuse("message", "is missing, and there are no attributes either.");
@@ -254,7 +260,7 @@ function finish(draft: Draft, arrivedAtMs: number, retentionMs: number): Normali
     spanId,
     message: stored,
     attributes,
-    uid: draft.uid,
+    uid: draft.uid ?? plainIdentity(members, draft.slots.timestamp?.value),
     bytes: bytes + stored.length + service.length,
   };
 }

@@ -1,11 +1,10 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { QueueRoom } from "./queue-room.ts";
-import type { LogBatch } from "./store.ts";
+import type { LogBatch, StoredResult } from "./store.ts";
 
 interface Pending {
   readonly batch: LogBatch;
-  readonly resolve: (result: IntakeResult) => void;
+  readonly resolve: (result: StoredResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -17,7 +16,7 @@ export interface GroupCommitOptions {
   /** Bytes waiting; beyond it requests are refused, of projects that have their part of it. */
   readonly queueBytes: number;
   /** Stores all of the batches or none, and says what each is answered. */
-  readonly commit: (batches: readonly LogBatch[]) => Promise<readonly (IntakeResult | ApiError)[]>;
+  readonly commit: (batches: readonly LogBatch[]) => Promise<readonly (StoredResult | ApiError)[]>;
   /** Whether a commit failed because of what is in one of its batches. */
   readonly isRefused: (error: unknown) => boolean;
 }
@@ -42,7 +41,7 @@ export class GroupCommit {
     this.#room = new QueueRoom(options.queueBytes);
   }
 
-  append(batch: LogBatch): Promise<IntakeResult> {
+  append(batch: LogBatch): Promise<StoredResult> {
     if (!this.#room.take(batch.projectNumber, batch.bytes)) {
       throw new ApiError(
         "RATE_LIMIT_EXCEEDED",
@@ -114,7 +113,7 @@ export class GroupCommit {
     try {
       const results = await this.#options.commit(work.map(({ batch }) => batch));
       for (const [index, { resolve, reject }] of work.entries()) {
-        const result = results[index] as IntakeResult | ApiError;
+        const result = results[index] as StoredResult | ApiError;
         if (result instanceof ApiError) reject(result);
         else resolve(result);
       }

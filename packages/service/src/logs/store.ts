@@ -2,6 +2,12 @@ import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk
 import type { NormalisedEntry } from "./entry.ts";
 import type { KeptFrom } from "./retention.ts";
 
+/** What a request is answered, and what only some dialects tell. */
+export interface StoredResult extends IntakeResult {
+  /** Which of the entries of the batch were stored before, by their places in it; `duplicates` says how many. */
+  readonly repeated?: readonly number[];
+}
+
 /** What one request brings for one project. */
 export interface LogBatch {
   readonly projectNumber: number;
@@ -9,7 +15,7 @@ export interface LogBatch {
   /** Memory the entries take, roughly; the queue is bounded by it. */
   readonly bytes: number;
   /** What the request is answered once the entries are committed. */
-  readonly result: IntakeResult;
+  readonly result: StoredResult;
   /** Makes a retried request store nothing and return the first answer. */
   readonly idempotency?: {
     /** 1 to 200 characters, the caller's. */
@@ -159,7 +165,7 @@ export interface LogStore {
    * Throws `RATE_LIMIT_EXCEEDED` when the queue is full, `CONFLICT` when an idempotency key returns with another
    * body, `UNAVAILABLE` when the database is away: then whether the entries were stored is unknown.
    */
-  append(batch: LogBatch): Promise<IntakeResult>;
+  append(batch: LogBatch): Promise<StoredResult>;
   /** In the order asked for; one more than `limit` when there is more. */
   search(search: LogSearch): Promise<readonly StoredLog[]>;
   /** Exactly the entries that `search` finds, counted; oldest bucket first, and only buckets that hold some. */

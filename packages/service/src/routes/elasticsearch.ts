@@ -9,10 +9,14 @@ import { type Dialect, logReceiver } from "./receive-logs.ts";
 const bulk: Dialect<BulkBody> = {
   formatOf: (c) => bulkFormat(header(c, "content-type"), c.req.param("index")),
   answersAllRejected: true,
-  answer: (c, { body, rejected }) => {
+  answer: (c, { body, rejected, repeated }) => {
     const refusals = new Map(rejected.map((rejection) => [rejection.index, rejection]));
-    const items = body.operations.map((operation, place) => itemOf(operation, refusals.get(place)));
-    return asElasticsearch(c, { took: 0, errors: rejected.length > 0, items });
+    const items = body.operations.map((operation, place) => {
+      const refusal = refusals.get(place);
+      if (refusal) return refusedItem(operation, refusal);
+      return repeated.has(place) ? repeatedItem(operation) : createdItem(operation);
+    });
+    return asElasticsearch(c, { took: 0, errors: items.some(isFailed), items });
   },
 };
 
@@ -47,12 +51,39 @@ function asksForPage(c: HttpContext): boolean {
   return header(c, "accept")?.includes("text/html") ?? false;
 }
 
+interface Verdict {
+  readonly status: number;
+  readonly result?: "created" | "updated";
+  readonly error?: { readonly type: string; readonly reason: string };
+}
+
+type Item = Readonly<Record<string, Verdict & { readonly _index: string; readonly _id?: string }>>;
+
 /** The verdict on one document, as Elasticsearch gives it. */
-function itemOf({ action, index, id }: BulkOperation, rejection: Rejection | undefined): object {
-  const target = { _index: index ?? "", ...(id !== undefined && { _id: id }) };
-  if (!rejection) return { [action]: { ...target, result: "created", status: 201 } };
-  const reason = `${rejection.field || "The operation"} ${rejection.message}`;
-  return { [action]: { ...target, status: 400, error: { type: "illegal_argument_exception", reason } } };
+function itemOf({ action, index, id }: BulkOperation, verdict: Verdict): Item {
+  return { [action]: { _index: index ?? "", ...(id !== undefined && { _id: id }), ...verdict } };
+}
+
+function createdItem(operation: BulkOperation): Item {
+  return itemOf(operation, { result: "created", status: 201 });
+}
+
+function refusedItem(operation: BulkOperation, { field, message }: Rejection): Item {
+  const reason = `${field || "The operation"} ${message}`;
+  return itemOf(operation, { status: 400, error: { type: "illegal_argument_exception", reason } });
+}
+
+/** `index` may find its document there, `create` may not: shippers take its 409 for done. */
+function repeatedItem(operation: BulkOperation): Item {
+  // Known by what the document says of itself, of which Elasticsearch would know nothing.
+  if (operation.id === undefined) return createdItem(operation);
+  if (operation.action === "index") return itemOf(operation, { result: "updated", status: 200 });
+  const reason = `[${operation.id}]: version conflict, document already exists`;
+  return itemOf(operation, { status: 409, error: { type: "version_conflict_engine_exception", reason } });
+}
+
+function isFailed(item: Item): boolean {
+  return Object.values(item).some(({ error }) => error !== undefined);
 }
 
 function asElasticsearch(c: HttpContext, answer: object): Response {

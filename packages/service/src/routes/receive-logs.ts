@@ -9,7 +9,7 @@ import { readIdempotencyKey } from "../http/idempotency.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { isProtobuf } from "../logs/formats/media-type.ts";
-import type { LogBatch } from "../logs/store.ts";
+import type { LogBatch, StoredResult } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 
 /** A way to speak to the intake. All of them go down one path: what differs is the body and the answer. */
@@ -29,6 +29,8 @@ interface Outcome<Body> {
   readonly body: Body;
   /** All of them, in order; `result` lists the first. */
   readonly rejected: readonly Rejection[];
+  /** What was stored before, by places in the body. */
+  readonly repeated: ReadonlySet<number>;
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
@@ -41,22 +43,23 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
   ): Promise<Response> {
     const { body, sent, idempotencyKey } = read;
     const { entries, bytes, rejected } = judge(body, Date.now(), await retentions.maxAgeMs(caller.projectNumber));
-    let result = resultOf(entries.length, rejected);
+    let stored: StoredResult = resultOf(entries.length, rejected);
     if (entries.length > 0) {
       const batch: LogBatch = {
         projectNumber: caller.projectNumber,
         entries,
         bytes,
-        result,
+        result: stored,
         ...(idempotencyKey !== undefined && {
           idempotency: { key: idempotencyKey, bodyHash: createHash("sha256").update(sent).digest() },
         }),
       };
-      result = await logs.append(batch);
+      stored = await logs.append(batch);
     } else if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) {
       throw noneGood(rejected);
     }
-    return dialect.answer(c, { result, body, rejected });
+    const { repeated, ...result } = stored;
+    return dialect.answer(c, { result, body, rejected, repeated: placesOf(repeated ?? [], body, rejected) });
   }
 
   return <Body extends IntakeBody>(dialect: Dialect<Body>) => {
@@ -132,17 +135,25 @@ function judge(body: IntakeBody, arrivedAtMs: number, retentionMs: number): Verd
   const entries: NormalisedEntry[] = [];
   const rejected: Rejection[] = [...body.rejected];
   let bytes = 0;
-  for (const { index, value } of body.entries) {
+  for (const { index, value, uid } of body.entries) {
     const verdict = normaliseEntry(value, arrivedAtMs, retentionMs);
     if ("rejected" in verdict) {
       rejected.push({ index, ...verdict.rejected });
     } else {
-      entries.push(verdict);
+      entries.push(uid === undefined ? verdict : { ...verdict, uid });
       bytes += verdict.bytes;
     }
   }
   rejected.sort((a, b) => a.index - b.index);
   return { entries, rejected, bytes };
+}
+
+/** Entries that were accepted, by their places among these, are those of the body that were not rejected. */
+function placesOf(accepted: readonly number[], body: IntakeBody, rejected: readonly Rejection[]): ReadonlySet<number> {
+  if (accepted.length === 0) return new Set();
+  const refused = new Set(rejected.map(({ index }) => index));
+  const places = body.entries.map(({ index }) => index).filter((index) => !refused.has(index));
+  return new Set(accepted.map((place) => places[place] as number));
 }
 
 function resultOf(accepted: number, rejected: readonly Rejection[]): IntakeResult {

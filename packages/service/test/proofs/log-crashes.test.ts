@@ -49,13 +49,17 @@ class Senders {
     await this.#running;
   }
 
-  /** Half of them name the request, the others each entry. */
+  /** Some name the request, some each entry by its uid, some by its id and time. */
   async #send(index: number): Promise<void> {
     while (!this.#over) {
       const messages = Array.from({ length: 1 + Math.floor(Math.random() * 30) }, () => randomUUID());
-      const byRequest = index % 2 === 0;
-      const body = messages.map((message) => (byRequest ? { message } : { message, "log.record.uid": message }));
-      const headers = { "x-sazabi-key": publicKey, ...(byRequest && { "idempotency-key": randomUUID() }) };
+      const timestamp = new Date().toISOString();
+      const body = messages.map((message) => ({
+        message,
+        ...(index % 3 === 1 && { "log.record.uid": message }),
+        ...(index % 3 === 2 && { id: "the same", timestamp }),
+      }));
+      const headers = { "x-sazabi-key": publicKey, ...(index % 3 === 0 && { "idempotency-key": randomUUID() }) };
       for (let attempt = 1; ; attempt++) {
         const { url } = this.#target;
         const answer = url ? await send({ url }, "POST /v1/logs", { headers, body }).catch(() => undefined) : undefined;

@@ -1,4 +1,3 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import type { ApiError } from "../../errors.ts";
 import type { Database, Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
@@ -6,7 +5,7 @@ import { GroupCommit, type GroupCommitOptions } from "../group-commit.ts";
 import { stretchesOf } from "../postgres/commits.ts";
 import { storeOnce } from "../postgres/once.ts";
 import { type FreshTemplate, insertTemplates, StoredPatterns } from "../postgres/patterns.ts";
-import type { LogBatch } from "../store.ts";
+import type { LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import type { ClickHouse } from "./connection.ts";
 import { rowLine } from "./rows.ts";
@@ -56,7 +55,7 @@ export class ClickHouseWriter {
     });
   }
 
-  append(batch: LogBatch): Promise<IntakeResult> {
+  append(batch: LogBatch): Promise<StoredResult> {
     return this.#queue.append(batch);
   }
 
@@ -65,7 +64,7 @@ export class ClickHouseWriter {
     return this.#queue.drain();
   }
 
-  async #commit(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+  async #commit(batches: readonly LogBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
     let templates: readonly FreshTemplate[] = [];
     const results = await this.#db.transaction(async (tx) => {
       await tx.query(sql`select set_config('idle_in_transaction_session_timeout', ${String(idleTimeoutMs)}, true)`);

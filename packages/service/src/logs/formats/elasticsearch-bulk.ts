@@ -1,6 +1,7 @@
 import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { type IntakeBody, invalid, tooMany } from "../body.ts";
+import { type BodyEntry, type IntakeBody, invalid, tooMany } from "../body.ts";
+import { documentIdentity } from "../entry-identity.ts";
 import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { addMembers, type Members, newMembers } from "./members.ts";
@@ -43,7 +44,7 @@ export function bulkFormat(contentType: string | undefined, defaultIndex: string
 /** A document that is wrong is refused alone. A line that is no action throws: what follows it could mean anything. */
 function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
   const operations: BulkOperation[] = [];
-  const entries: { index: number; value: unknown }[] = [];
+  const entries: BodyEntry[] = [];
   const rejected: Rejection[] = [];
   const lines = linesOf(text);
   for (const line of lines) {
@@ -63,7 +64,10 @@ function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
     const parsed = parseJson(source?.value ?? "");
     if ("error" in parsed) rejected.push({ index, field: "", message: `is not JSON: ${parsed.error}.` });
     else if (!isJsonObject(parsed.value)) rejected.push({ index, field: "", message: "must be a JSON object." });
-    else entries.push({ index, value: documentOf(parsed.value, operation) });
+    else {
+      const uid = identityOf(operation.action, operation, source?.value ?? "");
+      entries.push({ index, value: documentOf(parsed.value, operation), uid });
+    }
   }
   if (operations.length === 0)
     throw invalid("The body is empty. Send an action line and a document line for each log.");
@@ -82,6 +86,16 @@ function readAction(line: string, place: number, defaultIndex: string | undefine
   return { action, index: text(target["_index"]) ?? defaultIndex, id: text(target["_id"]) };
 }
 
+/** An `_id` is a document's; without one it has none by its action line. */
+function identityOf(
+  action: "create" | "index",
+  { index = "", id }: BulkOperation,
+  document: string,
+): string | undefined {
+  if (id === undefined || id.length > longestName) return undefined;
+  return documentIdentity(action, index, id, document);
+}
+
 function documentOf(document: JsonObject, { index, id }: BulkOperation): Members {
   const members = newMembers();
   addMembers(members, document as Members, "document");
@@ -92,8 +106,12 @@ function documentOf(document: JsonObject, { index, id }: BulkOperation): Members
   return members;
 }
 
+/** As Elasticsearch has it. What is longer is cut, since every item repeats it, and is no identity. */
+const longestName = 512;
+
 function text(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value.slice(0, 512) : undefined;
+  const name = typeof value === "number" ? String(value) : value;
+  return typeof name === "string" && name !== "" ? name.slice(0, longestName + 1) : undefined;
 }
 
 /** The lines that hold something. */

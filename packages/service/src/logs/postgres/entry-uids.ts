@@ -1,12 +1,11 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import type { Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
 import type { NormalisedEntry } from "../entry.ts";
-import type { LogBatch } from "../store.ts";
+import type { LogBatch, StoredResult } from "../store.ts";
 
 /**
- * The batches without the entries that were stored already, by the ids of their sender's; the new ones are noted in the
- * transaction that stores them. Batches whose entries have no such id come back as they are, and cost nothing.
+ * The batches without the entries that were stored already, by what identifies them; the new ones are noted in the
+ * transaction that stores them. Batches whose entries have no identity come back as they are, and cost nothing.
  */
 export async function withoutStored(tx: Queryable, batches: readonly LogBatch[]): Promise<readonly LogBatch[]> {
   const wanted = new Map<string, { readonly project: number; readonly uid: string }>();
@@ -33,9 +32,14 @@ export async function withoutStored(tx: Queryable, batches: readonly LogBatch[])
     // Deleting takes the first of two entries with one id; the second is a repetition of it.
     const fresh = (entry: NormalisedEntry) =>
       entry.uid === undefined || isNew.delete(nameOf(batch.projectNumber, entry.uid));
-    const entries = batch.entries.filter(fresh);
-    const duplicates = batch.entries.length - entries.length;
-    return duplicates === 0 ? batch : { ...batch, entries, result: { ...batch.result, duplicates } };
+    const repeated: number[] = [];
+    const entries = batch.entries.filter((entry, place) => {
+      if (fresh(entry)) return true;
+      repeated.push(place);
+      return false;
+    });
+    if (repeated.length === 0) return batch;
+    return { ...batch, entries, result: { ...batch.result, duplicates: repeated.length, repeated } };
   });
 }
 
@@ -44,7 +48,7 @@ export async function noteAnswers(tx: Queryable, batches: readonly LogBatch[]): 
   for (const { projectNumber, idempotency, result } of batches) {
     if (!idempotency || !result.duplicates) continue;
     await tx.query(sql`
-      update log_batches set answer = ${JSON.stringify(result satisfies IntakeResult)}::jsonb
+      update log_batches set answer = ${JSON.stringify(result satisfies StoredResult)}::jsonb
       where project_number = ${projectNumber} and idempotency_key = ${idempotency.key}`);
   }
 }

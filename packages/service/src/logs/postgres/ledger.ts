@@ -1,8 +1,7 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
-import type { LogBatch } from "../store.ts";
+import type { LogBatch, StoredResult } from "../store.ts";
 
 type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
 
@@ -41,14 +40,14 @@ export async function answersOfLedger(
   tx: Queryable,
   batches: readonly LogBatch[],
   entered: ReadonlySet<LogBatch>,
-): Promise<readonly (IntakeResult | ApiError)[]> {
+): Promise<readonly (StoredResult | ApiError)[]> {
   const repeated = batches.filter((batch) => !entered.has(batch)).filter(isKeyed);
   if (repeated.length === 0) return batches.map(({ result }) => result);
   const { rows } = await tx.query<{
     project_number: number;
     idempotency_key: string;
     body_hash: Buffer;
-    answer: IntakeResult;
+    answer: StoredResult;
   }>(
     prepared(
       "read log ledger",

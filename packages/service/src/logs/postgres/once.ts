@@ -1,7 +1,6 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import type { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
-import type { LogBatch } from "../store.ts";
+import type { LogBatch, StoredResult } from "../store.ts";
 import { noteAnswers, withoutStored } from "./entry-uids.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
 
@@ -13,7 +12,7 @@ export async function storeOnce(
   tx: Queryable,
   batches: readonly LogBatch[],
   store: (fresh: readonly LogBatch[]) => Promise<void>,
-): Promise<readonly (IntakeResult | ApiError)[]> {
+): Promise<readonly (StoredResult | ApiError)[]> {
   const entered = await enterLedger(tx, batches);
   const first = batches.filter((batch) => entered.has(batch));
   const stored = await withoutStored(tx, first);
@@ -23,5 +22,5 @@ export async function storeOnce(
   await noteAnswers(tx, stored);
   const results = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
   const answers = await answersOfLedger(tx, batches, entered);
-  return batches.map((batch, index) => results.get(batch) ?? (answers[index] as IntakeResult | ApiError));
+  return batches.map((batch, index) => results.get(batch) ?? (answers[index] as StoredResult | ApiError));
 }

@@ -1,9 +1,8 @@
-import type { IntakeResult } from "@sazabi/sdk/protocol";
 import type { ApiError } from "../../errors.ts";
 import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
 import { GroupCommit, type GroupCommitOptions } from "../group-commit.ts";
-import type { LogBatch } from "../store.ts";
+import type { LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { explainedMove } from "../whereabouts.ts";
 import { stretchesOf } from "./commits.ts";
@@ -34,7 +33,7 @@ export class LogWriter {
     });
   }
 
-  append(batch: LogBatch): Promise<IntakeResult> {
+  append(batch: LogBatch): Promise<StoredResult> {
     return this.#queue.append(batch);
   }
 
@@ -44,7 +43,7 @@ export class LogWriter {
   }
 
   /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
-  async #commit(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+  async #commit(batches: readonly LogBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
     await this.#partitions.ensure(timesOf(batches));
     try {
       return await this.#transaction(batches);
@@ -56,7 +55,7 @@ export class LogWriter {
     }
   }
 
-  async #transaction(batches: readonly LogBatch[]): Promise<readonly (IntakeResult | ApiError)[]> {
+  async #transaction(batches: readonly LogBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
     let templates: readonly FreshTemplate[] = [];
     const results = await this.#db.transaction((tx) =>
       storeOnce(tx, batches, async (fresh) => {
