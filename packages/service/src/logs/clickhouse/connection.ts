@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClickHouseClient, ClickHouseSettings } from "@clickhouse/client";
+import type { ClickHouseClient, ClickHouseSettings, ResultSet } from "@clickhouse/client";
 import type { ClickHouseAddress } from "../../config.ts";
 import { ApiError } from "../../errors.ts";
 import { tooLong } from "../too-long.ts";
@@ -10,6 +10,8 @@ import type { Statement } from "./statement.ts";
 export interface ClickHouse {
   /** Rows of a `select`. Throws `TIMEOUT` beyond `timeoutMs`, `UNAVAILABLE` when the server cannot be asked. */
   rows<Row>(statement: Statement, options: ReadOptions): Promise<Row[]>;
+  /** Likewise, one after the other, until `take` says that it has enough. */
+  takeRows<Row>(statement: Statement, options: ReadOptions, take: (row: Row) => boolean): Promise<void>;
   /** Resolves when the server has done it. */
   run(statement: Statement, timeoutMs: number): Promise<void>;
   /**
@@ -23,6 +25,7 @@ export interface ClickHouse {
 interface ReadOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  readonly settings?: ClickHouseSettings;
 }
 
 /** Whatever the profile of the user says. */
@@ -58,18 +61,24 @@ export async function connectClickHouse(address: ClickHouseAddress): Promise<Cli
     log: { level: 127 },
   });
   return {
-    rows: (statement, options) => readRows(client, statement, options),
+    rows: <Row>(statement: Statement, options: ReadOptions) =>
+      read(client, statement, options, (answer) => answer.json<Row>()),
+    takeRows: <Row>(statement: Statement, options: ReadOptions, take: (row: Row) => boolean) =>
+      read(client, statement, options, async (answer) => {
+        for await (const rows of answer.stream<Row>()) if (!rows.every((row) => take(row.json()))) return;
+      }),
     run: (statement, timeoutMs) => run(client, statement, timeoutMs),
     insert: (...given) => insert(client, ...given),
     close: () => client.close(),
   };
 }
 
-async function readRows<Row>(
+async function read<Result>(
   client: ClickHouseClient,
   statement: Statement,
-  { timeoutMs, signal }: ReadOptions,
-): Promise<Row[]> {
+  { timeoutMs, signal, settings }: ReadOptions,
+  consume: (answer: ResultSet<"JSONEachRow">) => Promise<Result>,
+): Promise<Result> {
   signal?.throwIfAborted();
   const { text, values } = statement.rendered();
   const overdue = AbortSignal.timeout(timeoutMs + graceMs);
@@ -80,13 +89,14 @@ async function readRows<Row>(
       format: "JSONEachRow",
       abort_signal: signal ? AbortSignal.any([signal, overdue]) : overdue,
       clickhouse_settings: {
+        ...settings,
         max_execution_time: timeoutMs / 1000,
         // Together: the server ends the query when its reader leaves.
         readonly: "2",
         cancel_http_readonly_queries_on_client_close: 1,
       },
     });
-    return await answer.json<Row>();
+    return await consume(answer);
   } catch (error) {
     signal?.throwIfAborted();
     if (overdue.aborted) throw tooLong(error);

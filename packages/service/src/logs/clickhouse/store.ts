@@ -11,6 +11,7 @@ import { countValues, countVolume } from "./count.ts";
 import { removeExpired, removeHidden } from "./expiry.ts";
 import { listFields } from "./fields.ts";
 import { findLogs, followLogs } from "./follow.ts";
+import { queryNative } from "./native.ts";
 import { countPatterns } from "./patterns.ts";
 import { type Reading, searchLogs } from "./reader.ts";
 import { ensureTable } from "./schema.ts";
@@ -66,6 +67,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     find: (projectNumbers, id) => findLogs(reading, projectNumbers, id),
     heads: (projectNumbers) => readHeads(reads, projectNumbers),
     follow: (request) => followLogs(reading, request),
+    queryNative: (request) => queryNative(reading, request),
     async keepHouse() {
       await ensureTable(server, retentionDays);
       await deleteOldBatches(writes);

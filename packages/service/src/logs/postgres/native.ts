@@ -1,6 +1,7 @@
 import { ApiError } from "../../errors.ts";
 import { type Database, type Queryable, sqlState, type Transaction } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
+import { NativeText, nativeBounds, refusedQuery } from "../native-answer.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { type Allowed, checkTree } from "./native-tree.ts";
@@ -18,23 +19,18 @@ import { type Allowed, checkTree } from "./native-tree.ts";
 const role = "sazabi_reader";
 /** One number for every Sazabi process: grants to one role do not like each other's company. */
 const preparationLock = 4_600_003;
-const timeLimitMs = 10_000;
 const settings = {
   work_mem: "16MB",
   hash_mem_multiplier: "1",
   max_parallel_workers_per_gather: "0",
   jit: "off",
   lock_timeout: "1s",
-  statement_timeout: `${timeLimitMs}ms`,
+  statement_timeout: `${nativeBounds.timeMs}ms`,
   search_path: "pg_temp",
   // Only who was given the right may set it; without it a sort could fill the disk.
   temp_file_limit: "256MB",
 };
 
-const maxColumns = 100;
-const maxRows = 10_000;
-const maxCellCharacters = 4_000;
-const maxResultCharacters = 1024 * 1024;
 const rowsAtOnce = 50;
 
 /** Native queries on one database. */
@@ -89,7 +85,7 @@ async function prepare(db: Database): Promise<void> {
 }
 
 async function inside(tx: Transaction, request: NativeRequest): Promise<NativeAnswer> {
-  const endsAt = performance.now() + timeLimitMs;
+  const endsAt = performance.now() + nativeBounds.timeMs;
   const allowed = await fence(tx, request).catch((error) => {
     throw sqlState(error) === "42501" ? notSetUp(error) : error;
   });
@@ -128,47 +124,30 @@ async function define(tx: Transaction, text: string, allowed: Allowed): Promise<
   const { tree, columns, self } = rows[0] as (typeof rows)[0];
   // PostgreSQL 15 names the view itself in its tree; a view cannot read itself.
   const fault = checkTree(tree, { ...allowed, relations: new Set([...allowed.relations, Number(self)]) });
-  if (fault) throw refused(fault);
-  if (columns.length > maxColumns) throw refused(`has ${columns.length} columns; ${maxColumns} are the most`);
+  if (fault) throw refusedQuery(fault);
+  const most = nativeBounds.columns;
+  if (columns.length > most) throw refusedQuery(`has ${columns.length} columns; ${most} are the most`);
   return columns;
 }
 
 async function read(tx: Transaction, columns: readonly string[], endsAt: number): Promise<NativeAnswer> {
   const names = columns.map((_, index) => `c${index}`);
-  const cells = names.map((name) => `pg_catalog.left(${name}::pg_catalog.text, ${maxCellCharacters + 1}) as ${name}`);
+  const cells = names.map(
+    (name) => `pg_catalog.left(${name}::pg_catalog.text, ${nativeBounds.cellCharacters + 1}) as ${name}`,
+  );
   await tx.query(sql`
     declare native_rows no scroll cursor for
     select ${raw(cells.join(", "))} from pg_temp.native_query as q(${raw(names.join(", "))})`);
-  let truncated = false;
-  let result = `${columns.map(escaped).join("\t")}\n`;
-  for (let count = 0; ; ) {
+  const text = new NativeText(columns);
+  for (;;) {
     const leftMs = Math.max(1, Math.ceil(endsAt - performance.now()));
     await tx.query(sql`select pg_catalog.set_config('statement_timeout', ${`${leftMs}ms`}, true)`);
     const { rows } = await tx.query<Record<string, string | null>>(
       sql`fetch forward ${raw(String(rowsAtOnce))} from native_rows`,
     );
-    for (const row of rows) {
-      const line = `${names.map((name) => cell(row[name] ?? null)).join("\t")}\n`;
-      count += 1;
-      if (count > maxRows || result.length + line.length > maxResultCharacters)
-        return { text: result, truncated: true };
-      truncated ||= names.some((name) => (row[name]?.length ?? 0) > maxCellCharacters);
-      result += line;
-    }
-    if (rows.length < rowsAtOnce) return { text: result, truncated };
+    for (const row of rows) if (!text.add(names.map((name) => row[name] ?? null))) return text.answer();
+    if (rows.length < rowsAtOnce) return text.answer();
   }
-}
-
-/** As PostgreSQL's and ClickHouse's tab-separated formats have it. */
-function cell(value: string | null): string {
-  if (value === null) return "\\N";
-  return value.length > maxCellCharacters ? `${escaped(value.slice(0, maxCellCharacters))}…` : escaped(value);
-}
-
-const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-
-function escaped(text: string): string {
-  return text.replace(/[\\\t\n\r]/g, (character) => escapes[character] as string);
 }
 
 /**
@@ -226,12 +205,8 @@ async function explained<T>(work: () => Promise<T>, offset = 0): Promise<T> {
     if (!faultsOfQuery.test(sqlState(error) ?? "")) throw error;
     const { message, position } = error as Error & { position?: string };
     const place = Number(position) - offset;
-    throw refused(place > 0 ? `${message} (at character ${place})` : message);
+    throw refusedQuery(place > 0 ? `${message} (at character ${place})` : message);
   }
-}
-
-function refused(fault: string): ApiError {
-  return new ApiError("VALIDATION_ERROR", `query: ${fault}`, { issues: [{ path: "query", message: fault }] });
 }
 
 function notSetUp(cause: unknown): ApiError {
