@@ -219,6 +219,7 @@ const attacks = [
   `select ${"not ".repeat(60)}true`,
   `select ${"-".repeat(1)}${"+".repeat(60)}1`,
   `select ${Array.from({ length: 101 }, (_, n) => `1 as c${n}`).join(",")}`,
+  `select '${"x".repeat(9_000)}' as a from logs group by ${Array(10).fill("a").join(",")}`,
   `select ${Array.from({ length: 252 }, () => "1").join("+")}`,
   `select ${Array.from({ length: 4_000 }, () => "1").join("+")}`,
   `${"select x from (".repeat(9)}select 1 as x${") q".repeat(9)}`,

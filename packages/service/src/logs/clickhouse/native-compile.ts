@@ -33,6 +33,8 @@ interface Bounds {
 
 /** Expressions in a statement: an alias may stand for a long one many times. */
 const maxExpressions = 3_000;
+/** In texts, which go along with the address of the request. */
+const maxCharacters = 50_000;
 
 /** `visible` is the condition on rows of `logs` that the query may see. Throws a `NativeFault`. */
 export function compileNative(query: Select, visible: Statement, nowMicros: number, bounds: Bounds): CompiledQuery {
@@ -72,6 +74,7 @@ class Compiler {
   readonly #nowMicros: number;
   readonly #bounds: Bounds;
   #expressions = 0;
+  #characters = 0;
   #selects = 0;
 
   constructor(visible: Statement, nowMicros: number, bounds: Bounds) {
@@ -193,6 +196,8 @@ class Compiler {
     if (this.#expressions > maxExpressions) throw fault("it is too large for what it nests");
     switch (expression.is) {
       case "text":
+        this.#characters += expression.value.length;
+        if (this.#characters > maxCharacters) throw fault("it is too large for what it nests");
         return { sql: ch`${expression.value}`, kind: "text", literal: expression.value };
       case "number":
         return numberOf(expression.value, expression.at);
