@@ -435,7 +435,7 @@ describe("with a database user of few rights", () => {
     ]);
     const store = openPostgresLogStore({ url, retentionDays: 30 });
     try {
-      return await store.queryNative?.({ projectNumber: found[0].number, text: "select count(*) from logs" });
+      return await store.queryNative({ projectNumber: found[0].number, text: "select count(*) from logs" });
     } finally {
       await store.close();
     }

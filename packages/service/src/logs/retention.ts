@@ -1,6 +1,6 @@
 import type { Queryable } from "../store/database.ts";
 import { listRetentions } from "../store/projects.ts";
-import type { LogScope, LogStore, NativeRequest } from "./store.ts";
+import type { LogScope, LogStore } from "./store.ts";
 
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
@@ -68,7 +68,6 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
     ...scope,
     keptFrom: await retentions.keptFrom(scope.projectNumbers),
   });
-  const queryNative = store.queryNative?.bind(store);
   return {
     backend: store.backend,
     append: (batch) => store.append(batch),
@@ -83,12 +82,10 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
       return found.filter(({ position }) => position.micros >= (keptFrom.get(position.projectNumber) ?? 0));
     },
     heads: (projectNumbers) => store.heads(projectNumbers),
-    ...(queryNative && {
-      async queryNative(request: NativeRequest) {
-        const kept = await retentions.keptFrom([request.projectNumber]);
-        return queryNative({ ...request, keptFromMicros: kept.get(request.projectNumber) });
-      },
-    }),
+    async queryNative(request) {
+      const kept = await retentions.keptFrom([request.projectNumber]);
+      return store.queryNative({ ...request, keptFromMicros: kept.get(request.projectNumber) });
+    },
     // Asked several times a second while somebody follows.
     async follow(request) {
       const keptFrom = await retentions.recentlyKeptFrom(request.projectNumbers);

@@ -183,9 +183,9 @@ export interface LogStore {
   follow(request: FollowRequest): Promise<Followed>;
   /**
    * Answers a query in the store's own language about the entries of one project, and of nothing else. Throws 400 for
-   * a query that is refused. A store that cannot be safe about that has no such member.
+   * a query that is refused.
    */
-  queryNative?(request: NativeRequest): Promise<NativeAnswer>;
+  queryNative(request: NativeRequest): Promise<NativeAnswer>;
   /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
   keepHouse(): Promise<void>;
   /** Commits what is queued and stops. */

@@ -29,15 +29,8 @@ export const logNativeRoutes = ({ db, logs, turns, guards: { secretKey } }: Serv
       }
       const { projectId, query } = await readBody(c, nativeBody);
       const project = await readProject(db, caller, projectId);
-      if (!logs.queryNative) {
-        throw new ApiError(
-          "VALIDATION_ERROR",
-          `Logs are kept in ${logs.backend.name}, which takes no native queries here.`,
-        );
-      }
-      const run = logs.queryNative;
       const request = { projectNumber: project.number, text: query, signal: departureOf(c) };
-      const { text, truncated } = await turns.take(caller.organizationId, () => run(request));
+      const { text, truncated } = await turns.take(caller.organizationId, () => logs.queryNative(request));
       const took = Math.round(performance.now() - startedAt);
       const result: NativeQueryResult = {
         result: text,

@@ -39,7 +39,7 @@ export const logSchemaRoutes = ({ db, logs, turns, guards: { secretKey } }: Serv
       const schema: LogSchema = {
         backend: { id: logs.backend.id, name: logs.backend.name, kind: "native" },
         features: ["tail", "facets", "volume"],
-        commands: ["schema", "query", "volume", "patterns", ...(logs.queryNative ? ["nativeQuery"] : [])],
+        commands: ["schema", "query", "volume", "patterns", "nativeQuery"],
         queryableFields: ["timestamp", "level", ...queryColumns],
         searchableFields: ["message"],
         ...(question !== undefined && { question }),

@@ -67,17 +67,18 @@ function explained<T>(work: () => T): T {
 
 /** What the server says is not passed on: it quotes values. */
 function refusal(error: unknown): unknown {
-  const { code, type } = (error instanceof ApiError ? error.cause : error) as { code?: string; type?: string };
-  if (code === "241" || code === "396" || code === "243" || code === "307") {
+  const { type = "" } = ((error instanceof ApiError && error.cause) || error) as { type?: string };
+  if (tooMuch.test(type)) {
     return refusedQuery(`it takes more than ${memoryBytes / 1024 / 1024} MiB of memory; ask for less`);
   }
-  if (type !== undefined && faults.test(type)) return refusedQuery(`ClickHouse does not take it: ${type}`);
+  if (faults.test(type)) return refusedQuery(`ClickHouse does not take it: ${type}`);
   return error;
 }
 
-/** What is wrong with a query, and not with the server. */
+const tooMuch = /^(?:MEMORY_LIMIT_EXCEEDED|TOO_MANY_ROWS_OR_BYTES|TOO_MANY_BYTES)$/;
+/** What is wrong with a query, and not with the server: a pattern that is none, more depth than it takes. */
 const faults =
-  /^(?:ILLEGAL_|CANNOT_COMPILE_REGEXP|NOT_|NO_COMMON_TYPE|TYPE_MISMATCH|BAD_|ARGUMENT_|TOO_|UNKNOWN_|SYNTAX_)/;
+  /^(?:CANNOT_COMPILE_REGEXP|CANNOT_PARSE_ESCAPE_SEQUENCE|ILLEGAL_TYPE_OF_ARGUMENT|ARGUMENT_OUT_OF_BOUND|BAD_ARGUMENTS|TOO_DEEP_RECURSION|TOO_BIG_AST|TOO_DEEP_AST)$/;
 
 /** A value as PostgreSQL would print it. */
 function cellOf(kind: Kind, value: Row[string]): string | null {
