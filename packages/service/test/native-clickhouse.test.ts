@@ -296,6 +296,7 @@ const attacks = [
   "select percentile_cont(2) within group (order by id) from logs",
   "select percentile_cont(id) within group (order by id) from logs",
   "select id::regclass from logs",
+  "select id::constructor from logs",
   "select attributes::text from logs",
   "select count(attributes) from logs",
   "select attributes = '{}' from logs",
@@ -482,6 +483,8 @@ describe.skipIf(missing !== "")(`native queries on both stores${missing}`, () =>
     test("that is long is answered, and one that is endless is not", async () => {
       const many = Array.from({ length: 200 }, (_, id) => `id = ${id}`).join(" or ");
       expect((await ask(`select count(*) from logs where ${many}`)).text).toBe("count\n60\n");
+      const texts = `${"(".repeat(30)}id = 1${")::text = 'true'".repeat(30)}`;
+      expect((await ask(`select count(*) from logs where ${texts}`)).text).toBe("count\n1\n");
       let nested = "select id as x from logs";
       for (let depth = 0; depth < 6; depth++)
         nested = `select ${Array(12).fill("x").join("+")} as x from (${nested}) q`;

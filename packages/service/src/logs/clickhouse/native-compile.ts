@@ -96,7 +96,7 @@ class Compiler {
 
   #output(sql: Statement, kind: Kind): Statement {
     if (kind === "attributes") return sql;
-    if (kind === "boolean") return ch`multiIf(isNull(${sql}), null, ${sql}, 'true', 'false')`;
+    if (kind === "boolean") return booleanText(sql);
     return ch`substringUTF8(toString(${sql}), 1, ${int64(this.#bounds.cellCharacters + 1)})`;
   }
 
@@ -178,20 +178,16 @@ class Compiler {
     return this.#as("boolean", expression, scope, clause);
   }
 
-  /** An expression that stands alone: a text that was written out is a text. */
-  #value(expression: Expression, scope: Scope): Compiled {
-    return this.#compile(expression, scope);
-  }
-
   /** An expression whose kind is known. */
   #as(kind: Kind, expression: Expression, scope: Scope, what: string): Statement {
-    const compiled = this.#compile(expression, scope);
+    const compiled = this.#value(expression, scope);
     const sql = coerced(compiled, kind);
-    if (!sql) throw fault(`${what} takes ${a(kind)} and is given ${a(compiled.kind)}`, placeIn(expression));
+    if (!sql)
+      throw fault(`${what} takes ${withArticle(kind)} and is given ${withArticle(compiled.kind)}`, placeIn(expression));
     return sql;
   }
 
-  #compile(expression: Expression, scope: Scope): Compiled {
+  #value(expression: Expression, scope: Scope): Compiled {
     this.#expressions += 1;
     if (this.#expressions > maxExpressions) throw fault("it is too large for what it nests");
     switch (expression.is) {
@@ -239,7 +235,7 @@ class Compiler {
 
   #minus(of: Expression, scope: Scope, at: number): Compiled {
     const { sql, kind } = this.#value(of, scope);
-    if (kind !== "integer" && kind !== "number") throw fault(`- takes a number and is given ${a(kind)}`, at);
+    if (kind !== "integer" && kind !== "number") throw fault(`- takes a number and is given ${withArticle(kind)}`, at);
     return { sql: ch`negate(${sql})`, kind };
   }
 
@@ -304,11 +300,11 @@ class Compiler {
   #cast({ of, type, at }: Extract<Expression, { is: "cast" }>, scope: Scope): Compiled {
     const compiled = this.#value(of, scope);
     const { sql, kind } = compiled;
-    const target = typeKinds[type];
+    const target = Object.hasOwn(typeKinds, type) ? typeKinds[type] : undefined;
     if (!target) throw fault(`it casts to ${type}; the types are ${Object.keys(typeKinds).join(", ")}`, at);
     if (kind === "null" || kind === target) return { sql, kind };
     if (target === "text" && kind !== "attributes" && kind !== "interval") {
-      return { sql: kind === "boolean" ? this.#output(sql, kind) : ch`toString(${sql})`, kind: target };
+      return { sql: kind === "boolean" ? booleanText(sql) : ch`toString(${sql})`, kind: target };
     }
     if (target === "timestamp" && compiled.literal !== undefined) return timestampOf(compiled.literal, at);
     if (target === "integer" && kind === "text") return { sql: ch`toInt64OrNull(toString(${sql}))`, kind: target };
@@ -317,7 +313,7 @@ class Compiler {
       return { sql: ch`accurateCastOrNull(round(${sql}), 'Int64')`, kind: target };
     }
     if (target === "number" && kind === "integer") return { sql: ch`toFloat64(${sql})`, kind: target };
-    throw fault(`${a(kind)} cannot be cast to ${type}`, at);
+    throw fault(`${withArticle(kind)} cannot be cast to ${type}`, at);
   }
 
   #aggregate(aggregate: Aggregate, scope: Scope): Compiled {
@@ -374,12 +370,17 @@ class Compiler {
   }
 }
 
+/** Nothing is written twice: inside each other, that would be without end. */
+function booleanText(sql: Statement): Statement {
+  return ch`toString(CAST(${sql}, 'Nullable(Bool)'))`;
+}
+
 /** A name of ours. */
 function name(prefix: string, number: number): Statement {
   return verbatim(`${prefix}${number}`);
 }
 
-function a(kind: Kind): string {
+function withArticle(kind: Kind): string {
   return kind === "integer" || kind === "interval"
     ? `an ${kind}`
     : kind === "null" || kind === "attributes"
@@ -388,7 +389,7 @@ function a(kind: Kind): string {
 }
 
 function cannotTake(called: string, kind: Kind, at: number): NativeFault {
-  return fault(`${called} cannot take ${a(kind)}`, at);
+  return fault(`${called} cannot take ${withArticle(kind)}`, at);
 }
 
 function placeIn(expression: Expression): number | undefined {
@@ -440,7 +441,7 @@ function alike(
   if (kind === "attributes") throw fault(`${what} cannot take attributes; name one of them: attributes->>'name'`, at);
   const sqls = values.map((value) => {
     const sql = coerced(value, kind);
-    if (!sql) throw fault(`${what} is given ${a(kind)} and ${a(value.kind)}`, at);
+    if (!sql) throw fault(`${what} is given ${withArticle(kind)} and ${withArticle(value.kind)}`, at);
     return sql;
   });
   return { sqls, kind };
@@ -453,7 +454,7 @@ function arithmetic(sign: string, left: Compiled, right: Compiled, at: number): 
   }
   const { sqls, kind } = alike([left, right], sign, at);
   const [one, other] = sqls as [Statement, Statement];
-  if (kind !== "integer" && kind !== "number") throw fault(`${sign} cannot take ${a(kind)}`, at);
+  if (kind !== "integer" && kind !== "number") throw fault(`${sign} cannot take ${withArticle(kind)}`, at);
   // Nothing that a row holds may make it fail: a division by zero is null.
   if (sign === "/" && kind === "integer") return { sql: ch`intDivOrZero(${one}, nullIf(${other}, 0))`, kind };
   if (sign === "/") return { sql: ch`(${one} / nullIf(${other}, 0))`, kind };
