@@ -14,6 +14,7 @@ const sdk = join(here, "..", "sdk", "src", "index.ts");
 /** Writes the command line to `outdir`. */
 async function build(outdir) {
   const bundled = new Set();
+  const placesOf = new Map();
   const bundle = async (input, name, plugins) => {
     const { metafile } = await esbuild.build({
       ...options,
@@ -23,6 +24,7 @@ async function build(outdir) {
     });
     const [{ inputs }] = Object.values(metafile.outputs).filter(({ entryPoint }) => entryPoint !== undefined);
     const used = Object.keys(inputs).filter((file) => inputs[file].bytesInOutput > 0);
+    for (const file of name ? used : []) placesOf.set(file, [...(placesOf.get(file) ?? []), `${name}.cjs`]);
     for (const file of used) bundled.add(file.match(/.*\/node_modules\/(@[^/]+\/)?[^/]+\//)?.[0]);
     return used.map((file) => join(here, file));
   };
@@ -35,6 +37,7 @@ async function build(outdir) {
   // The shared ones come last, when it is known what the others need of them.
   for (const name of ["sdk", "core"]) await bundle(parts.entryOf(name), name, [parts.plugin(name)]);
   for (const file of await readdir(outdir)) if (file.endsWith(".cjs")) await requireParts(join(outdir, file));
+  await checkTellingApart(placesOf);
   await writePages(outdir);
   await writeLicenses(join(outdir, "licenses.txt"), [...bundled].filter(Boolean).sort());
 }
@@ -49,6 +52,25 @@ async function writeLicenses(path, folders) {
     texts.push(`${name} ${version}\n\n${(await readFile(join(here, folder, license), "utf8")).trim()}\n`);
   }
   await writeFile(path, texts.join(`\n${"-".repeat(80)}\n\n`));
+}
+
+/** A class that exists twice is two classes, and `instanceof` of the one does not know the other's. */
+async function checkTellingApart(placesOf) {
+  const texts = await Promise.all(
+    [...placesOf.keys()]
+      .filter((file) => /^(src|\.\.\/sdk)\//.test(file))
+      .map(async (file) => [file, await readFile(join(here, file), "utf8")]),
+  );
+  const told = new Set(texts.flatMap(([, text]) => [...text.matchAll(/instanceof (\w+)/g)].map(([, name]) => name)));
+  for (const [file, text] of texts) {
+    const classes = [...text.matchAll(/^(?:export )?class (\w+)/gm)]
+      .map(([, name]) => name)
+      .filter((name) => told.has(name));
+    const places = placesOf.get(file);
+    if (classes.length > 0 && places.length > 1) {
+      throw new Error(`${classes.join(", ")} of ${file} would be in ${places.join(" and ")}: add it to a shared root.`);
+    }
+  }
 }
 
 /** Our own parts are required, so that the loader of ES modules is not started. As long a word, for the source map. */
@@ -86,7 +108,7 @@ const options = {
 
 /** Each is loaded whole, with all that it imports. `keys inspect` asks no service: here, it needs nothing else. */
 const sharedRoots = {
-  core: ["main.ts", "run.ts", "session.ts", "commands/keys-inspect.ts"].map(sourceOf),
+  core: ["main.ts", "run.ts", "session.ts", "through-proxy.ts", "commands/keys-inspect.ts"].map(sourceOf),
   sdk: [sdk],
 };
 

@@ -1,9 +1,9 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
 import { describeNetworkFailure } from "./network-failure.ts";
-import { ThroughProxy } from "./proxy.ts";
 import type { Session } from "./session.ts";
 import { readableStack } from "./stack.ts";
+import { ThroughProxy } from "./through-proxy.ts";
 
 /** What a failure looks like from outside. */
 export interface Explanation {

@@ -3,7 +3,8 @@ import type { RequestOptions as HttpsOptions } from "node:https";
 import type { FetchInit } from "@sazabi/sdk";
 import type { Fetch, FetchedAnswer } from "./context.ts";
 import { AnswerHeaders } from "./network-headers.ts";
-import { checkProxies, type ProxyRoute, proxyFor, proxyVariables, ThroughProxy } from "./proxy.ts";
+import { checkProxies, type ProxyRoute, proxyFor, proxyVariables } from "./proxy.ts";
+import { ThroughProxy } from "./through-proxy.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -10,16 +10,6 @@ export interface ProxyRoute {
 
 export const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"];
 
-/** What went wrong, went wrong on the way through this proxy. */
-export class ThroughProxy extends Error {
-  readonly proxy: ProxyRoute;
-
-  constructor(proxy: ProxyRoute, cause: unknown) {
-    super("Through a proxy.", { cause });
-    this.proxy = proxy;
-  }
-}
-
 /** Refuses a variable that names no proxy, before any request. */
 export function checkProxies(env: Env): void {
   for (const variable of proxyVariables) if (env[variable]) readProxy(variable, env);

@@ -182,6 +182,16 @@ describe("the process", () => {
     expect(seen).toHaveLength(1);
   });
 
+  test("names a proxy that is down, as the source does: what was built tells errors apart, too", async () => {
+    const env = { SAZABI_API_URL: "http://127.0.0.1:4600", SAZABI_SECRET_KEY: someKey("secret") };
+    const HTTP_PROXY = "http://me:secret@127.0.0.1:9";
+    const { code, err } = await sazabi(scratchDirectory(), ["whoami"], { env: { ...env, HTTP_PROXY } });
+    expect(code).toBe(5);
+    expect(err).toContain("connection refused; on the way through the proxy http://127.0.0.1:9 (HTTP_PROXY)");
+    expect(err).toContain("NO_PROXY=127.0.0.1 goes past it");
+    expect(err).not.toContain("secret");
+  });
+
   test("says which folder it may not write to", async () => {
     const { url, secretKey } = await startService();
     const home = scratchDirectory();
