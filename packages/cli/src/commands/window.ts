@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
-import { formatTime, parseTime } from "../times.ts";
+import { formatTime, formatZone, parseTime } from "../times.ts";
 
 export interface WindowOptions {
   readonly since?: string;
@@ -41,6 +41,11 @@ export function readWindow(session: Session, { since, from, to }: WindowOptions)
   const end = to && parseTime("--to", to, now);
   if (start && end && start >= end) {
     throw usageError(`The time span is empty: it starts at ${formatTime(start)} and ends at ${formatTime(end)}.`);
+  }
+  if (start && !end && start > now) {
+    throw usageError(
+      `The time span is empty: it starts at ${formatTime(start)}, and now it is ${formatTime(now)} (${formatZone(now)}).`,
+    );
   }
   return { ...(start ? { from: start.toISOString() } : {}), ...(end ? { to: end.toISOString() } : {}) };
 }

@@ -92,6 +92,7 @@ describe("logs query", () => {
     [["--from", "2026-02-30"], "Accepted:"],
     [["--since", "1h", "--from", "2h"], "exclude each other"],
     [["--from", "1h", "--to", "2h"], "time span is empty"],
+    [["--from", "2999-01-01"], "it starts at 2999-01-01 00:00:00, and now it is"],
     [["--limit", "0"], "whole number"],
   ])("%j is refused with what is accepted, before anything is sent", async (options, words) => {
     const { env, asked } = await service();
