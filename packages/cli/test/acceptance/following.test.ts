@@ -71,13 +71,16 @@ describe("logs tail", () => {
     expect(tail.lines[0]).toMatch(/^\S+ \S+ {2}ERROR {2}app {2}ERROR one$/);
     tail.stop();
     expect(await tail.exitCode).toBe(130);
-    expect(tail.talk()).toBe("");
+    expect(tail.talk()).toBe("Following what is stored from now on; Ctrl-C ends it.\n");
   });
 
   test("--since shows what there is first, and every entry once, however fast more is sent", async () => {
     const { env, home, send } = await newProject();
     const count = 3000;
     await send(Array.from({ length: count / 2 }, (_, i) => `n${i}`));
+    const early = startTail(home, env, ["--since", "1h", "--limit", "1"]);
+    expect(await early.exitCode).toBe(0);
+    expect(early.talk()).toMatch(/^Following what is stored since \S+ \S+, and from now on; Ctrl-C ends it\.\n$/);
     const tail = startTail(home, env, ["--since", "1h", "--json", "--limit", `${count}`]);
     for (let i = count / 2; i < count; i += 300) await send(Array.from({ length: 300 }, (_, k) => `n${i + k}`));
     expect(await tail.exitCode).toBe(0);
