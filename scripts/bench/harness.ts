@@ -129,6 +129,31 @@ export function describe(name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMic
   ].join("   ");
 }
 
+/**
+ * Milliseconds of each, the median of `rounds` in which all take their turn; of one that is undefined, NaN. One round
+ * before that does not count: of compiled code, plans and caches.
+ */
+export async function timedInTurns<Name extends string>(
+  contestants: Readonly<Record<Name, (() => Promise<unknown>) | undefined>>,
+  rounds: number,
+): Promise<Record<Name, number>> {
+  const names = Object.keys(contestants) as Name[];
+  const times = new Map<Name, number[]>(names.map((name) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const name of names) {
+      const startedAt = performance.now();
+      await contestants[name]?.();
+      if (round > 0 && contestants[name]) times.get(name)?.push(performance.now() - startedAt);
+    }
+  }
+  const medians = names.map((name) => [name, median(times.get(name) ?? [])]);
+  return Object.fromEntries(medians) as Record<Name, number>;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
 /** With `--json` the last line is for a program. */
 export function printRatios(ratios: Readonly<Record<string, number>>): void {
   for (const [name, ratio] of Object.entries(ratios)) console.log(`${name}  ${ratio.toFixed(3)}`);

@@ -13,6 +13,8 @@ export const planted = {
 
 const services = ["checkout", "payments", "gateway", "search", "catalog", "auth", "mailer", "inventory"];
 const hosts = Array.from({ length: 40 }, (_, index) => `ip-10-0-${index % 8}-${100 + index}`);
+/** Of each service; a pod writes many lines in its life. */
+const podSuffixes = Array.from({ length: 50 }, (_, index) => (0x2c1f3 + index * 0x3a7b).toString(16).padStart(5, "0"));
 const methods = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
 const routes = ["/api/v1/cart", "/api/v1/orders", "/api/v1/users", "/api/v1/search", "/healthz", "/api/v2/items"];
 const customers = ["acme", "globex", "initech", "umbrella", "hooli", "stark"];
@@ -55,7 +57,7 @@ export function rowOf(kind: RowKind, index: number, timestampMs: number, random:
     attributes: {
       host: one(hosts),
       region: one(["eu-west-1", "us-west-2"]),
-      "k8s.pod": `${service}-${hex(5, random)}`,
+      "k8s.pod": `${service}-${one(podSuffixes)}`,
       version: `2026.11.${random(20)}`,
       "http.method": one(methods),
       "http.route": one(routes),

@@ -36,9 +36,9 @@ export interface TestClickHouse {
 
 const [user, password] = ["sazabi", "a password: with/odd?characters"];
 
-/** ClickHouse's engine in a process of its own, behind HTTP, with a folder of its own. */
-export async function startClickHouse(): Promise<TestClickHouse> {
-  const dataDir = await mkdtemp(join(tmpdir(), "sazabi-clickhouse-"));
+/** ClickHouse's engine in a process of its own, behind HTTP, with its data in `keepIn`, or in a folder that goes with it. */
+export async function startClickHouse(keepIn?: string): Promise<TestClickHouse> {
+  const dataDir = keepIn ?? (await mkdtemp(join(tmpdir(), "sazabi-clickhouse-")));
   let { child, port } = await startEngine(dataDir, 0);
   const tell = async (message: object): Promise<void> => {
     const done = nextMessage(child, "done");
@@ -80,7 +80,7 @@ export async function startClickHouse(): Promise<TestClickHouse> {
     },
     async stop() {
       await kill();
-      await rm(dataDir, { recursive: true, force: true });
+      if (keepIn === undefined) await rm(dataDir, { recursive: true, force: true });
     },
   };
 }

@@ -1,0 +1,176 @@
+// The rows that log-reads.ts looks for, the same in PostgreSQL, in ClickHouse and in a file.
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openClickHouseLogStore } from "../../packages/service/src/logs/clickhouse/store.ts";
+import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/entry.ts";
+import { Sealer } from "../../packages/service/src/logs/postgres/sealing.ts";
+import { openPostgresLogStore } from "../../packages/service/src/logs/postgres/store.ts";
+import type { LogStore } from "../../packages/service/src/logs/store.ts";
+import { openDatabase } from "../../packages/service/src/store/database.ts";
+import { migrate } from "../../packages/service/src/store/migrate.ts";
+import { sql } from "../../packages/service/src/store/sql.ts";
+import type { TestClickHouse } from "../../packages/service/test/support/clickhouse.ts";
+import { seeded } from "../../packages/service/test/support/seeded.ts";
+import { startSubject } from "./harness.ts";
+import { rowOf } from "./log-rows.ts";
+
+export const dayMs = 86_400_000;
+export const today = Math.floor(Date.now() / dayMs) * dayMs;
+const retentionDays = 30;
+const batchRows = 5_000;
+/** As many as a commit takes in ClickHouse, and one more. */
+const batchesUnderWay = 8;
+
+/** Which project has the rows of three days that are over, and which those of today. */
+export const projects = {
+  postgres: { sealed: 101, today: 103 },
+  clickHouse: { sealed: 102, today: 104 },
+} as const;
+
+export interface Stores {
+  readonly postgres: LogStore;
+  /** Undefined where its engine is not installed. */
+  readonly clickHouse: LogStore | undefined;
+}
+
+export interface LogData {
+  readonly day: number;
+  readonly sealedRows: number;
+  readonly todayRows: number;
+  /** Bytes of the lines of the sealed rows. */
+  readonly rawBytes: number;
+  readonly withClickHouse: boolean;
+  /** Of the organization that the projects are in. */
+  readonly secretKey: string;
+}
+
+export async function openStores(databaseUrl: string, clickHouse: TestClickHouse | undefined): Promise<Stores> {
+  return {
+    postgres: openPostgresLogStore({ url: databaseUrl, retentionDays }),
+    clickHouse:
+      clickHouse && (await openClickHouseLogStore({ address: clickHouse.address, databaseUrl, retentionDays })),
+  };
+}
+
+/** Fills everything as intake does, and seals the days that are over; or finds it done by a run before. */
+export async function fillStores({
+  databaseUrl,
+  dataDir,
+  rows,
+  clickHouse,
+}: {
+  readonly databaseUrl: string;
+  readonly dataDir: string;
+  readonly rows: number;
+  readonly clickHouse: TestClickHouse | undefined;
+}): Promise<LogData> {
+  const manifest = join(dataDir, "rows.json");
+  const wanted = {
+    day: today,
+    sealedRows: rows,
+    todayRows: Math.min(rows, 1_000_000),
+    withClickHouse: clickHouse !== undefined,
+  };
+  const found = await readFile(manifest, "utf8").then(
+    (text) => JSON.parse(text) as LogData,
+    () => undefined,
+  );
+  if (found) {
+    await migrate(databaseUrl, () => {});
+    for (const [name, value] of Object.entries(wanted)) {
+      if (found[name as keyof LogData] !== value) throw new Error(`${dataDir} has other rows (${name}). Remove it.`);
+    }
+    return found;
+  }
+  const secretKey = await makeProjects(databaseUrl, dataDir);
+  const stores = await openStores(databaseUrl, clickHouse);
+  const rawBytes = await fill(stores, "sealed", {
+    count: rows,
+    from: today - 3 * dayMs,
+    to: today,
+    file: linesFile(dataDir),
+  });
+  await seal(databaseUrl);
+  // As ClickHouse would leave these days in the course of time.
+  await clickHouse?.query("optimize table logs final");
+  await fill(stores, "today", { count: wanted.todayRows, from: today, to: Math.max(Date.now(), today + 60_000) });
+  await Promise.all([stores.postgres.close(), stores.clickHouse?.close()]);
+  const data = { ...wanted, rawBytes, secretKey };
+  await writeFile(manifest, JSON.stringify(data), { mode: 0o600 });
+  return data;
+}
+
+/** The file with the lines of the sealed rows. */
+export function linesFile(dataDir: string): string {
+  return join(dataDir, "rows.ndjson");
+}
+
+async function makeProjects(databaseUrl: string, dataDir: string): Promise<string> {
+  const program = new URL("intake-service.mjs", import.meta.url);
+  const service = await startSubject(program, { DATABASE_URL: databaseUrl, DATA_DIR: dataDir });
+  const { secretKey } = service.started["firstKeys"] as { secretKey: string };
+  await service.close();
+  const db = openDatabase({ url: databaseUrl, connections: 1 });
+  const numbers = Object.values(projects).flatMap((of) => Object.values(of));
+  await db.query(sql`
+    insert into projects (organization_id, name, region, number) overriding system value
+    select id, 'bench ' || n, 'us-west-2', n from organizations cross join unnest(${numbers}::int[]) as n`);
+  await db.close();
+  return secretKey;
+}
+
+interface Filling {
+  readonly count: number;
+  readonly from: number;
+  readonly to: number;
+  readonly file?: string;
+}
+
+/** Says how many bytes the lines are. */
+async function fill(stores: Stores, which: "sealed" | "today", { count, from, to, file }: Filling): Promise<number> {
+  const startedAt = performance.now();
+  const lines = file === undefined ? undefined : createWriteStream(file);
+  const random = seeded(which === "sealed" ? 101 : 103);
+  const underWay = new Set<Promise<unknown>>();
+  let raw = 0;
+  for (let at = 0; at < count; at += batchRows) {
+    const entries: NormalisedEntry[] = [];
+    let text = "";
+    for (let index = at; index < Math.min(count, at + batchRows); index++) {
+      const row = rowOf("realistic", index, Math.floor(from + ((to - from) * index) / count), random);
+      text += `${JSON.stringify(row)}\n`;
+      entries.push(normaliseEntry(row, Date.now(), retentionDays * dayMs) as NormalisedEntry);
+    }
+    raw += Buffer.byteLength(text);
+    if (lines && !lines.write(text)) await once(lines, "drain");
+    const batch = { entries, bytes: text.length, result: { accepted: entries.length } };
+    const stored = Promise.all([
+      stores.postgres.append({ ...batch, projectNumber: projects.postgres[which] }),
+      stores.clickHouse?.append({ ...batch, projectNumber: projects.clickHouse[which] }),
+    ]).finally(() => underWay.delete(stored));
+    underWay.add(stored);
+    if (underWay.size >= batchesUnderWay) await Promise.race(underWay);
+  }
+  await Promise.all(underWay);
+  if (lines) await new Promise<void>((resolve) => lines.end(resolve));
+  console.log(
+    `stored   ${count} rows ${which}, ${(raw / count).toFixed(0)} bytes each, in ${secondsSince(startedAt)} s`,
+  );
+  return raw;
+}
+
+async function seal(databaseUrl: string): Promise<void> {
+  const startedAt = performance.now();
+  const db = openDatabase({ url: databaseUrl, connections: 1 });
+  const sealer = new Sealer({ url: databaseUrl, db, onNotice: console.log });
+  await sealer.seal();
+  await sealer.close();
+  await db.close();
+  console.log(`sealed   in ${secondsSince(startedAt)} s`);
+}
+
+function secondsSince(startedAt: number): string {
+  return ((performance.now() - startedAt) / 1000).toFixed(0);
+}
