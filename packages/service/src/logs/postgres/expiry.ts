@@ -1,6 +1,7 @@
 import type { Queryable } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
 import { dayMicros, listDays, nameOfDay } from "./days.ts";
+import { deleteWordMaps } from "./word-maps.ts";
 
 /** Few enough that a batch is done in a fraction of a second. */
 const rowsAtOnce = 10_000;
@@ -29,6 +30,7 @@ export async function removeExpired(db: Queryable, serviceDays: number): Promise
       delete from log_volume where project_number = ${projectNumber} and minute < ${before}::timestamptz`);
     await db.query(sql`
       delete from log_commits where project_number = ${projectNumber} and max_ts < ${before}::timestamptz`);
+    await deleteWordMaps(db, sql`project_number = ${projectNumber} and max_ts < ${before}::timestamptz`);
   }
 }
 

@@ -11,7 +11,7 @@ import { type LogRow, logColumns, toLog } from "./reader.ts";
 const idsAtOnce = 5_000;
 const stretchesAtOnce = 1_000;
 /** What a bigint holds. */
-const maxId = 9_223_372_036_854_775_807n;
+export const maxId = 9_223_372_036_854_775_807n;
 /** Of messages and attributes; a single entry may be larger. */
 const maxBytes = 4 * 1024 * 1024;
 
@@ -95,7 +95,7 @@ async function followProject(db: Database, request: ProjectRequest): Promise<Pro
   return { logs, after: BigInt((rows.at(-1) as LogRow).id), more: true };
 }
 
-interface Commits {
+export interface Commits {
   readonly lastId: bigint;
   readonly stretches: readonly Stretch[];
   /** There are commits beyond these. */

@@ -8,6 +8,7 @@ import { compileQuery } from "./compile.ts";
 import { partsOf, type TimeRange } from "./parts.ts";
 import { type LogRow, logColumns, toLog, within } from "./reader.ts";
 import type { Sealed } from "./sealing.ts";
+import { mayHold, placesOf } from "./word-maps.ts";
 
 /**
  * The entries that the query holds for, nearest to the start of the order first.
@@ -98,7 +99,10 @@ async function readAlong(db: Database, search: LogSearch, range: TimeRange): Pro
   return rows.map(toLog);
 }
 
-/** All that match are found, then put in order: so the planner looks for what finds them, not for the first of them. */
+/**
+ * All that match are found, then put in order: so the planner looks for what finds them, not for the first of them.
+ * Words that no index finds are looked for where they can be by the maps of words.
+ */
 async function readAtOnce(
   db: Database,
   search: LogSearch,
@@ -106,12 +110,24 @@ async function readAtOnce(
   sealed: Sealed,
 ): Promise<readonly StoredLog[]> {
   const order = raw(search.direction);
-  const isSealed = range.toMicros <= sealed.beforeMicros;
+  const isIndexed = sealed.words && range.toMicros <= sealed.beforeMicros;
+  const condition = isIndexed ? undefined : mayHold(search.query);
+  const matching = sql`${withinPart(search, range)} and (${compileQuery(search.query, isIndexed ? "index" : "scan")})`;
+  const from = condition
+    ? sql`(${placesOf(search.projectNumbers, range, condition)}) place
+        cross join lateral (
+          select ${logColumns} from logs
+          where project_number = place.number and ts >= place.from_ts and ts <= place.to_ts
+            and id >= place.first_id and id <= place.last_id and ${matching}
+          offset 0
+        ) l`
+    : sql`(
+        select ${logColumns} from logs
+        where project_number = any(${search.projectNumbers}::int[]) and ${matching}
+      ) l`;
   const { rows } = await db.query<LogRow>(
     sql`
-    select ${logColumns} from logs
-    where project_number = any(${search.projectNumbers}::int[]) and ${withinPart(search, range)}
-      and (${compileQuery(search.query, isSealed && sealed.words ? "index" : "scan")})
+    select l.* from ${from}
     order by ts + interval '0' ${order}, project_number ${order}, id ${order}
     limit ${search.limit + 1}`,
     search,

@@ -13,6 +13,7 @@ import { Partitions } from "./partitions.ts";
 import { countPatterns, deleteOldTemplates } from "./patterns.ts";
 import { Sealer } from "./sealing.ts";
 import { searchLogs } from "./search.ts";
+import { deleteOldWordMaps, WordMaps } from "./word-maps.ts";
 import { LogWriter } from "./writer.ts";
 
 const lanes = 2;
@@ -47,9 +48,14 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
   const writer = new LogWriter(writes, partitions, limits);
+  const wordMaps = new WordMaps(writes, onPutOff);
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
-    append: (batch) => writer.append(batch),
+    append: async (batch) => {
+      const result = await writer.append(batch);
+      wordMaps.stored(batch.projectNumber, batch.entries.length);
+      return result;
+    },
     search: (wanted) => inTime(search(wanted)),
     volume: (request) => inTime(countVolume(reads, request)),
     facet: (request) => inTime(countValues(reads, request)),
@@ -67,12 +73,14 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await deleteOldUids(writes);
       await deleteOldTemplates(writes, retentionDays);
       await deleteOldCommits(writes, retentionDays);
+      await deleteOldWordMaps(writes, retentionDays);
       // It may take minutes, and nobody waits for it.
       sealer.seal().catch(onPutOff);
     },
     close: async () => {
       await sealer.close();
       await writer.drain();
+      await wordMaps.close();
       await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
     },
   };

@@ -1,0 +1,146 @@
+import { evaluate, parseQuery } from "@sazabi/sdk/protocol";
+import fc from "fast-check";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { NormalisedEntry } from "../src/logs/entry.ts";
+import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
+import { deleteOldWordMaps } from "../src/logs/postgres/word-maps.ts";
+import type { LogStore } from "../src/logs/store.ts";
+import { openDatabase } from "../src/store/database.ts";
+import { type FreshDatabase, freshDatabase } from "./support/database.ts";
+import { appendEntries, entryAt, newProject } from "./support/log-engines.ts";
+import { entries, queries } from "./support/queries.ts";
+
+const hourMicros = 3_600_000_000;
+const now = Date.now() * 1000;
+/** As many as a commit takes: a map holds them and no more. */
+const batch = 5_000;
+
+let database: FreshDatabase;
+let client: pg.Client;
+let store: LogStore;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  client = new pg.Client({ connectionString: database.url, options: "-c search_path=sazabi,public" });
+  await client.connect();
+  store = openPostgresLogStore({ url: database.url, retentionDays: 30 });
+});
+afterAll(async () => {
+  await store.close();
+  await client.end();
+  await database.drop();
+});
+
+/** Evenly over the last hours, oldest first. */
+function quiet(count: number): NormalisedEntry[] {
+  return Array.from({ length: count }, (_, index) =>
+    entryAt(now - 6 * hourMicros + Math.floor((5 * hourMicros * index) / count), { message: `order ${index} placed` }),
+  );
+}
+
+async function storeAll(projectNumber: number, all: readonly NormalisedEntry[]): Promise<void> {
+  for (let at = 0; at < all.length; at += batch) await appendEntries(store, projectNumber, all.slice(at, at + batch));
+}
+
+async function maps(projectNumber: number): Promise<{ first_id: string; last_id: string }[]> {
+  const { rows } = await client.query(
+    "select first_id, last_id from log_word_maps where project_number = $1 order by first_id",
+    [projectNumber],
+  );
+  return rows;
+}
+
+async function mapped(projectNumber: number, count: number): Promise<void> {
+  await expect.poll(async () => (await maps(projectNumber)).length, { timeout: 20_000 }).toBe(count);
+}
+
+async function find(projectNumber: number, text: string, limit = 20) {
+  const found = await store.search({
+    projectNumbers: [projectNumber],
+    query: parseQuery(text).ast,
+    fromMicros: now - 12 * hourMicros,
+    toMicros: now + hourMicros,
+    direction: "desc",
+    limit,
+    after: undefined,
+  });
+  return found.map(({ message }) => message);
+}
+
+test("a search finds with maps what the reference finds, for any query", { timeout: 300_000 }, async () => {
+  const project = await newProject(database.url);
+  const pool = fc.sample(entries, { numRuns: 400, seed: 3 });
+  // Every thousand entries draw from a few texts, so that maps differ from each other; some come hours late.
+  const all = Array.from({ length: 22_000 }, (_, index) => {
+    const drawn = pool[(Math.floor(index / 1000) * 17 + (index % 17)) % pool.length] as NormalisedEntry;
+    const late = index % 700 === 0 ? 3 * hourMicros : 0;
+    return { ...drawn, bytes: 100, timestampMicros: now - 6 * hourMicros + index * 700_000 - late };
+  });
+  await storeAll(project, all);
+  await mapped(project, 3);
+  const newestFirst = [...all].sort((a, b) => b.timestampMicros - a.timestampMicros);
+  let hits = 0;
+  await fc.assert(
+    fc.asyncProperty(queries, async (text) => {
+      const { ast } = parseQuery(text);
+      const expected = newestFirst.filter((entry) => evaluate(ast, entry)).slice(0, 21);
+      hits += expected.length > 0 && expected.length < 21 ? 0 : 1;
+      expect(await find(project, text)).toEqual(expected.map(({ message }) => message));
+    }),
+    { numRuns: 300, seed: 3 },
+  );
+  expect(hits).toBeGreaterThan(0);
+});
+
+test("what the maps rule out is not read, and what has no map is", async () => {
+  const project = await newProject(database.url);
+  const all = quiet(3 * batch);
+  const rare = [10, 3 * batch - 2_500].map((place) => {
+    const entry = { ...(all[place] as NormalisedEntry), message: `a Zanzibarite at ${place}` };
+    all[place] = entry;
+    return entry.message;
+  });
+  await storeAll(project, all);
+  await mapped(project, 2);
+  expect(await find(project, "zANZIbarite")).toEqual([rare[1], rare[0]]);
+  await client.query("update log_word_maps set words = (words # words) where project_number = $1", [project]);
+  expect(await find(project, "zanzibarite")).toEqual([rare[1]]);
+  await client.query("update log_word_maps set words = null where project_number = $1", [project]);
+  expect(await find(project, "zanzibarite")).toEqual([rare[1], rare[0]]);
+});
+
+test("several processes that map at once make one map of each entry", async () => {
+  const project = await newProject(database.url);
+  const others = Array.from({ length: 2 }, () => openPostgresLogStore({ url: database.url, retentionDays: 30 }));
+  const all = quiet(8 * batch);
+  await Promise.all(
+    [store, ...others].map(async (one, index) => {
+      for (let at = index * batch; at < all.length; at += 3 * batch) {
+        await appendEntries(one, project, all.slice(at, at + batch));
+      }
+    }),
+  );
+  await mapped(project, 7);
+  for (const other of others) await other.close();
+  const ranges = await maps(project);
+  expect(ranges.map(({ first_id }) => Number(first_id))).toEqual([0, 1, 2, 3, 4, 5, 6].map((map) => map * batch + 1));
+  expect(ranges.map(({ last_id }) => Number(last_id))).toEqual([1, 2, 3, 4, 5, 6, 7].map((map) => map * batch));
+  // Each is found once.
+  const found = await find(project, `"order 1234"`, 100);
+  expect(found.length).toBe(11);
+  expect(new Set(found).size).toBe(11);
+});
+
+test("maps go with their entries, but for the newest, which says where to go on", async () => {
+  const project = await newProject(database.url);
+  await storeAll(project, quiet(3 * batch));
+  await mapped(project, 2);
+  await client.query("update log_word_maps set max_ts = max_ts - interval '40 days' where project_number = $1", [
+    project,
+  ]);
+  const db = openDatabase({ url: database.url, connections: 1 });
+  await deleteOldWordMaps(db, 30);
+  await db.close();
+  expect(await maps(project)).toEqual([{ first_id: String(batch + 1), last_id: String(2 * batch) }]);
+});
