@@ -78,14 +78,15 @@ async function compareSizes(
       select c.reltoastrelid, 'long values' from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = 'logs'::regclass and c.relname < ${partition(today)} and c.reltoastrelid <> 0
     ) r group by kind order by sum(pg_relation_size(oid)) desc`);
-  const { rows: counts } = await db.query<{ bytes: string }>(sql`
-    select pg_total_relation_size('log_volume')::text as bytes`);
+  // Of all days, and of nothing that is in ClickHouse.
+  const { rows: beside } = await db.query<{ kind: string; bytes: string }>(sql`
+    select name as kind, pg_total_relation_size(name::regclass)::text as bytes
+    from unnest('{log_volume,log_word_maps}'::text[]) as t(name)`);
   await db.close();
-  // Counts per minute are of both projects in both stores and of all days.
-  const volumeBytes = (Number(counts[0]?.bytes) * sealedRows) / (2 * (sealedRows + todayRows));
+  const share = sealedRows / (sealedRows + todayRows);
   const parts = [
     ...relations.map(({ kind, bytes }) => [kind, Number(bytes)] as const),
-    ["counts", volumeBytes] as const,
+    ...beside.map(({ kind, bytes }) => [kind, Number(bytes) * share] as const),
   ];
   const postgresBytes = parts.reduce((sum, [, bytes]) => sum + bytes, 0);
   const aRow = (bytes: number) => (bytes / sealedRows).toFixed(1);
