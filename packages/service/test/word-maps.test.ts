@@ -110,6 +110,28 @@ test("what the maps rule out is not read, and what has no map is", async () => {
   expect(await find(project, "zanzibarite")).toEqual([rare[1], rare[0]]);
 });
 
+test("what has many parts is found where one of them can be", async () => {
+  const project = await newProject(database.url);
+  const all = quiet(3 * batch);
+  const message = "a Zanzibarite of Nottingham, in Timbuktu";
+  all[10] = { ...(all[10] as NormalisedEntry), message };
+  await storeAll(project, all);
+  await mapped(project, 2);
+  const many = Array.from({ length: 40 }, (_, index) => `nowhere${index}`);
+  for (const text of [
+    "zanzibarite timbuktu nottingham",
+    "zanzibarite (timbuktu OR nowhere)",
+    "zanzibarite -nowhere",
+    "(zanzibarite OR nowhere) (timbuktu OR elsewhere) (nottingham OR somewhere)",
+    `zanzibarite OR ${many.join(" OR ")}`,
+    `zanzibarite (timbuktu OR ${many.join(" OR ")})`,
+    "zanzi*buktu",
+    "zanzibarite OR in",
+  ]) {
+    expect(await find(project, text)).toEqual([message]);
+  }
+});
+
 test("several processes that map at once make one map of each entry", async () => {
   const project = await newProject(database.url);
   const others = Array.from({ length: 2 }, () => openPostgresLogStore({ url: database.url, retentionDays: 30 }));

@@ -130,34 +130,57 @@ async function readWords(
     addTrigrams(map, folded.slice(at, at + charactersAtOnce + 2));
     await nextTurn();
   }
-  return `x${map.toString("hex")}`;
+  return bitsOf(map);
 }
 
 /** A condition on a map that holds whenever the query holds for one of its entries. Undefined: it says nothing. */
 export function mayHold(query: QueryNode): Sql | undefined {
+  const masks = masksOf(query);
+  if (!masks) return undefined;
+  const conditions = masks.map((mask) => sql`(words | ${bitsOf(mask)}::varbit) = words`);
+  return sql`(${join(conditions, " or ")})`;
+}
+
+/** More would cost more on their way to the database than they spare it. */
+const maxMasks = 16;
+
+/** What the query holds for has all bits of one of them, 16 at most. Undefined: anything may match. */
+function masksOf(query: QueryNode): readonly Buffer[] | undefined {
   switch (query.kind) {
     case "text":
-      return hasTrigrams(query.pattern);
-    case "and": {
-      const conditions = query.nodes.map(mayHold).filter((condition) => condition !== undefined);
-      return conditions.length === 0 ? undefined : sql`(${join(conditions, " and ")})`;
-    }
+      return maskOf(query.pattern);
+    case "and":
+      return query.nodes.map(masksOf).reduce(both, undefined);
     case "or": {
-      const conditions = query.nodes.map(mayHold).filter((condition) => condition !== undefined);
-      return conditions.length < query.nodes.length || conditions.length === 0
-        ? undefined
-        : sql`(${join(conditions, " or ")})`;
+      const masks = query.nodes.map(masksOf);
+      if (masks.length === 0 || masks.includes(undefined)) return undefined;
+      const either = masks.flatMap((of) => of as readonly Buffer[]);
+      return either.length > maxMasks ? undefined : either;
     }
     default:
       return undefined;
   }
 }
 
-function hasTrigrams(pattern: TextPattern): Sql | undefined {
-  const wanted = Buffer.alloc(mapBits / 8);
-  for (const part of pattern) if (typeof part === "string") addTrigrams(wanted, part);
-  if (wanted.every((byte) => byte === 0)) return undefined;
-  return sql`(words | ${`x${wanted.toString("hex")}`}::varbit) = words`;
+/** Where that would be too many, one of the two is enough. */
+function both(first: readonly Buffer[] | undefined, second: readonly Buffer[] | undefined) {
+  if (!first || !second) return first ?? second;
+  if (first.length * second.length > maxMasks) return first.length < second.length ? first : second;
+  return first.flatMap((one) =>
+    second.map((other) => Buffer.from(one.map((byte, at) => byte | (other[at] as number)))),
+  );
+}
+
+/** One; undefined when the pattern has no three characters in a row. */
+function maskOf(pattern: TextPattern): readonly Buffer[] | undefined {
+  const mask = Buffer.alloc(mapBits / 8);
+  for (const part of pattern) if (typeof part === "string") addTrigrams(mask, part);
+  return mask.some((byte) => byte !== 0) ? [mask] : undefined;
+}
+
+/** As PostgreSQL reads a bit string. */
+function bitsOf(map: Buffer): string {
+  return `x${map.toString("hex")}`;
 }
 
 /** Of a folded text, in units of UTF-16: what occurs in a text has its trigrams. */
