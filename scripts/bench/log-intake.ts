@@ -106,8 +106,10 @@ async function bareCopy(databaseUrl: string): Promise<number> {
     const lane = async () => {
       for (let at = next++; at < bodies.length; at = next++) {
         const values = (bodies[at] as string).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
-        const text = values.map((value, row) => bareText(at * batchRows + row, value)).join("");
-        await db.transaction((tx) => tx.copyIn(`copy bare (${copyColumns}) from stdin`, [text]));
+        const rows = values.map((value, row) => bareText(at * batchRows + row, value)).join("");
+        await db.transaction((tx) =>
+          tx.finish([{ copy: `copy bare (${copyColumns}) from stdin`, rows: [Buffer.from(rows)] }]),
+        );
       }
     };
     await Promise.all([lane(), lane()]);
@@ -122,5 +124,5 @@ function bareText(
   id: number,
   { timestamp, service, message, level: _, ...attributes }: Record<string, unknown>,
 ): string {
-  return `1\t${timestamp}\t${id}\t2\t${service}\t\\N\t\\N\t\\N\t${message}\t${JSON.stringify(attributes)}\t0\n`;
+  return `${id}\t1\t${timestamp}\t2\t${service}\t\\N\t\\N\t\\N\t${message}\t${JSON.stringify(attributes)}\t0\n`;
 }

@@ -4,7 +4,7 @@ import pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
-import { copyColumns, copyText } from "../src/logs/postgres/copy-text.ts";
+import { copyColumns, copyText, numberRows } from "../src/logs/postgres/copy-text.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 150);
@@ -29,8 +29,9 @@ async function copy(entries: readonly NormalisedEntry[]): Promise<void> {
   await client.query("truncate rows");
   const stream = client.query(copyFrom(`copy rows (${copyColumns}) from stdin`));
   const done = once(stream, "finish");
-  for (const [index, entry] of entries.entries()) stream.write(copyText(1, index, entry, 0));
-  stream.end();
+  const rows = Buffer.from(entries.map((entry) => copyText(1, entry, 0)).join(""));
+  expect(numberRows(rows, 1)).toBe(entries.length + 1);
+  stream.end(rows);
   await done;
 }
 

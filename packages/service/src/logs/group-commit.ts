@@ -2,21 +2,29 @@ import { ApiError } from "../errors.ts";
 import { QueueRoom } from "./queue-room.ts";
 import type { LogBatch, StoredResult } from "./store.ts";
 
-interface Pending {
-  readonly batch: LogBatch;
+interface Pending<Work> {
+  readonly projectNumber: number;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly work: Work;
   readonly resolve: (result: StoredResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
-export interface GroupCommitOptions {
+export interface GroupCommitLimits {
   /** Commits at once. */
   readonly lanes: number;
   /** Rows in one commit, unless a single request brings more. */
   readonly rowsPerCommit: number;
   /** Bytes waiting; beyond it requests are refused, of projects that have their part of it. */
   readonly queueBytes: number;
-  /** Stores all of the batches or none, and says what each is answered. */
-  readonly commit: (batches: readonly LogBatch[]) => Promise<readonly (StoredResult | ApiError)[]>;
+}
+
+export interface GroupCommitOptions<Work> extends GroupCommitLimits {
+  /** Makes of a batch what is queued for it; called when there is room in the queue. */
+  readonly prepare: (batch: LogBatch) => Work;
+  /** Stores all of them or none, and says what each is answered. */
+  readonly commit: (works: readonly Work[]) => Promise<readonly (StoredResult | ApiError)[]>;
   /** Whether a commit failed because of what is in one of its batches. */
   readonly isRefused: (error: unknown) => boolean;
 }
@@ -26,23 +34,24 @@ export interface GroupCommitOptions {
  * commit that holds its rows is done. One project is written by one lane at a time, and lanes take projects in turn,
  * so a flood of one does not starve another.
  */
-export class GroupCommit {
-  readonly #options: GroupCommitOptions;
+export class GroupCommit<Work> {
+  readonly #options: GroupCommitOptions<Work>;
   /** Waiting requests by project; the project that waits longest is first. */
-  readonly #queues = new Map<number, Pending[]>();
+  readonly #queues = new Map<number, Pending<Work>[]>();
   readonly #busy = new Set<number>();
   readonly #room: QueueRoom;
   #freeLanes: number;
   #onDrained: (() => void) | undefined;
 
-  constructor(options: GroupCommitOptions) {
+  constructor(options: GroupCommitOptions<Work>) {
     this.#options = options;
     this.#freeLanes = options.lanes;
     this.#room = new QueueRoom(options.queueBytes);
   }
 
   append(batch: LogBatch): Promise<StoredResult> {
-    if (!this.#room.take(batch.projectNumber, batch.bytes)) {
+    const { projectNumber, bytes } = batch;
+    if (!this.#room.take(projectNumber, bytes)) {
       throw new ApiError(
         "RATE_LIMIT_EXCEEDED",
         "The service is taking logs as fast as it can store them. Send again.",
@@ -51,13 +60,24 @@ export class GroupCommit {
         },
       );
     }
+    const work = this.#prepare(batch);
+    const rows = batch.entries.length;
     return new Promise((resolve, reject) => {
-      const queue = this.#queues.get(batch.projectNumber);
-      const pending = { batch, resolve, reject };
+      const queue = this.#queues.get(projectNumber);
+      const pending = { projectNumber, bytes, rows, work, resolve, reject };
       if (queue) queue.push(pending);
-      else this.#queues.set(batch.projectNumber, [pending]);
+      else this.#queues.set(projectNumber, [pending]);
       this.#pump();
     });
+  }
+
+  #prepare(batch: LogBatch): Work {
+    try {
+      return this.#options.prepare(batch);
+    } catch (error) {
+      this.#room.give(batch.projectNumber, batch.bytes);
+      throw error;
+    }
   }
 
   /** Resolves when nothing is queued or being written. */
@@ -79,15 +99,15 @@ export class GroupCommit {
   }
 
   /** What one commit shall hold: whole requests, of projects that no lane is writing now. */
-  #take(): Pending[] {
-    const work: Pending[] = [];
+  #take(): Pending<Work>[] {
+    const work: Pending<Work>[] = [];
     let rows = 0;
     for (const [project, queue] of [...this.#queues]) {
       if (this.#busy.has(project)) continue;
       let count = 0;
-      for (const { batch } of queue) {
-        if (rows > 0 && rows + batch.entries.length > this.#options.rowsPerCommit) break;
-        rows += batch.entries.length;
+      for (const pending of queue) {
+        if (rows > 0 && rows + pending.rows > this.#options.rowsPerCommit) break;
+        rows += pending.rows;
         count += 1;
       }
       if (count === 0) break;
@@ -100,18 +120,18 @@ export class GroupCommit {
     return work;
   }
 
-  #done(work: readonly Pending[]): void {
-    for (const { batch } of work) {
-      this.#room.give(batch.projectNumber, batch.bytes);
-      this.#busy.delete(batch.projectNumber);
+  #done(work: readonly Pending<Work>[]): void {
+    for (const { projectNumber, bytes } of work) {
+      this.#room.give(projectNumber, bytes);
+      this.#busy.delete(projectNumber);
     }
     this.#freeLanes += 1;
     this.#pump();
   }
 
-  async #write(work: readonly Pending[]): Promise<void> {
+  async #write(work: readonly Pending<Work>[]): Promise<void> {
     try {
-      const results = await this.#options.commit(work.map(({ batch }) => batch));
+      const results = await this.#options.commit(work.map((pending) => pending.work));
       for (const [index, { resolve, reject }] of work.entries()) {
         const result = results[index] as StoredResult | ApiError;
         if (result instanceof ApiError) reject(result);

@@ -1,7 +1,6 @@
-import { once } from "node:events";
 import pg from "pg";
-import { from as copyFrom } from "pg-copy-streams";
 import { type Sql, sql } from "./sql.ts";
+import { runTogether, type Step } from "./together.ts";
 
 /** One connection of one's own that also hears notifications. */
 export interface Listener extends Queryable {
@@ -40,8 +39,8 @@ export interface Queryable {
 export interface Transaction extends Queryable {
   /** Runs a text that is somebody else's: it is one statement, or refused. */
   single(text: string): Promise<void>;
-  /** Runs a `COPY … FROM STDIN` with rows in PostgreSQL's text format. */
-  copyIn(statement: string, chunks: Iterable<string>): Promise<void>;
+  /** The last of it: runs the steps and commits, in one round trip. */
+  finish(steps: readonly Step[]): Promise<void>;
 }
 
 export interface Database extends Queryable {
@@ -51,8 +50,8 @@ export interface Database extends Queryable {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
   /**
-   * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. When `signal` is aborted, the
-   * statement that runs is cancelled, and the call rejects with the signal's reason.
+   * Runs `work` in one transaction, that begins with its first statement: committed when it resolves, rolled back when it
+   * throws. When `signal` is aborted, the statement that runs is cancelled, and the call rejects with the signal's reason.
    */
   transaction<T>(
     work: (tx: Transaction) => Promise<T>,
@@ -238,14 +237,10 @@ async function transaction<T>(
   try {
     reader?.signal.throwIfAborted();
     reader?.signal.addEventListener("abort", onAbort, { once: true });
-    await client.query("begin");
-    const result = await work({
-      query: (statement) => run(client, statement),
-      single: (text) => runSingle(client, text),
-      copyIn: (statement, chunks) => copyIn(client, statement, chunks),
-    });
+    const tx = new OpenTransaction(client);
+    const result = await work(tx);
     reader?.signal.throwIfAborted();
-    await client.query("commit");
+    await tx.commit();
     return result;
   } catch (error) {
     // Whatever is to be cancelled is cancelled by now: not the rollback, nor what runs on the connection next.
@@ -263,19 +258,43 @@ async function transaction<T>(
   }
 }
 
-/** The extended protocol takes one statement, where a plain query would take several. */
-async function runSingle(client: pg.PoolClient, text: string): Promise<void> {
-  await client.query({ text, queryMode: "extended" } as pg.QueryConfig);
+/** `begin` goes out with the first statement, and costs no round trip of its own. */
+class OpenTransaction implements Transaction {
+  readonly #client: pg.PoolClient;
+  #state: "new" | "begun" | "committed" = "new";
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+  }
+
+  async query<Row>(statement: Sql) {
+    if (this.#state !== "new") return run<Row>(this.#client, statement);
+    this.#state = "begun";
+    const [, result] = await runTogether(this.#client, [begin, statement]);
+    return result as { rows: Row[]; rowCount: number };
+  }
+
+  /** The extended protocol takes one statement, where a plain query would take several. */
+  async single(text: string): Promise<void> {
+    if (this.#state === "new") await this.#client.query(begin.text);
+    this.#state = "begun";
+    await this.#client.query({ text, queryMode: "extended" } as pg.QueryConfig);
+  }
+
+  async finish(steps: readonly Step[]): Promise<void> {
+    const first = this.#state === "new" ? [begin] : [];
+    this.#state = "begun";
+    await runTogether(this.#client, [...first, ...steps, commit]);
+    this.#state = "committed";
+  }
+
+  async commit(): Promise<void> {
+    if (this.#state === "begun") await this.#client.query(commit.text);
+  }
 }
 
-/** Resolves when the server has taken the rows; node-postgres queues the chunks, so they should fit into memory. */
-async function copyIn(client: pg.PoolClient, statement: string, chunks: Iterable<string>): Promise<void> {
-  const copy = client.query(copyFrom(statement));
-  const stored = once(copy, "finish");
-  for (const chunk of chunks) copy.write(chunk);
-  copy.end();
-  await stored;
-}
+const begin = sql`begin`;
+const commit = sql`commit`;
 
 /** The five-character SQLSTATE of a PostgreSQL error, e.g. `23505`; undefined for anything else. */
 export function sqlState(error: unknown): string | undefined {

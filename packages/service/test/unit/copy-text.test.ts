@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type NormalisedEntry, normaliseEntry } from "../../src/logs/entry.ts";
-import { copyText } from "../../src/logs/postgres/copy-text.ts";
+import { copyText, numberRows } from "../../src/logs/postgres/copy-text.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 
@@ -10,6 +10,12 @@ function read(field: string): string | null {
   if (field === "\\N") return null;
   const letters: Record<string, string> = { n: "\n", r: "\r", t: "\t" };
   return field.replace(/\\(.)/gs, (_, character: string) => letters[character] ?? character);
+}
+
+function rowWithId(row: string, id: number): string {
+  const bytes = Buffer.from(row);
+  numberRows(bytes, id);
+  return bytes.toString();
 }
 
 const text = fc.oneof(
@@ -38,14 +44,14 @@ test("every entry is read back as it is, byte for byte", () => {
     fc.property(sent, (members) => {
       const entry = normaliseEntry(members, now, 86_400_000);
       if ("rejected" in entry) return;
-      const row = copyText(7, 42, entry as NormalisedEntry, -9);
+      const row = rowWithId(copyText(7, entry as NormalisedEntry, -9), 42);
       expect(row.endsWith("\n")).toBe(true);
       expect(row.slice(0, -1)).not.toMatch(/[\n\r]/);
-      const [project, ts, id, level, service, environment, traceId, spanId, message, attributes, pattern] = row
+      const [id, project, ts, level, service, environment, traceId, spanId, message, attributes, pattern] = row
         .slice(0, -1)
         .split("\t")
         .map(read);
-      expect([project, id, level, pattern]).toEqual(["7", "42", String(entry.level), "-9"]);
+      expect([project, Number(id), level, pattern]).toEqual(["7", 42, String(entry.level), "-9"]);
       expect(Date.parse(ts as string)).toBe(Math.floor(entry.timestampMicros / 1000));
       expect(Number(/\.(\d{6})Z$/.exec(ts as string)?.[1])).toBe(entry.timestampMicros % 1_000_000);
       expect({ service, environment, traceId, spanId, message }).toEqual({
@@ -58,5 +64,27 @@ test("every entry is read back as it is, byte for byte", () => {
       expect(attributes).toBe(JSON.stringify(entry.attributes));
     }),
     { numRuns: 2000 },
+  );
+});
+
+test("rows get ascending ids, again and again, whatever is in them", () => {
+  fc.assert(
+    fc.property(
+      fc.array(text, { minLength: 1, maxLength: 20 }),
+      fc.array(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 20 }), { minLength: 1, maxLength: 3 }),
+      (messages, firstIds) => {
+        const entries = messages.map(
+          (message) => normaliseEntry({ message, n: 1 }, now, 86_400_000) as NormalisedEntry,
+        );
+        const texts = entries.map((entry) => copyText(7, entry, -9));
+        const bytes = Buffer.from(texts.join(""));
+        for (const firstId of firstIds) {
+          expect(numberRows(bytes, firstId)).toBe(firstId + entries.length);
+          const rows = bytes.toString().split("\n").slice(0, -1);
+          const members = rows.map((row) => [Number(row.slice(0, row.indexOf("\t"))), row.slice(row.indexOf("\t"))]);
+          expect(members).toEqual(texts.map((one, place) => [firstId + place, one.slice(one.indexOf("\t"), -1)]));
+        }
+      },
+    ),
   );
 });

@@ -1,7 +1,7 @@
 import type { ApiError } from "../../errors.ts";
 import type { Database, Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
-import { GroupCommit, type GroupCommitOptions } from "../group-commit.ts";
+import { GroupCommit, type GroupCommitLimits } from "../group-commit.ts";
 import { stretchesOf } from "../postgres/commits.ts";
 import { storeOnce } from "../postgres/once.ts";
 import { type FreshTemplate, insertTemplates, StoredPatterns } from "../postgres/patterns.ts";
@@ -35,20 +35,21 @@ export class ClickHouseWriter {
   readonly #server: ClickHouse;
   readonly #db: Database;
   readonly #notes: Database;
-  readonly #queue: GroupCommit;
+  readonly #queue: GroupCommit<LogBatch>;
   readonly #patterns = new StoredPatterns();
 
   /** `db` needs a connection for each lane; `notes` is used while one of them is held, and must be another pool. */
   constructor(
     server: ClickHouse,
     { db, notes }: { readonly db: Database; readonly notes: Database },
-    limits: Pick<GroupCommitOptions, "lanes" | "rowsPerCommit" | "queueBytes">,
+    limits: GroupCommitLimits,
   ) {
     this.#server = server;
     this.#db = db;
     this.#notes = notes;
     this.#queue = new GroupCommit({
       ...limits,
+      prepare: (batch) => batch,
       commit: (batches) => this.#commit(batches),
       // Each row was written by us, as the server takes it.
       isRefused: () => false,

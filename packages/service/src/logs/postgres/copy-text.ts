@@ -2,15 +2,40 @@ import type { NormalisedEntry } from "../entry.ts";
 
 /** The columns of a row of `copyText`, in its order. */
 export const copyColumns =
-  "project_number, ts, id, level, service, environment, trace_id, span_id, message, attributes, pattern_id";
+  "id, project_number, ts, level, service, environment, trace_id, span_id, message, attributes, pattern_id";
 
-/** A row of COPY's text format (PostgreSQL, "COPY", File Formats). */
-export function copyText(projectNumber: number, id: number, entry: NormalisedEntry, patternId: number): string {
+const idDigits = 16;
+/** Ids are given when rows are committed, in their order: until then there is room for one. */
+const roomForId = "0".repeat(idDigits);
+
+/**
+ * A row of COPY's text format (PostgreSQL, "COPY", File Formats), whose id is nought: `numberRows` writes it. The only
+ * line feed in it is its last character.
+ */
+export function copyText(projectNumber: number, entry: NormalisedEntry, patternId: number): string {
   return (
-    `${projectNumber}\t${timeText(entry.timestampMicros)}\t${id}\t${entry.level}\t${escaped(entry.service)}\t` +
+    `${roomForId}\t${projectNumber}\t${timeText(entry.timestampMicros)}\t${entry.level}\t${escaped(entry.service)}\t` +
     `${nullable(entry.environment)}\t${nullable(entry.traceId)}\t${nullable(entry.spanId)}\t${escaped(entry.message)}\t` +
-    `${escaped(JSON.stringify(entry.attributes))}\t${patternId}\n`
+    `${escapedJson(JSON.stringify(entry.attributes))}\t${patternId}\n`
   );
+}
+
+const lineFeed = 0x0a;
+const nought = 0x30;
+
+/** Gives the rows ascending ids, whatever ids they had; returns the id that comes next. Ids are safe integers. */
+export function numberRows(rows: Buffer, firstId: number): number {
+  let id = firstId;
+  for (let start = 0; start < rows.length; id++) {
+    let rest = id;
+    for (let place = start + idDigits - 1; place >= start; place--) {
+      const digit = rest % 10;
+      rows[place] = nought + digit;
+      rest = (rest - digit) / 10;
+    }
+    start = rows.indexOf(lineFeed, start + idDigits) + 1;
+  }
+  return id;
 }
 
 let lastSecond = Number.NaN;
@@ -35,4 +60,9 @@ const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "
 
 function escaped(text: string): string {
   return special.test(text) ? text.replace(/[\\\n\r\t]/g, (character) => escapes[character] as string) : text;
+}
+
+/** JSON has escaped all but the backslash by itself. */
+function escapedJson(text: string): string {
+  return text.includes("\\") ? text.replaceAll("\\", "\\\\") : text;
 }

@@ -1,13 +1,16 @@
 import type { Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
-import type { NormalisedEntry } from "../entry.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
+import type { OnceBatch } from "./once.ts";
 
 /**
  * The batches without the entries that were stored already, by what identifies them; the new ones are noted in the
  * transaction that stores them. Batches whose entries have no identity come back as they are, and cost nothing.
  */
-export async function withoutStored(tx: Queryable, batches: readonly LogBatch[]): Promise<readonly LogBatch[]> {
+export async function withoutStored<Batch extends OnceBatch>(
+  tx: Queryable,
+  batches: readonly Batch[],
+): Promise<readonly Batch[]> {
   const wanted = new Map<string, { readonly project: number; readonly uid: string }>();
   for (const { projectNumber, entries } of batches) {
     for (const { uid } of entries) {
@@ -30,11 +33,9 @@ export async function withoutStored(tx: Queryable, batches: readonly LogBatch[])
   const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.uid)));
   return batches.map((batch) => {
     // Deleting takes the first of two entries with one id; the second is a repetition of it.
-    const fresh = (entry: NormalisedEntry) =>
-      entry.uid === undefined || isNew.delete(nameOf(batch.projectNumber, entry.uid));
     const repeated: number[] = [];
-    const entries = batch.entries.filter((entry, place) => {
-      if (fresh(entry)) return true;
+    const entries = batch.entries.filter(({ uid }, place) => {
+      if (uid === undefined || isNew.delete(nameOf(batch.projectNumber, uid))) return true;
       repeated.push(place);
       return false;
     });
@@ -44,7 +45,10 @@ export async function withoutStored(tx: Queryable, batches: readonly LogBatch[])
 }
 
 /** The answer that a repetition of the request gets is the one that its first sender got. */
-export async function noteAnswers(tx: Queryable, batches: readonly LogBatch[]): Promise<void> {
+export async function noteAnswers(
+  tx: Queryable,
+  batches: readonly Pick<LogBatch, "projectNumber" | "idempotency" | "result">[],
+): Promise<void> {
   for (const { projectNumber, idempotency, result } of batches) {
     if (!idempotency || !result.duplicates) continue;
     await tx.query(sql`

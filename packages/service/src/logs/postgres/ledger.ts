@@ -3,13 +3,17 @@ import type { Queryable } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 
-type KeyedBatch = LogBatch & Required<Pick<LogBatch, "idempotency">>;
+type LedgerBatch = Pick<LogBatch, "projectNumber" | "result" | "idempotency">;
+type KeyedBatch = LedgerBatch & Required<Pick<LogBatch, "idempotency">>;
 
 /**
  * Enters the batches that carry an idempotency key, in the transaction that stores their rows. Returns the batches
  * to store: those without a key, and those whose key is new.
  */
-export async function enterLedger(tx: Queryable, batches: readonly LogBatch[]): Promise<ReadonlySet<LogBatch>> {
+export async function enterLedger<Batch extends LedgerBatch>(
+  tx: Queryable,
+  batches: readonly Batch[],
+): Promise<ReadonlySet<Batch>> {
   const keyed = sorted(batches.filter(isKeyed));
   if (keyed.length === 0) return new Set(batches);
   const { rows } = await tx.query<{ project_number: number; idempotency_key: string }>(
@@ -27,7 +31,7 @@ export async function enterLedger(tx: Queryable, batches: readonly LogBatch[]): 
     ),
   );
   const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.idempotency_key)));
-  const entered = new Set<LogBatch>();
+  const entered = new Set<Batch>();
   for (const batch of batches) {
     // Deleting takes the first of two batches that came with one key; the second is a repetition of it.
     if (!isKeyed(batch) || isNew.delete(nameOf(batch.projectNumber, batch.idempotency.key))) entered.add(batch);
@@ -38,8 +42,8 @@ export async function enterLedger(tx: Queryable, batches: readonly LogBatch[]): 
 /** What each batch is answered: its own result, the first answer to its key, or a refusal. */
 export async function answersOfLedger(
   tx: Queryable,
-  batches: readonly LogBatch[],
-  entered: ReadonlySet<LogBatch>,
+  batches: readonly LedgerBatch[],
+  entered: ReadonlySet<LedgerBatch>,
 ): Promise<readonly (StoredResult | ApiError)[]> {
   const repeated = batches.filter((batch) => !entered.has(batch)).filter(isKeyed);
   if (repeated.length === 0) return batches.map(({ result }) => result);
@@ -78,7 +82,7 @@ function otherBody(): ApiError {
   return new ApiError("CONFLICT", "This Idempotency-Key was used with another body. Use a new key for new entries.");
 }
 
-function isKeyed(batch: LogBatch): batch is KeyedBatch {
+function isKeyed<Batch extends LedgerBatch>(batch: Batch): batch is Batch & KeyedBatch {
   return batch.idempotency !== undefined;
 }
 

@@ -1,26 +1,31 @@
 import type { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
+import type { NormalisedEntry } from "../entry.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 import { noteAnswers, withoutStored } from "./entry-uids.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
 
+/** What is asked about a batch; a store may have it in a form of its own. */
+export type OnceBatch = Pick<LogBatch, "projectNumber" | "result" | "idempotency"> & {
+  readonly entries: readonly Pick<NormalisedEntry, "uid">[];
+};
+
 /**
  * Has `store` store what is new: nothing of a request whose idempotency key is known, and no entry whose id is. What
- * was stored is noted in the same transaction. Returns what each batch is answered.
+ * was stored is noted in the same transaction, which `store` is the last to use. Returns what each batch is answered.
  */
-export async function storeOnce(
+export async function storeOnce<Batch extends OnceBatch>(
   tx: Queryable,
-  batches: readonly LogBatch[],
-  store: (fresh: readonly LogBatch[]) => Promise<void>,
+  batches: readonly Batch[],
+  store: (fresh: readonly Batch[]) => Promise<void>,
 ): Promise<readonly (StoredResult | ApiError)[]> {
   const entered = await enterLedger(tx, batches);
   const first = batches.filter((batch) => entered.has(batch));
   const stored = await withoutStored(tx, first);
+  await noteAnswers(tx, stored);
+  const answers = await answersOfLedger(tx, batches, entered);
   const fresh = stored.filter(({ entries }) => entries.length > 0);
   if (fresh.length > 0) await store(fresh);
-  if (stored === first) return answersOfLedger(tx, batches, entered);
-  await noteAnswers(tx, stored);
-  const results = new Map(first.map((batch, index) => [batch, (stored[index] as LogBatch).result]));
-  const answers = await answersOfLedger(tx, batches, entered);
+  const results = new Map(first.map((batch, index) => [batch, (stored[index] as Batch).result]));
   return batches.map((batch, index) => results.get(batch) ?? (answers[index] as StoredResult | ApiError));
 }

@@ -1,6 +1,6 @@
 import { levels } from "@sazabi/sdk/protocol";
 import type { Database, Queryable } from "../../store/database.ts";
-import { prepared, sql } from "../../store/sql.ts";
+import { prepared, type Sql, sql } from "../../store/sql.ts";
 import { mergeTemplates } from "../patterns/merge.ts";
 import { anything, type MinedPattern, PatternMiners } from "../patterns/miner.ts";
 import type { FoundPattern, LogBatch, PatternRequest } from "../store.ts";
@@ -55,22 +55,29 @@ export interface FreshTemplate extends MinedPattern {
 }
 
 export async function insertTemplates(tx: Queryable, fresh: readonly FreshTemplate[]): Promise<void> {
-  if (fresh.length === 0) return;
+  if (fresh.length > 0) await tx.query(templatesNoted(fresh));
+}
+
+/** Notes templates, each of them once; for the transaction that stores rows of theirs. */
+export function templatesNoted(fresh: readonly FreshTemplate[]): Sql {
   // In one order everywhere, so that two replicas cannot wait for each other.
   const sorted = [...fresh].sort((a, b) => a.projectNumber - b.projectNumber || a.id - b.id);
-  await tx.query(
-    prepared(
-      "insert log patterns",
-      sql`
-        insert into log_patterns as p (project_number, pattern_id, template)
-        select * from unnest(
-          ${sorted.map(({ projectNumber }) => projectNumber)}::int[],
-          ${sorted.map(({ id }) => id)}::int[],
-          ${sorted.map(({ template }) => template)}::text[])
-        on conflict (project_number, pattern_id) do update set seen_on = excluded.seen_on
-        where p.seen_on < excluded.seen_on`,
-    ),
+  return prepared(
+    "insert log patterns",
+    sql`
+      insert into log_patterns as p (project_number, pattern_id, template)
+      select * from unnest(
+        ${sorted.map(({ projectNumber }) => projectNumber)}::int[],
+        ${sorted.map(({ id }) => id)}::int[],
+        ${sorted.map(({ template }) => template)}::text[])
+      on conflict (project_number, pattern_id) do update set seen_on = excluded.seen_on
+      where p.seen_on < excluded.seen_on`,
   );
+}
+
+/** The templates of several batches, each of them once. */
+export function distinctTemplates(fresh: readonly FreshTemplate[]): readonly FreshTemplate[] {
+  return [...new Map(fresh.map((template) => [nameOf(template.projectNumber, template.id), template])).values()];
 }
 
 /** A template that nobody met for as long as logs are kept stands for no entry any more. */

@@ -1,33 +1,31 @@
 import type { ApiError } from "../../errors.ts";
 import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
 import { prepared, sql } from "../../store/sql.ts";
-import { GroupCommit, type GroupCommitOptions } from "../group-commit.ts";
+import { GroupCommit, type GroupCommitLimits } from "../group-commit.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { explainedMove } from "../whereabouts.ts";
 import { stretchesOf } from "./commits.ts";
-import { copyColumns, copyText } from "./copy-text.ts";
+import { copyColumns, numberRows } from "./copy-text.ts";
+import { type EncodedBatch, encodeBatch, recodeBatch } from "./encoded-batch.ts";
 import { storeOnce } from "./once.ts";
 import type { Partitions } from "./partitions.ts";
-import { type FreshTemplate, insertTemplates, StoredPatterns } from "./patterns.ts";
-import { addVolume } from "./volume.ts";
+import { distinctTemplates, type FreshTemplate, StoredPatterns, templatesNoted } from "./patterns.ts";
+import { volumeAdded } from "./volume.ts";
 
 /** Each group of requests in one COPY, and one transaction. */
 export class LogWriter {
   readonly #db: Database;
   readonly #partitions: Partitions;
-  readonly #queue: GroupCommit;
+  readonly #queue: GroupCommit<EncodedBatch>;
   readonly #patterns = new StoredPatterns();
 
-  constructor(
-    db: Database,
-    partitions: Partitions,
-    limits: Pick<GroupCommitOptions, "lanes" | "rowsPerCommit" | "queueBytes">,
-  ) {
+  constructor(db: Database, partitions: Partitions, limits: GroupCommitLimits) {
     this.#db = db;
     this.#partitions = partitions;
     this.#queue = new GroupCommit({
       ...limits,
+      prepare: (batch) => encodeBatch(batch, this.#patterns),
       commit: (batches) => this.#commit(batches),
       isRefused: isRefusedData,
     });
@@ -43,7 +41,7 @@ export class LogWriter {
   }
 
   /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
-  async #commit(batches: readonly LogBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
+  async #commit(batches: readonly EncodedBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
     await this.#partitions.ensure(timesOf(batches));
     try {
       return await this.#transaction(batches);
@@ -55,16 +53,18 @@ export class LogWriter {
     }
   }
 
-  async #transaction(batches: readonly LogBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
+  async #transaction(batches: readonly EncodedBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
     let templates: readonly FreshTemplate[] = [];
     const results = await this.#db.transaction((tx) =>
-      storeOnce(tx, batches, async (fresh) => {
+      storeOnce(tx, batches, async (stored) => {
+        const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
         const nextIds = await reserveIds(tx, fresh);
-        const patterns = this.#patterns.mine(fresh);
-        await tx.copyIn(`copy logs (${copyColumns}) from stdin`, rowsOf(fresh, nextIds, patterns.ids));
-        await addVolume(tx, fresh);
-        await insertTemplates(tx, patterns.fresh);
-        templates = patterns.fresh;
+        templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
+        await tx.finish([
+          { copy: `copy logs (${copyColumns}) from stdin`, rows: rowsOf(fresh, nextIds) },
+          volumeAdded(fresh.flatMap(({ counts }) => counts)),
+          ...(templates.length > 0 ? [templatesNoted(templates)] : []),
+        ]);
       }),
     );
     this.#patterns.remember(templates);
@@ -76,12 +76,12 @@ export class LogWriter {
  * Takes the next ids of each project, and notes where in time they lie. The row stays locked until the commit, so ids
  * ascend in the order of commits.
  */
-async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<Map<number, number>> {
+async function reserveIds(tx: Queryable, batches: readonly EncodedBatch[]): Promise<Map<number, number>> {
   const times = new Map<number, number[]>();
-  for (const { projectNumber, entries } of batches) {
+  for (const { projectNumber, times: ofBatch } of batches) {
     const ofProject = times.get(projectNumber) ?? [];
     times.set(projectNumber, ofProject);
-    for (const { timestampMicros } of entries) ofProject.push(timestampMicros);
+    for (const micros of ofBatch) ofProject.push(micros);
   }
   const countOf = (project: number) => (times.get(project) as number[]).length;
   // In one order everywhere, so that two replicas cannot wait for each other.
@@ -116,21 +116,19 @@ async function reserveIds(tx: Queryable, batches: readonly LogBatch[]): Promise<
   return new Map(rows.map((row) => [row.project_number, Number(row.last_id) - countOf(row.project_number) + 1]));
 }
 
-function* rowsOf(
-  batches: readonly LogBatch[],
-  nextIds: Map<number, number>,
-  patternIds: readonly number[],
-): Generator<string> {
-  let place = 0;
-  for (const { projectNumber, entries } of batches) {
-    let id = nextIds.get(projectNumber) as number;
-    let text = "";
-    for (const entry of entries) text += copyText(projectNumber, id++, entry, patternIds[place++] as number);
-    nextIds.set(projectNumber, id);
-    yield text;
+/** Below it, pieces are put together before they are sent: each costs more than its bytes. */
+const smallBytes = 16 * 1024;
+
+function rowsOf(batches: readonly EncodedBatch[], nextIds: Map<number, number>): readonly Buffer[] {
+  let bytes = 0;
+  for (const { projectNumber, rows } of batches) {
+    nextIds.set(projectNumber, numberRows(rows, nextIds.get(projectNumber) as number));
+    bytes += rows.length;
   }
+  const pieces = batches.map(({ rows }) => rows);
+  return bytes / pieces.length < smallBytes ? [Buffer.concat(pieces, bytes)] : pieces;
 }
 
-function* timesOf(batches: readonly LogBatch[]): Generator<number> {
-  for (const { entries } of batches) for (const { timestampMicros } of entries) yield timestampMicros;
+function* timesOf(batches: readonly EncodedBatch[]): Generator<number> {
+  for (const { times } of batches) yield* times;
 }

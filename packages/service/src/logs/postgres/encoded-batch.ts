@@ -1,0 +1,56 @@
+import type { NormalisedEntry } from "../entry.ts";
+import type { LogBatch } from "../store.ts";
+import { copyText } from "./copy-text.ts";
+import type { FreshTemplate, StoredPatterns } from "./patterns.ts";
+import { countMinutes, type MinuteCount } from "./volume.ts";
+
+/**
+ * What one request brings, as its rows are sent to PostgreSQL. It is made when the request comes, beside the commit of
+ * those before it, and the entries are let go of: objects that wait for a commit outlive what the garbage collector
+ * finds cheap.
+ */
+export interface EncodedBatch extends Omit<LogBatch, "entries"> {
+  /** In order. Whole where some have an id of their sender's, since such rows may yet be left out. */
+  readonly entries: readonly Pick<NormalisedEntry, "uid">[];
+  /** As `copyText` has them, without ids. */
+  readonly rows: Buffer;
+  /** Of the rows, in microseconds since 1970. */
+  readonly times: readonly number[];
+  readonly counts: readonly MinuteCount[];
+  /** The patterns of the rows that the database may not have yet. */
+  readonly fresh: readonly FreshTemplate[];
+}
+
+export function encodeBatch(batch: LogBatch, patterns: StoredPatterns): EncodedBatch {
+  const { projectNumber, entries, bytes, result, idempotency } = batch;
+  const { ids, fresh } = patterns.mine([batch]);
+  const times: number[] = [];
+  let text = "";
+  let hasUids = false;
+  for (let place = 0; place < entries.length; place++) {
+    const entry = entries[place] as NormalisedEntry;
+    text += copyText(projectNumber, entry, ids[place] as number);
+    times.push(entry.timestampMicros);
+    hasUids ||= entry.uid !== undefined;
+  }
+  return {
+    projectNumber,
+    bytes,
+    result,
+    ...(idempotency && { idempotency }),
+    entries: hasUids ? entries : entries.map(() => withoutUid),
+    rows: Buffer.from(text),
+    times,
+    counts: countMinutes(batch),
+    fresh,
+  };
+}
+
+const withoutUid: Pick<NormalisedEntry, "uid"> = {};
+
+/** The batch without the rows of the entries that were taken out of it. */
+export function recodeBatch(batch: EncodedBatch, patterns: StoredPatterns): EncodedBatch {
+  if (batch.entries.length === batch.times.length) return batch;
+  // Only whole entries are ever taken out.
+  return encodeBatch({ ...batch, entries: batch.entries as readonly NormalisedEntry[] }, patterns);
+}

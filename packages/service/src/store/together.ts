@@ -1,0 +1,166 @@
+import pg from "pg";
+import { Sql } from "./sql.ts";
+
+/** `COPY … FROM STDIN` with its rows, in PostgreSQL's text format. They are in memory, and may be cut anywhere. */
+export interface CopyRows {
+  readonly copy: string;
+  readonly rows: readonly Uint8Array[];
+}
+
+export type Step = Sql | CopyRows;
+
+export interface StepResult {
+  readonly rows: readonly unknown[];
+  readonly rowCount: number;
+}
+
+/**
+ * Runs the steps one after the other, all of them sent before the first is answered: one round trip. The first that
+ * fails ends it, and those after it are not run (PostgreSQL, "Pipelining" in "Extended Query").
+ */
+export function runTogether(client: pg.ClientBase, steps: readonly Step[]): Promise<readonly StepResult[]> {
+  return new Promise((resolve, reject) => {
+    client.query(new Together(steps, (error, results) => (error ? reject(error) : resolve(results))));
+  });
+}
+
+/** What node-postgres has for one statement: it writes its messages, and reads the answers to them. */
+interface Statement extends pg.Submittable {
+  readonly name: string | undefined;
+  readonly text: string;
+  handleRowDescription(message: unknown): void;
+  handleDataRow(message: unknown): void;
+  handleCommandComplete(message: unknown, connection: Connection): void;
+  handleEmptyQuery(connection: Connection): void;
+  handleReadyForQuery(connection: Connection): void;
+}
+
+interface Connection extends pg.Connection {
+  readonly submittedNamedStatements: Record<string, string>;
+  sendCopyFail(message: string): void;
+}
+
+type Done = (error: Error | null | undefined, results: readonly StepResult[]) => void;
+
+/** Several statements that node-postgres takes for one. Its client calls the members that begin with `handle`. */
+class Together implements pg.Submittable {
+  /** Wrapped by the client, to end what takes too long. */
+  callback: Done;
+  readonly steps: readonly (Statement | Copy)[];
+  readonly results: StepResult[] = [];
+  failure: Error | undefined;
+  /** The step whose answer comes next. */
+  at = 0;
+
+  constructor(steps: readonly Step[], done: Done) {
+    this.callback = done;
+    this.steps = steps.map((step) => (step instanceof Sql ? this.#statement(step) : new Copy(step)));
+  }
+
+  /** The client notes by them which statements are prepared. */
+  get name(): string | undefined {
+    return this.steps[this.at]?.name;
+  }
+
+  get text(): string | undefined {
+    return this.steps[this.at]?.text;
+  }
+
+  submit(connection: pg.Connection): void {
+    // Statements end with a Sync, after which an error would not keep the next from running: there is one for all.
+    const unsynced = Object.create(connection, { sync: { value: () => {} } }) as pg.Connection;
+    connection.stream.cork();
+    try {
+      for (const step of this.steps) {
+        step.submit(unsynced);
+        // A value that cannot be written: what would come after is not sent.
+        if (this.failure) break;
+      }
+    } finally {
+      connection.sync();
+      connection.stream.uncork();
+    }
+  }
+
+  handleRowDescription(message: unknown): void {
+    this.#statementAt()?.handleRowDescription(message);
+  }
+
+  handleDataRow(message: unknown): void {
+    this.#statementAt()?.handleDataRow(message);
+  }
+
+  handleCommandComplete(message: unknown, connection: Connection): void {
+    this.#statementAt()?.handleCommandComplete(message, connection);
+    this.at += 1;
+  }
+
+  handleEmptyQuery(): void {
+    this.at += 1;
+  }
+
+  /** The rows are on their way already. */
+  handleCopyInResponse(): void {}
+
+  handleError(error: Error, connection: Connection): void {
+    // Those that were not run were not prepared either.
+    for (const { name } of this.steps.slice(this.at)) {
+      if (name !== undefined) delete connection.submittedNamedStatements[name];
+    }
+    this.callback(error, []);
+  }
+
+  handleReadyForQuery(connection: Connection): void {
+    for (const step of this.steps) {
+      if (step instanceof Copy) this.results.push({ rows: [], rowCount: 0 });
+      else step.handleReadyForQuery(connection);
+    }
+    this.callback(this.failure, this.results);
+  }
+
+  #statement({ text, values, name }: Sql): Statement {
+    const config = { text, values: values as unknown[], ...(name !== undefined && { name }), queryMode: "extended" };
+    const done = (error: Error | undefined, result: pg.QueryResult) => {
+      this.failure ??= error ?? undefined;
+      this.results.push({ rows: result?.rows ?? [], rowCount: result?.rowCount ?? 0 });
+    };
+    return new pg.Query(config, undefined, done as never) as unknown as Statement;
+  }
+
+  #statementAt(): Statement | undefined {
+    const step = this.steps[this.at];
+    return step instanceof Copy ? undefined : step;
+  }
+}
+
+/** Sends the rows without waiting to be asked for them: a server that refused the COPY passes over them. */
+class Copy implements pg.Submittable {
+  readonly name = undefined;
+  readonly text: string;
+  readonly #rows: readonly Uint8Array[];
+
+  constructor({ copy, rows }: CopyRows) {
+    this.text = copy;
+    this.#rows = rows;
+  }
+
+  submit(connection: pg.Connection): void {
+    connection.parse({ text: this.text, name: "", types: [] }, true);
+    connection.bind({}, true);
+    connection.execute({}, true);
+    for (const rows of this.#rows) {
+      connection.stream.write(copyDataHeader(rows.length));
+      connection.stream.write(rows);
+    }
+    connection.stream.write(copyDone);
+  }
+}
+
+/** The length counts itself, and not the letter (PostgreSQL, "Message Formats"). */
+function copyDataHeader(bytes: number): Buffer {
+  const header = Buffer.from([0x64, 0, 0, 0, 0]);
+  header.writeUInt32BE(bytes + 4, 1);
+  return header;
+}
+
+const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
