@@ -5,6 +5,8 @@ export type Slot = "timestamp" | "level" | "message" | "service" | "environment"
 
 export interface Alias {
   readonly slot: Slot;
+  /** The slot's number: an array is quicker to look into than an object. */
+  readonly place: number;
   /** The lowest wins; what the others say stays in attributes of their names. */
   readonly rank: number;
   /** A word with other meanings as well: it fills its slot and stays an attribute too. */
@@ -39,6 +41,16 @@ const vagueNames: Partial<Readonly<Record<Slot, readonly string[]>>> = {
   service: ["app", "application", "source", "syslog_identifier"],
 };
 
+export const slotPlaces: Readonly<Record<Slot, number>> = {
+  timestamp: 0,
+  level: 1,
+  message: 2,
+  service: 3,
+  environment: 4,
+  traceId: 5,
+  spanId: 6,
+};
+
 /** Name of a member → the slot it may fill. As written, capitalised (.NET) and in capitals (journald). */
 export const entryAliases: ReadonlyMap<string, Alias> = aliasTable();
 
@@ -48,7 +60,7 @@ function aliasTable(): Map<string, Alias> {
     const clear = names[slot];
     for (const [rank, name] of [...clear, ...(vagueNames[slot] ?? [])].entries()) {
       const takesObjects = slot === "message" && rank < fieldAliases.message.length;
-      const alias: Alias = { slot, rank, vague: rank >= clear.length, takesObjects };
+      const alias: Alias = { slot, place: slotPlaces[slot], rank, vague: rank >= clear.length, takesObjects };
       const capitalised = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
       for (const spelling of [name, capitalised, name.toUpperCase()]) {
         if (!table.has(spelling)) table.set(spelling, alias);

@@ -7,7 +7,7 @@ import {
   type QueriedEntry,
   storable,
 } from "@sazabi/sdk/protocol";
-import { type Alias, entryAliases, type Slot } from "./entry-aliases.ts";
+import { type Alias, entryAliases, slotPlaces } from "./entry-aliases.ts";
 import { plainIdentity } from "./entry-identity.ts";
 import { parseTimestamp } from "./timestamp.ts";
 
@@ -62,7 +62,7 @@ class TooDeep extends Error {
 }
 
 interface Candidate {
-  readonly key: string;
+  readonly name: Name;
   readonly value: unknown;
   readonly rank: number;
   readonly vague: boolean;
@@ -94,7 +94,11 @@ Attributes.prototype = Object.create(null);
 /** An entry while its members are read. */
 interface Draft {
   readonly attributes: Record<string, AttributeValue>;
-  readonly slots: Record<Slot, Candidate | undefined>;
+  /** By `slotPlaces`. */
+  readonly slots: (Candidate | undefined)[];
+  /** What the attributes were read from. While it is one object, no two of them have one name. */
+  source: object | undefined;
+  mayRepeat: boolean;
   /** What has no place among the attributes; stored as one JSON text, so that it is not lost. */
   overflow: Map<string, AttributeValue[]> | undefined;
   uid: string | undefined;
@@ -106,15 +110,9 @@ interface Draft {
 function newDraft(): Draft {
   return {
     attributes: new Attributes(),
-    slots: {
-      timestamp: undefined,
-      level: undefined,
-      message: undefined,
-      service: undefined,
-      environment: undefined,
-      traceId: undefined,
-      spanId: undefined,
-    },
+    slots: [undefined, undefined, undefined, undefined, undefined, undefined, undefined],
+    source: undefined,
+    mayRepeat: false,
     overflow: undefined,
     uid: undefined,
     count: 0,
@@ -123,34 +121,43 @@ function newDraft(): Draft {
 }
 
 function readMembers(draft: Draft, members: Members): void {
-  for (const key of Object.keys(members)) {
+  let place = 0;
+  // Quicker than over a list of the keys; an object made from a body inherits nothing that would be listed.
+  for (const key in members) {
     const value = members[key];
-    const { alias } = nameOf(key);
-    if (alias !== undefined && offer(draft, key, value, alias, alias.rank)) continue;
-    if (key !== "attributes") flatten(draft, key, value, 1);
+    const name = topNames.at(place++, key);
+    const { alias } = name;
+    if (alias !== undefined && offer(draft, name, value, alias, alias.rank)) continue;
+    if (typeof value !== "object" || value === null) {
+      if (value !== null || key !== "attributes") setAttribute(draft, name, value, members);
+    } else if (key !== "attributes") flatten(draft, name, value, 1, members);
     else if (isObject(value)) readNested(draft, "", value, 1);
-    else if (value !== null) setAttribute(draft, key, value);
+    else setAttribute(draft, name, value, members);
   }
 }
 
 function readNested(draft: Draft, prefix: string, members: Members, depth: number): void {
-  for (const key of Object.keys(members)) {
-    const path = prefix === "" ? key : prefix + key;
-    const { alias } = nameOf(path);
+  let place = 0;
+  for (const key in members) {
+    const value = members[key];
+    const name = prefix === "" ? nestedNames.at(place++, key) : nameOf(prefix + key);
+    const { alias } = name;
     // A time inside an entry can be anybody's: the time of an order, a duration.
     const canFill = alias !== undefined && !alias.vague && alias.slot !== "timestamp";
-    if (canFill && offer(draft, path, members[key], alias, nestedRank + alias.rank)) continue;
-    flatten(draft, path, members[key], depth);
+    if (canFill && offer(draft, name, value, alias, nestedRank + alias.rank)) continue;
+    flatten(draft, name, value, depth, members);
   }
 }
 
-function flatten(draft: Draft, path: string, value: unknown, depth: number): void {
+/** `source` is the object that the value is a member of. */
+function flatten(draft: Draft, name: Name, value: unknown, depth: number, source: object): void {
+  const { path } = name;
   // Below a name that is too long already, every path would be: it stays one text, or a small body could grow without end.
   const canNest = depth < intakeLimits.attributeDepth && path.length <= intakeLimits.attributeKeyBytes;
   if (isObject(value) && canNest && hasMembers(value)) {
     readNested(draft, `${path}.`, value, depth + 1);
   } else {
-    setAttribute(draft, path, value);
+    setAttribute(draft, name, value, source);
   }
 }
 
@@ -158,26 +165,29 @@ function flatten(draft: Draft, path: string, value: unknown, depth: number): voi
  * True when the value is taken for the slot, or says nothing. What it displaces becomes an attribute; a vague name
  * stays one in any case.
  */
-function offer(draft: Draft, key: string, value: unknown, alias: Alias, rank: number): boolean {
+function offer(draft: Draft, name: Name, value: unknown, alias: Alias, rank: number): boolean {
   if (value === null || value === undefined || value === "") return !alias.vague;
   if (!fits(value, alias)) return false;
-  const before = draft.slots[alias.slot];
+  const before = draft.slots[alias.place];
   if (before !== undefined && before.rank <= rank) return false;
-  draft.slots[alias.slot] = { key, value, rank, vague: alias.vague };
-  if (before !== undefined && !before.vague) flatten(draft, before.key, before.value, 1);
+  draft.slots[alias.place] = { name, value, rank, vague: alias.vague };
+  if (before !== undefined && !before.vague) flatten(draft, before.name, before.value, 1, before);
   return !alias.vague;
 }
 
-function setAttribute(draft: Draft, path: string, value: unknown): void {
-  const kept = attributeValue(path, value);
-  if (kept === undefined) return;
-  const { key, isTooLong, holdsKey } = nameOf(path);
-  if (holdsKey) return;
+function setAttribute(draft: Draft, name: Name, value: unknown, source: object): void {
+  const kept = typeof value === "string" ? storable(value) : attributeValue(name.path, value);
+  if (kept === undefined || name.holdsKey) return;
   const { attributes } = draft;
+  const { key } = name;
+  if (source !== draft.source) {
+    draft.mayRepeat = draft.count > 0;
+    draft.source = source;
+  }
   // Undefined is never a value, and looking it up is quicker than asking whether it is there.
-  const before = attributes[key];
+  const before = draft.mayRepeat || name.isMended ? attributes[key] : undefined;
   if (before !== undefined && before === kept) return;
-  if (before !== undefined || isTooLong || draft.count >= intakeLimits.attributes) {
+  if (before !== undefined || name.isTooLong || draft.count >= intakeLimits.attributes) {
     keepApart(draft, key, kept);
     return;
   }
@@ -193,9 +203,12 @@ const maxUidLength = 200;
 
 /** What there is to know of a member's name. */
 interface Name {
+  readonly path: string;
   readonly alias: Alias | undefined;
   /** As an attribute. */
   readonly key: string;
+  /** Not the path as it was sent, so that two paths may have one key. */
+  readonly isMended: boolean;
   readonly isTooLong: boolean;
   /** Its value is a key of ours. */
   readonly holdsKey: boolean;
@@ -210,11 +223,30 @@ function nameOf(path: string): Name {
   if (known !== undefined) return known;
   const key = storable(path);
   const isTooLong = isLongerThan(key, intakeLimits.attributeKeyBytes);
-  const name = { alias: entryAliases.get(path), key, isTooLong, holdsKey: path.endsWith(keyAttribute) };
+  const alias = entryAliases.get(path);
+  const name = { path, alias, key, isMended: key !== path, isTooLong, holdsKey: path.endsWith(keyAttribute) };
   // Those that are too long are not worth the memory.
   if (names.size < namesRemembered && !isTooLong) names.set(path, name);
   return name;
 }
+
+const placesRemembered = 100;
+
+/** The names of the entry before by their places: the next one mostly has the same ones there. */
+class LastNames {
+  readonly #names: Name[] = [];
+
+  at(place: number, path: string): Name {
+    const last = this.#names[place];
+    if (last !== undefined && last.path === path) return last;
+    const name = nameOf(path);
+    if (place < placesRemembered && place <= this.#names.length && !name.isTooLong) this.#names[place] = name;
+    return name;
+  }
+}
+
+const topNames = new LastNames();
+const nestedNames = new LastNames();
 
 /** An attribute of ours. It counts towards the size, and not towards the number, of the sender's. */
 function note(draft: Draft, key: string, value: unknown): void {
@@ -239,8 +271,8 @@ function finish(
   arrivedAtMs: number,
   retentionMs: number,
 ): NormalisedEntry | EntryRefusal {
-  const { message: sent } = draft.slots;
-  const message = sent === undefined ? "" : storable(textOf(sent.key, sent.value));
+  const sent = draft.slots[slotPlaces.message];
+  const message = sent === undefined ? "" : storable(textOf(sent.name.path, sent.value));
   if (message === "" && draft.count === 0) return refuse("message", "is missing, and there are no attributes either.");
   const timestampMicros = readTimestamp(draft, arrivedAtMs * 1000, retentionMs * 1000);
   const level = readLevel(draft);
@@ -260,13 +292,13 @@ function finish(
     spanId,
     message: stored,
     attributes,
-    uid: draft.uid ?? plainIdentity(members, draft.slots.timestamp?.value),
+    uid: draft.uid ?? plainIdentity(members, draft.slots[slotPlaces.timestamp]?.value),
     bytes: bytes + stored.length + service.length,
   };
 }
 
 function readTimestamp(draft: Draft, arrived: number, retention: number): number {
-  const sent = draft.slots.timestamp;
+  const sent = draft.slots[slotPlaces.timestamp];
   if (sent === undefined) return arrived;
   const micros = parseTimestamp(sent.value);
   if (micros !== undefined && micros >= arrived - retention && micros <= arrived + futureMicros) return micros;
@@ -275,18 +307,21 @@ function readTimestamp(draft: Draft, arrived: number, retention: number): number
 }
 
 function readLevel(draft: Draft): number {
-  const sent = draft.slots.level;
+  const sent = draft.slots[slotPlaces.level];
   if (sent === undefined) return info;
   const spelled = sent.value as string | number | boolean;
+  const plain = plainLevels.get(spelled as string);
+  if (plain !== undefined) return plain;
   const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
-  if (level === undefined || (spelled !== level && String(spelled).toLowerCase() !== level)) {
-    note(draft, "level.original", spelled);
-  }
+  if (level === undefined || String(spelled).toLowerCase() !== level) note(draft, "level.original", spelled);
   return level === undefined ? info : levels.indexOf(level);
 }
 
+/** As most senders spell them. */
+const plainLevels: ReadonlyMap<string, number> = new Map(levels.map((level, place) => [level, place]));
+
 function readName(draft: Draft, slot: "service" | "environment"): string | null {
-  const sent = draft.slots[slot];
+  const sent = draft.slots[slotPlaces[slot]];
   if (sent === undefined) return null;
   const text = storable(String(sent.value));
   if (!isLongerThan(text, shortTextBytes)) return text;
@@ -295,7 +330,7 @@ function readName(draft: Draft, slot: "service" | "environment"): string | null 
 }
 
 function readId(draft: Draft, slot: "traceId" | "spanId"): string | null {
-  const sent = draft.slots[slot];
+  const sent = draft.slots[slotPlaces[slot]];
   if (sent === undefined) return null;
   const text = storable(String(sent.value));
   if (!isLongerThan(text, idBytes)) return canonicalId(text);

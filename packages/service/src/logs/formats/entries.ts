@@ -44,7 +44,8 @@ function entriesOf(text: string, kind: Kind): IntakeBody {
   const start = text.trimStart();
   if (start === "") throw invalid("The body is empty. Send a JSON object with a message, an array of them, or lines.");
   if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text);
-  // Lines of JSON fail here at the second line, so the attempt costs little.
+  // Such a text is no document; without this, each body of lines would first be an error to be made and thrown away.
+  if (kind !== "text" && isSeveralLines(start)) return entriesOfLines(text);
   const whole = parseJson(text);
   if ("value" in whole) return entriesOfDocument(whole.value, kind);
   if (kind === "text") return entriesOfText(text);
@@ -56,6 +57,12 @@ function entriesOf(text: string, kind: Kind): IntakeBody {
     );
   }
   throw invalid(`The body is not JSON: ${whole.error}.`);
+}
+
+/** A whole object in the first line, and more in the second. */
+function isSeveralLines(text: string): boolean {
+  const end = text.indexOf(lineFeed);
+  return end > 0 && text.charCodeAt(end + 1) > space && text[end - 1] === "}" && beginsWithObjectLine(text);
 }
 
 /** Lines are often sent as `application/json`. They are taken for what they are when the first is an object. */
@@ -128,15 +135,21 @@ function entriesOfText(text: string): IntakeBody {
   return list;
 }
 
+const lineFeed = "\n";
+const carriageReturn = 0x0d;
+const space = 0x20;
+
 /** The lines that hold something, without their ends. Throws when there are too many. */
 function* linesOf(text: string): Generator<string> {
   let count = 0;
   for (let start = 0; start < text.length; ) {
-    const newline = text.indexOf("\n", start);
-    const end = newline === -1 ? text.length : newline;
-    const line = text.slice(start, end).replace(/\r$/, "");
-    start = end + 1;
-    if (line.trim() === "") continue;
+    const newline = text.indexOf(lineFeed, start);
+    const next = newline === -1 ? text.length : newline;
+    const end = next > start && text.charCodeAt(next - 1) === carriageReturn ? next - 1 : next;
+    const line = text.slice(start, end);
+    start = next + 1;
+    // What begins with a character that shows needs no closer look.
+    if (!(line.charCodeAt(0) > space) && line.trim() === "") continue;
     count += 1;
     if (count > intakeLimits.entries) throw tooMany();
     yield line;
