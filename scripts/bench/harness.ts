@@ -69,6 +69,7 @@ export function singleEntries(
       body: JSON.stringify(entry()),
       connections: 64,
       durationMs,
+      sleeps: true,
       expectedStatus: 202,
     });
   return { name, subject, run };
@@ -115,6 +116,15 @@ export function byProcessorTime(one: Measured, baseline: Measured): number {
   const ratios = one.rounds.map(({ cpuMicrosPerRequest }, round) => {
     const beside = baseline.rounds[round] as Measurement;
     return beside.cpuMicrosPerRequest / cpuMicrosPerRequest;
+  });
+  return middle(ratios, (ratio) => ratio);
+}
+
+/** How much more requests or rows `one` gets through than `baseline`, likewise. */
+export function byThroughput(one: Measured, baseline: Measured): number {
+  const ratios = one.rounds.map(({ requestsPerSecond }, round) => {
+    const beside = baseline.rounds[round] as Measurement;
+    return requestsPerSecond / beside.requestsPerSecond;
   });
   return middle(ratios, (ratio) => ratio);
 }

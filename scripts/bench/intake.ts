@@ -4,9 +4,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
-import { describe, interleave, printRatios, singleEntries, startSubject } from "./harness.ts";
+import {
+  byThroughput,
+  describe,
+  interleave,
+  type Measured,
+  printRatios,
+  singleEntries,
+  startSubject,
+} from "./harness.ts";
 
-const rounds = 3;
+const rounds = 7;
 const durationMs = 5_000;
 
 const dataDir = await mkdtemp(join(tmpdir(), "sazabi-bench-"));
@@ -31,8 +39,8 @@ try {
   await nothing.close();
 
   for (const [name, measurement] of results) console.log(`median   ${describe(name, measurement)}`);
-  const [durableRate = Number.NaN, nothingRate = Number.NaN] = [...results.values()].map((r) => r.requestsPerSecond);
-  printRatios({ durableSingle: durableRate / nothingRate });
+  const [kept, baseline] = [...results.values()] as [Measured, Measured];
+  printRatios({ durableSingle: byThroughput(kept, baseline) });
 } finally {
   await postgres.close();
   await rm(dataDir, { recursive: true, force: true });

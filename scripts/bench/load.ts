@@ -7,6 +7,8 @@ export interface LoadOptions {
   readonly body: string;
   readonly connections: number;
   readonly durationMs: number;
+  /** Sleeps while it waits: for a server that shares the processors with a database. Others answer more steadily when the load never does. */
+  readonly sleeps?: true;
   /** Any other answer fails the run: a fast refusal is not a result. */
   readonly expectedStatus: number;
 }
@@ -22,6 +24,8 @@ export interface RotationOptions {
   readonly durationMs: number;
   /** How long each connection rests after an answer, on average: twice that at most, and not all at once. */
   readonly restMs?: number;
+  /** As in `LoadOptions`. */
+  readonly sleeps?: true;
   /** Ends it early. */
   readonly signal?: AbortSignal;
   readonly expectedStatus: number;
@@ -59,7 +63,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
  * client fall asleep.
  */
 export async function rotate(options: RotationOptions): Promise<LoadResult> {
-  const { url, requests, once, connections, durationMs, restMs = 0, signal, expectedStatus } = options;
+  const { url, requests, once, connections, durationMs, restMs = 0, sleeps, signal, expectedStatus } = options;
   const { hostname, port } = new URL(url);
   const startedAt = performance.now();
   const until = startedAt + (once ? Number.POSITIVE_INFINITY : durationMs);
@@ -73,7 +77,7 @@ export async function rotate(options: RotationOptions): Promise<LoadResult> {
   const stayAwake = () => {
     if (!isOver) setImmediate(stayAwake);
   };
-  if (restMs === 0) stayAwake();
+  if (restMs === 0 && !sleeps) stayAwake();
   const latencies = await Promise.all(
     Array.from({ length: connections }, () =>
       keepAsking(connect({ host: hostname, port: Number(port), noDelay: true }), next, restMs, expectedStatus),

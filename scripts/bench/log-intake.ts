@@ -3,18 +3,27 @@ import { copyColumns } from "../../packages/service/src/logs/postgres/copy-text.
 import { openDatabase } from "../../packages/service/src/store/database.ts";
 import { sql } from "../../packages/service/src/store/sql.ts";
 import { seeded } from "../../packages/service/test/support/seeded.ts";
-import { type Contestant, describe, interleave, median, singleEntries, startSubject } from "./harness.ts";
+import {
+  byThroughput,
+  type Contestant,
+  describe,
+  interleave,
+  type Measured,
+  type Subject,
+  singleEntries,
+  startSubject,
+} from "./harness.ts";
 import { rotate } from "./load.ts";
 import { rowOf } from "./log-rows.ts";
 
-const rounds = 3;
+const rounds = 7;
 const batchRows = 500;
 const clients = 8;
 
 export interface IntakeOptions {
   readonly databaseUrl: string;
   readonly dataDir: string;
-  /** Of each round of each contestant. */
+  /** Of each round of single entries; those of batches end when each was sent once. */
   readonly durationMs: number;
 }
 
@@ -30,7 +39,7 @@ export async function benchIntake({
   const nothing = await startSubject(program, { ...env, STORE: "nothing" });
   const { publicKey } = durable.started["firstKeys"] as { publicKey: string };
   const bodies = batchBodies();
-  const batches = (name: string, subject: typeof durable): Contestant => ({
+  const batches = (name: string, subject: Subject): Contestant => ({
     name,
     subject,
     run: () => {
@@ -40,33 +49,43 @@ export async function benchIntake({
           "idempotency-key": `${Date.now()}-${index}`,
         }),
       );
-      return rotate({ url: subject.url, requests, connections: clients, durationMs, expectedStatus: 202, once: true });
+      return rotate({
+        url: subject.url,
+        requests,
+        connections: clients,
+        durationMs,
+        sleeps: true,
+        expectedStatus: 202,
+        once: true,
+      });
     },
   });
-  const single = (name: string, subject: typeof durable) =>
+  const single = (name: string, subject: Subject) =>
     singleEntries(name, subject, { publicKey, durationMs, entry: () => rowOf("small", 1, Date.now(), seeded(1)) });
+  const copy = await openBareCopy(databaseUrl, bodies);
   const measured = await interleave(
     [
       batches("batches, durable", durable),
+      { name: "batches, COPY", subject: thisProcess, run: copy.run },
       batches("batches, parsed", nothing),
       single("single, durable", durable),
       single("single, nothing", nothing),
     ],
     rounds,
   );
+  await copy.close();
   await durable.close();
   await nothing.close();
   for (const [name, measurement] of measured) console.log(`median   ${describe(name, measurement)}`);
-  const rate = (name: string) => measured.get(name)?.requestsPerSecond ?? Number.NaN;
-  const copied = await bareCopy(databaseUrl);
-  const durableRows = rate("batches, durable") * batchRows;
-  console.log(
-    `rows/s   durable ${durableRows.toFixed(0)}   parsed ${(rate("batches, parsed") * batchRows).toFixed(0)}   bare COPY ${copied.toFixed(0)}`,
+  const of = (name: string) => measured.get(name) as Measured;
+  const rows = ["durable", "COPY", "parsed"].map(
+    (name) => `${name} ${(of(`batches, ${name}`).requestsPerSecond * batchRows).toFixed(0)}`,
   );
+  console.log(`rows/s   ${rows.join("   ")}`);
   return {
-    durableBatchToParsed: rate("batches, durable") / rate("batches, parsed"),
-    durableBatchToBareCopy: durableRows / copied,
-    durableSingleToNothing: rate("single, durable") / rate("single, nothing"),
+    durableBatchToParsed: byThroughput(of("batches, durable"), of("batches, parsed")),
+    durableBatchToBareCopy: byThroughput(of("batches, durable"), of("batches, COPY")),
+    durableSingleToNothing: byThroughput(of("single, durable"), of("single, nothing")),
   };
 }
 
@@ -93,31 +112,50 @@ function requestOf(url: string, body: string, headers: Readonly<Record<string, s
   return Buffer.from(`POST /v1/logs HTTP/1.1\r\n${lines.join("")}\r\n${body}`);
 }
 
-/** Rows a second of JSON lines parsed and stored by COPY in transactions of 500, two at a time, with nothing beside. */
-async function bareCopy(databaseUrl: string): Promise<number> {
+const thisProcess: Subject = {
+  url: "",
+  started: {},
+  async cpuMicros() {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
+  async close() {},
+};
+
+/** JSON lines parsed and stored by COPY in transactions of one round trip each, two at a time, with nothing beside. */
+async function openBareCopy(
+  databaseUrl: string,
+  bodies: readonly string[],
+): Promise<{ readonly run: Contestant["run"]; readonly close: () => Promise<void> }> {
   const db = openDatabase({ url: databaseUrl, connections: 2 });
   await db.query(sql`create table bare (like logs)`);
   await db.query(sql`create index on bare (project_number, ts, id)`);
-  const bodies = batchBodies();
-  const rates: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const startedAt = performance.now();
-    let next = 0;
-    const lane = async () => {
-      for (let at = next++; at < bodies.length; at = next++) {
-        const values = (bodies[at] as string).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
-        const rows = values.map((value, row) => bareText(at * batchRows + row, value)).join("");
-        await db.transaction((tx) =>
-          tx.finish([{ copy: `copy bare (${copyColumns}) from stdin`, rows: [Buffer.from(rows)] }]),
-        );
-      }
-    };
-    await Promise.all([lane(), lane()]);
-    rates.push((bodies.length * batchRows * 1000) / (performance.now() - startedAt));
-  }
-  await db.query(sql`drop table bare`);
-  await db.close();
-  return median(rates);
+  let id = 0;
+  return {
+    async run() {
+      const startedAt = performance.now();
+      const latencies: number[] = [];
+      let next = 0;
+      const lane = async () => {
+        for (let at = next++; at < bodies.length; at = next++) {
+          const beganAt = performance.now();
+          const values = (bodies[at] as string).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+          const rows = Buffer.from(values.map((value) => bareText(id++, value)).join(""));
+          await db.transaction((tx) => tx.finish([{ copy: `copy bare (${copyColumns}) from stdin`, rows: [rows] }]));
+          latencies.push(performance.now() - beganAt);
+        }
+      };
+      await Promise.all([lane(), lane()]);
+      const requestsPerSecond = (bodies.length * 1000) / (performance.now() - startedAt);
+      latencies.sort((a, b) => a - b);
+      const quantile = (part: number) => latencies[Math.floor(part * (latencies.length - 1))] ?? Number.NaN;
+      return { requests: bodies.length, requestsPerSecond, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+    },
+    async close() {
+      await db.query(sql`drop table bare`);
+      await db.close();
+    },
+  };
 }
 
 function bareText(
