@@ -1,38 +1,33 @@
-import { once } from "node:events";
 import fc from "fast-check";
-import pg from "pg";
-import { from as copyFrom } from "pg-copy-streams";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
 import { copyColumns, copyText, numberRows } from "../src/logs/postgres/copy-text.ts";
+import { type Database, openDatabase } from "../src/store/database.ts";
+import { sql } from "../src/store/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 150);
 const now = Date.UTC(2026, 10, 22, 10);
 
 let database: FreshDatabase;
-let client: pg.Client;
+let db: Database;
 
 beforeAll(async () => {
   database = await freshDatabase();
-  client = new pg.Client({ connectionString: database.url, options: "-c search_path=sazabi,public -c timezone=UTC" });
-  await client.connect();
+  db = openDatabase({ url: database.url, connections: 1 });
   // Like the real table, indexes included: an index row has a limit of its own.
-  await client.query("create temporary table rows (like logs including all)");
+  await db.query(sql`create table rows (like logs including all)`);
 });
 afterAll(async () => {
-  await client.end();
+  await db.close();
   await database.drop();
 });
 
 async function copy(entries: readonly NormalisedEntry[]): Promise<void> {
-  await client.query("truncate rows");
-  const stream = client.query(copyFrom(`copy rows (${copyColumns}) from stdin`));
-  const done = once(stream, "finish");
+  await db.query(sql`truncate rows`);
   const rows = Buffer.from(entries.map((entry) => copyText(1, entry, 0)).join(""));
   expect(numberRows(rows, 1)).toBe(entries.length + 1);
-  stream.end(rows);
-  await done;
+  await db.transaction((tx) => tx.finish([{ copy: `copy rows (${copyColumns}) from stdin`, rows: [rows] }]));
 }
 
 const awkward = [
@@ -81,7 +76,16 @@ test("whatever is sent, a COPY of it never fails, and what comes back is what wa
         .map((value) => normaliseEntry(value, now, 30 * 86_400_000))
         .filter((verdict): verdict is NormalisedEntry => !("rejected" in verdict));
       await copy(entries);
-      const { rows } = await client.query(`
+      const { rows } = await db.query<{
+        level: number;
+        service: string;
+        environment: string | null;
+        trace_id: string | null;
+        span_id: string | null;
+        message: string;
+        attributes: string;
+        micros: string;
+      }>(sql`
         select level, service, environment, trace_id, span_id, message, attributes::text,
                (extract(epoch from ts) * 1000000)::bigint::text as micros
         from rows order by id`);
