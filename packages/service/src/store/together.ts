@@ -2,7 +2,7 @@ import pg from "pg";
 import { Sql } from "./sql.ts";
 
 /** `COPY … FROM STDIN` with its rows, in PostgreSQL's text format. They are in memory, and may be cut anywhere. */
-export interface CopyRows {
+interface CopyRows {
   readonly copy: string;
   readonly rows: readonly Uint8Array[];
 }
