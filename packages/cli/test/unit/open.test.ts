@@ -47,6 +47,16 @@ describe.skipIf(process.platform === "win32")("open", () => {
     }
   });
 
+  test("opens no page that does not work now", async () => {
+    const browser = opener(0);
+    const { url, close } = await startLoopback({ "GET /dashboard": () => ({ status: 503, body: "" }) });
+    onTestFinished(close);
+    const { code, out, err } = await terminal({ env: { ...browser.env, SAZABI_API_URL: url } }).run(["open"]);
+    expect({ code, out }).toEqual({ code: 5, out: "" });
+    expect(err).toContain(`The dashboard at ${url}/dashboard does not work now: it answers with status 503.`);
+    expect(browser.note()).toBeUndefined();
+  });
+
   test("asks without a key, and says so when the service has no such page", async () => {
     const { env, asked } = await startService();
     const { SAZABI_API_URL } = env;
