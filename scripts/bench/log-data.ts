@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openClickHouseLogStore } from "../../packages/service/src/logs/clickhouse/store.ts";
 import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/entry.ts";
 import { Sealer } from "../../packages/service/src/logs/postgres/sealing.ts";
@@ -96,6 +97,7 @@ export async function fillStores({
   // As ClickHouse would leave these days in the course of time.
   await clickHouse?.query("optimize table logs final");
   await fill(stores, "today", { count: wanted.todayRows, from: today, to: Math.max(Date.now(), today + 60_000) });
+  await wordsMapped(databaseUrl);
   await Promise.all([stores.postgres.close(), stores.clickHouse?.close()]);
   const data = { ...wanted, rawBytes, secretKey };
   await writeFile(manifest, JSON.stringify(data), { mode: 0o600 });
@@ -169,6 +171,24 @@ async function seal(databaseUrl: string): Promise<void> {
   await sealer.close();
   await db.close();
   console.log(`sealed   in ${secondsSince(startedAt)} s`);
+}
+
+/** The service maps behind the back of whoever stores; it is measured as it is a moment later. */
+async function wordsMapped(databaseUrl: string): Promise<void> {
+  const startedAt = performance.now();
+  const db = openDatabase({ url: databaseUrl, connections: 1 });
+  for (let unmapped = Number.POSITIVE_INFINITY; unmapped > 2 * batchRows; await sleep(500)) {
+    const { rows } = await db.query<{ unmapped: string }>(sql`
+      select max(h.last_id - coalesce(m.last_id, 0)) as unmapped
+      from log_heads h
+      left join lateral (
+        select last_id from log_word_maps m where m.project_number = h.project_number order by first_id desc limit 1
+      ) m on true
+      where h.project_number = any(${Object.values(projects.postgres)}::int[])`);
+    unmapped = Number(rows[0]?.unmapped);
+  }
+  await db.close();
+  console.log(`mapped   words, ${secondsSince(startedAt)} s after the last row`);
 }
 
 function secondsSince(startedAt: number): string {

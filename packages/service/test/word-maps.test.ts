@@ -132,6 +132,17 @@ test("what has many parts is found where one of them can be", async () => {
   }
 });
 
+test("what a process that ended left unmapped is mapped by the next that starts", async () => {
+  const project = await newProject(database.url);
+  await storeAll(project, quiet(4 * batch));
+  await mapped(project, 3);
+  await client.query("delete from log_word_maps where project_number = $1", [project]);
+  const next = openPostgresLogStore({ url: database.url, retentionDays: 30 });
+  await next.keepHouse();
+  await mapped(project, 3);
+  await next.close();
+});
+
 test("several processes that map at once make one map of each entry", async () => {
   const project = await newProject(database.url);
   const others = Array.from({ length: 2 }, () => openPostgresLogStore({ url: database.url, retentionDays: 30 }));

@@ -74,6 +74,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await deleteOldTemplates(writes, retentionDays);
       await deleteOldCommits(writes, retentionDays);
       await deleteOldWordMaps(writes, retentionDays);
+      await wordMaps.catchUp();
       // It may take minutes, and nobody waits for it.
       sealer.seal().catch(onPutOff);
     },

@@ -43,8 +43,21 @@ export class WordMaps {
   stored(projectNumber: number, entries: number): void {
     const stored = (this.#stored.get(projectNumber) ?? 0) + entries;
     this.#stored.set(projectNumber, stored % entriesBetween);
-    if (stored < entriesBetween) return;
-    this.#due.add(projectNumber);
+    if (stored >= entriesBetween) this.#map([projectNumber]);
+  }
+
+  /** Sees to what a process that ended left unmapped. */
+  async catchUp(): Promise<void> {
+    const { rows } = await this.#db.query<{ project_number: number }>(sql`
+      select project_number from log_heads h
+      where last_id - ${2 * entriesBetween}::bigint > coalesce((
+        select last_id from log_word_maps m where m.project_number = h.project_number order by first_id desc limit 1), 0)
+        and exists (select from logs l where l.project_number = h.project_number)`);
+    this.#map(rows.map((row) => row.project_number));
+  }
+
+  #map(projectNumbers: readonly number[]): void {
+    for (const projectNumber of projectNumbers) this.#due.add(projectNumber);
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
