@@ -1,5 +1,5 @@
 // Durable intake against no intake: POST /v1/logs with one entry, committed before it is answered, and the same
-// route on the same code with a log store that keeps nothing.
+// route on the same code with a log store that keeps nothing; and what a row costs before it is sent.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,10 +13,12 @@ import {
   singleEntries,
   startSubject,
 } from "./harness.ts";
+import { printRowCosts } from "./row-costs.ts";
 
 const rounds = 7;
 const durationMs = 5_000;
 
+printRowCosts();
 const dataDir = await mkdtemp(join(tmpdir(), "sazabi-bench-"));
 const postgres = await openEmbeddedPostgres({ dataDir });
 try {

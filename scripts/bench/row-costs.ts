@@ -1,0 +1,65 @@
+// What a row costs the service before it is sent to the database, stage by stage, in this process.
+import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/entry.ts";
+import { PatternMiner } from "../../packages/service/src/logs/patterns/miner.ts";
+import { copyText } from "../../packages/service/src/logs/postgres/copy-text.ts";
+import { corpusKinds, corpusOf } from "../../packages/service/test/support/log-corpus.ts";
+import { seeded } from "../../packages/service/test/support/seeded.ts";
+import { type RowKind, rowOf } from "./log-rows.ts";
+
+const rounds = 200;
+const rowsOfARequest = 500;
+const retentionMs = 30 * 86_400_000;
+
+/** Prints microseconds a row, the lower quartile of many requests; all stages take their turn in each. */
+export function printRowCosts(): void {
+  for (const kind of ["small", "realistic"] as const) print(kind, rounds, rowsOfARequest, stagesOf(kind));
+  // From nothing learned, as in a process that has just begun.
+  const corpus = corpusKinds.flatMap((kind) => corpusOf(kind, 2_000, seeded(1)).map(({ message }) => message));
+  print("twelve kinds", 10, corpus.length, { mined: () => mine(new PatternMiner(), corpus) });
+  const strange = strangeMessages(20_000);
+  print("no word in common", 10, strange.length, { mined: () => mine(new PatternMiner(), strange) });
+}
+
+function stagesOf(kind: RowKind): Readonly<Record<string, () => unknown>> {
+  const random = seeded(2);
+  const now = Date.now();
+  const lines = Array.from({ length: rowsOfARequest }, (_, index) => JSON.stringify(rowOf(kind, index, now, random)));
+  const values = lines.map((line) => JSON.parse(line) as unknown);
+  const entries = values.map((value) => normaliseEntry(value, now, retentionMs) as NormalisedEntry);
+  const messages = entries.map(({ message }) => message);
+  const miner = new PatternMiner();
+  return {
+    parsed: () => lines.map((line) => JSON.parse(line)),
+    normalised: () => values.map((value) => normaliseEntry(value, now, retentionMs)),
+    mined: () => mine(miner, messages),
+    "as COPY text": () => Buffer.from(entries.map((entry) => copyText(1, entry, 0)).join("")),
+  };
+}
+
+function mine(miner: PatternMiner, messages: readonly string[]): number {
+  let last = 0;
+  for (const message of messages) last = miner.patternOf(message).id;
+  return last;
+}
+
+/** Words nobody saw before: each message is a kind of its own, as long as there is room for kinds. */
+function strangeMessages(count: number): readonly string[] {
+  const random = seeded(3);
+  const word = () => Array.from({ length: 3 + random(7) }, () => String.fromCharCode(97 + random(26))).join("");
+  return Array.from({ length: count }, () => Array.from({ length: 6 + random(6) }, word).join(" "));
+}
+
+function print(what: string, times: number, rows: number, stages: Readonly<Record<string, () => unknown>>): void {
+  const measured = new Map<string, number[]>(Object.keys(stages).map((name) => [name, []]));
+  for (let round = 0; round < times; round++) {
+    for (const [name, work] of Object.entries(stages)) {
+      const startedAt = performance.now();
+      work();
+      measured.get(name)?.push(((performance.now() - startedAt) * 1000) / rows);
+    }
+  }
+  for (const [name, all] of measured) {
+    const quartile = all.sort((a, b) => a - b)[Math.floor(all.length / 4)] as number;
+    console.log(`row      ${what.padEnd(18)} ${name.padEnd(14)} ${quartile.toFixed(2)} µs`);
+  }
+}
