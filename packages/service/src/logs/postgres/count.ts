@@ -14,6 +14,8 @@ export async function countVolume(db: Database, request: VolumeRequest): Promise
   const wholeMinutes = bucketMicros % minuteMicros === 0 && (groupBy === undefined || isCounted(groupBy));
   const bucket = sql`date_bin(${bucketMicros}::bigint * interval '1 microsecond', ts, 'epoch'::timestamptz)`;
   const named = { name: rawOf(groupBy), bucket };
+  // A minute that was counted is its own bucket: to compute that for each of them takes a tenth of the time.
+  const ofMinutes = bucketMicros === minuteMicros ? { ...named, bucket: sql`ts` } : named;
   // As columns: thousands of rows of three short values cost more on the way than to count.
   const { rows } = await db.query<{
     names: readonly (string | number | null)[] | null;
@@ -24,7 +26,7 @@ export async function countVolume(db: Database, request: VolumeRequest): Promise
       select json_agg(name) as names, json_agg(start) as starts, json_agg(entries) as entries
       from (
         select name, (extract(epoch from bucket) * 1000000)::bigint as start, entries
-        from (${counts(request, wholeMinutes, named)}) c
+        from (${counts(request, wholeMinutes, named, ofMinutes)}) c
         order by bucket, name ${groupBy === "level" ? sql`` : sql`collate "C"`} nulls first
         limit ${maxCounts + 1}
       ) ordered`,
@@ -58,24 +60,33 @@ export async function countValues(db: Database, request: FacetRequest): Promise<
   }));
 }
 
-/** For each of what these expressions make of the entries: their values, and `entries`, which says how many there are. */
-function counts(scope: LogScope, mayUseMinutes: boolean, expressions: Readonly<Record<string, Sql>>): Sql {
+/**
+ * For each of what these expressions make of the entries: their values, and `entries`, which says how many there are.
+ * `ofMinutes` are the same for the counts per minute.
+ */
+function counts(
+  scope: LogScope,
+  mayUseMinutes: boolean,
+  expressions: Readonly<Record<string, Sql>>,
+  ofMinutes = expressions,
+): Sql {
   const names = Object.keys(expressions);
-  const selected = join(
-    names.map((name) => sql`${expressions[name] as Sql} as ${raw(name)}`),
-    ", ",
-  );
+  const selected = (from: typeof expressions) =>
+    join(
+      names.map((name) => sql`${from[name] as Sql} as ${raw(name)}`),
+      ", ",
+    );
   const places = raw(names.map((_, index) => index + 1).join(", "));
   const condition = compileQuery(scope.query);
   const ofProjects = sql`project_number = any(${scope.projectNumbers}::int[])`;
   const scan = (window: Sql) => sql`
-    select ${selected}, count(*) as entries from logs
+    select ${selected(expressions)}, count(*) as entries from logs
     where ${ofProjects} and ${window} and (${condition}) group by ${places}`;
   const fromMinute = Math.ceil(scope.fromMicros / minuteMicros) * minuteMicros;
   const toMinute = Math.floor(scope.toMicros / minuteMicros) * minuteMicros;
   if (!mayUseMinutes || fromMinute >= toMinute || !isAnsweredByMinutes(scope.query)) return scan(within(scope));
   const whole = sql`
-    select ${selected}, sum(entries) as entries
+    select ${selected(ofMinutes)}, sum(entries) as entries
     from (select project_number, minute as ts, level, service, nullif(environment, '') as environment, entries
           from log_volume) v
     where ${ofProjects} and ${within({ ...scope, fromMicros: fromMinute, toMicros: toMinute })} and (${condition})
