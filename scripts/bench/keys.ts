@@ -77,7 +77,7 @@ async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measu
           path,
           slice.map(({ value }) => value),
         ),
-        { once: true },
+        { once: true, sleeps: true },
       );
     };
     return { name, subject, run };
