@@ -72,7 +72,7 @@ test("a search finds with maps what the reference finds, for any query", { timeo
   const project = await newProject(database.url);
   const pool = fc.sample(entries, { numRuns: 400, seed: 3 });
   // Every thousand entries draw from a few texts, so that maps differ from each other; some come hours late.
-  const all = Array.from({ length: 22_000 }, (_, index) => {
+  const all = Array.from({ length: 4 * batch }, (_, index) => {
     const drawn = pool[(Math.floor(index / 1000) * 17 + (index % 17)) % pool.length] as NormalisedEntry;
     const late = index % 700 === 0 ? 3 * hourMicros : 0;
     return { ...drawn, bytes: 100, timestampMicros: now - 6 * hourMicros + index * 700_000 - late };

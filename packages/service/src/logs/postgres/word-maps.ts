@@ -60,6 +60,8 @@ export class WordMaps {
     for (const projectNumber of projectNumbers) this.#due.add(projectNumber);
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
+      // What became due between its last step and this one.
+      if (this.#due.size > 0) this.#map([]);
     });
   }
 
