@@ -11,6 +11,12 @@ interface Pending<Work> {
   readonly reject: (error: unknown) => void;
 }
 
+/** What waits of one project. */
+interface Queue<Work> {
+  readonly requests: Pending<Work>[];
+  rows: number;
+}
+
 export interface GroupCommitLimits {
   /** Commits at once. */
   readonly lanes: number;
@@ -23,21 +29,29 @@ export interface GroupCommitLimits {
 export interface GroupCommitOptions<Work> extends GroupCommitLimits {
   /** Makes of a batch what is queued for it; called when there is room in the queue. */
   readonly prepare: (batch: LogBatch) => Work;
-  /** Stores all of them or none, and says what each is answered. */
-  readonly commit: (works: readonly Work[]) => Promise<readonly (StoredResult | ApiError)[]>;
+  /**
+   * Stores all of them or none, and says what each is answered. Calls `follow` when another commit of the same projects
+   * may begin: it will be done after this one. Without that, it begins when this one has ended.
+   */
+  readonly commit: (works: readonly Work[], follow: () => void) => Promise<readonly (StoredResult | ApiError)[]>;
   /** Whether a commit failed because of what is in one of its batches. */
   readonly isRefused: (error: unknown) => boolean;
 }
 
+/** A commit costs as much as some hundred rows: fewer wait for the one before them to end. */
+const rowsToFollow = 250;
+
 /**
  * Group commit: each free lane takes what is queued, up to a bound, in one commit; a request is answered when the
- * commit that holds its rows is done. One project is written by one lane at a time, and lanes take projects in turn,
- * so a flood of one does not starve another.
+ * commit that holds its rows is done. One project is written by one lane at a time, but for one that follows it
+ * closely; and lanes take projects in turn, so a flood of one does not starve another.
  */
 export class GroupCommit<Work> {
   readonly #options: GroupCommitOptions<Work>;
   /** Waiting requests by project; the project that waits longest is first. */
-  readonly #queues = new Map<number, Pending<Work>[]>();
+  readonly #queues = new Map<number, Queue<Work>>();
+  /** Commits under way by project, and the projects that have one which may not be followed yet. */
+  readonly #underWay = new Map<number, number>();
   readonly #busy = new Set<number>();
   readonly #room: QueueRoom;
   #freeLanes: number;
@@ -63,10 +77,10 @@ export class GroupCommit<Work> {
     const work = this.#prepare(batch);
     const rows = batch.entries.length;
     return new Promise((resolve, reject) => {
-      const queue = this.#queues.get(projectNumber);
-      const pending = { projectNumber, bytes, rows, work, resolve, reject };
-      if (queue) queue.push(pending);
-      else this.#queues.set(projectNumber, [pending]);
+      const queue = this.#queues.get(projectNumber) ?? { requests: [], rows: 0 };
+      queue.requests.push({ projectNumber, bytes, rows, work, resolve, reject });
+      queue.rows += rows;
+      this.#queues.set(projectNumber, queue);
       this.#pump();
     });
   }
@@ -82,7 +96,7 @@ export class GroupCommit<Work> {
 
   /** Resolves when nothing is queued or being written. */
   async drain(): Promise<void> {
-    if (this.#queues.size === 0 && this.#busy.size === 0) return;
+    if (this.#queues.size === 0 && this.#underWay.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onDrained = resolve;
     });
@@ -93,45 +107,64 @@ export class GroupCommit<Work> {
       const work = this.#take();
       if (work.length === 0) break;
       this.#freeLanes -= 1;
-      void this.#write(work).finally(() => this.#done(work));
+      const projects = new Set(work.map(({ projectNumber }) => projectNumber));
+      for (const project of projects) {
+        this.#busy.add(project);
+        this.#underWay.set(project, (this.#underWay.get(project) ?? 0) + 1);
+      }
+      void this.#run(work, projects);
     }
-    if (this.#queues.size === 0 && this.#busy.size === 0) this.#onDrained?.();
+    if (this.#queues.size === 0 && this.#underWay.size === 0) this.#onDrained?.();
   }
 
-  /** What one commit shall hold: whole requests, of projects that no lane is writing now. */
+  /** What one commit shall hold: whole requests, of projects that no lane is writing now, or one that may be followed. */
   #take(): Pending<Work>[] {
     const work: Pending<Work>[] = [];
     let rows = 0;
     for (const [project, queue] of [...this.#queues]) {
-      if (this.#busy.has(project)) continue;
+      if (this.#busy.has(project) || (this.#underWay.has(project) && queue.rows < rowsToFollow)) continue;
       let count = 0;
-      for (const pending of queue) {
+      for (const pending of queue.requests) {
         if (rows > 0 && rows + pending.rows > this.#options.rowsPerCommit) break;
         rows += pending.rows;
+        queue.rows -= pending.rows;
         count += 1;
       }
       if (count === 0) break;
-      work.push(...queue.splice(0, count));
-      this.#busy.add(project);
+      work.push(...queue.requests.splice(0, count));
       this.#queues.delete(project);
       // What did not fit waits its turn behind the other projects.
-      if (queue.length > 0) this.#queues.set(project, queue);
+      if (queue.requests.length > 0) this.#queues.set(project, queue);
     }
     return work;
   }
 
-  #done(work: readonly Pending<Work>[]): void {
-    for (const { projectNumber, bytes } of work) {
-      this.#room.give(projectNumber, bytes);
-      this.#busy.delete(projectNumber);
+  async #run(work: readonly Pending<Work>[], projects: ReadonlySet<number>): Promise<void> {
+    let isFollowed = false;
+    const follow = () => {
+      if (isFollowed) return;
+      isFollowed = true;
+      for (const project of projects) this.#busy.delete(project);
+    };
+    await this.#write(work, () => {
+      follow();
+      this.#pump();
+    });
+    follow();
+    for (const project of projects) {
+      const others = (this.#underWay.get(project) as number) - 1;
+      if (others > 0) this.#underWay.set(project, others);
+      else this.#underWay.delete(project);
     }
+    for (const { projectNumber, bytes } of work) this.#room.give(projectNumber, bytes);
     this.#freeLanes += 1;
     this.#pump();
   }
 
-  async #write(work: readonly Pending<Work>[]): Promise<void> {
+  async #write(work: readonly Pending<Work>[], follow: () => void): Promise<void> {
     try {
-      const results = await this.#options.commit(work.map((pending) => pending.work));
+      const works = work.map((pending) => pending.work);
+      const results = await this.#options.commit(works, follow);
       for (const [index, { resolve, reject }] of work.entries()) {
         const result = results[index] as StoredResult | ApiError;
         if (result instanceof ApiError) reject(result);
@@ -143,7 +176,7 @@ export class GroupCommit<Work> {
         return;
       }
       // One request's rows were refused by the database: its neighbours are stored without it.
-      for (const pending of work) await this.#write([pending]);
+      for (const pending of work) await this.#write([pending], () => {});
     }
   }
 }

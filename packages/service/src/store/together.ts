@@ -7,7 +7,13 @@ interface CopyRows {
   readonly rows: readonly Uint8Array[];
 }
 
-export type Step = Sql | CopyRows;
+/** A statement whose end is told at once, while those after it still run. It is not told of one that fails. */
+interface ToldStatement {
+  readonly statement: Sql;
+  readonly onDone: () => void;
+}
+
+export type Step = Sql | ToldStatement | CopyRows;
 
 export interface StepResult {
   readonly rows: readonly unknown[];
@@ -47,6 +53,7 @@ class Together implements pg.Submittable {
   /** Wrapped by the client, to end what takes too long. */
   callback: Done;
   readonly steps: readonly (Statement | Copy)[];
+  readonly onDone: readonly ((() => void) | undefined)[];
   readonly results: StepResult[] = [];
   failure: Error | undefined;
   /** The step whose answer comes next. */
@@ -54,7 +61,8 @@ class Together implements pg.Submittable {
 
   constructor(steps: readonly Step[], done: Done) {
     this.callback = done;
-    this.steps = steps.map((step) => (step instanceof Sql ? this.#statement(step) : new Copy(step)));
+    this.steps = steps.map((step) => ("copy" in step ? new Copy(step) : this.#statement(statementOf(step))));
+    this.onDone = steps.map((step) => ("onDone" in step ? step.onDone : undefined));
   }
 
   /** The client notes by them which statements are prepared. */
@@ -71,10 +79,12 @@ class Together implements pg.Submittable {
     const unsynced = Object.create(connection, { sync: { value: () => {} } }) as pg.Connection;
     connection.stream.cork();
     try {
-      for (const step of this.steps) {
+      for (const [index, step] of this.steps.entries()) {
         step.submit(unsynced);
         // A value that cannot be written: what would come after is not sent.
         if (this.failure) break;
+        // Otherwise the server keeps its answer until it has the others.
+        if (this.onDone[index]) connection.flush();
       }
     } finally {
       connection.sync();
@@ -92,6 +102,7 @@ class Together implements pg.Submittable {
 
   handleCommandComplete(message: unknown, connection: Connection): void {
     this.#statementAt()?.handleCommandComplete(message, connection);
+    this.onDone[this.at]?.();
     this.at += 1;
   }
 
@@ -131,6 +142,10 @@ class Together implements pg.Submittable {
     const step = this.steps[this.at];
     return step instanceof Copy ? undefined : step;
   }
+}
+
+function statementOf(step: Sql | ToldStatement): Sql {
+  return step instanceof Sql ? step : step.statement;
 }
 
 /** Sends the rows without waiting to be asked for them: a server that refused the COPY passes over them. */

@@ -3,6 +3,7 @@ import type { LogBatch } from "../store.ts";
 import { copyText } from "./copy-text.ts";
 import type { FreshTemplate, StoredPatterns } from "./patterns.ts";
 import { countMinutes, type MinuteCount } from "./volume.ts";
+import { bitsOfMessages, type WordBits } from "./word-bits.ts";
 
 /**
  * What one request brings, as its rows are sent to PostgreSQL. It is made when the request comes, beside the commit of
@@ -17,6 +18,7 @@ export interface EncodedBatch extends Omit<LogBatch, "entries"> {
   /** Of the rows, in microseconds since 1970. */
   readonly times: readonly number[];
   readonly counts: readonly MinuteCount[];
+  readonly words: WordBits;
   /** The patterns of the rows that the database may not have yet. */
   readonly fresh: readonly FreshTemplate[];
 }
@@ -42,6 +44,7 @@ export function encodeBatch(batch: LogBatch, patterns: StoredPatterns): EncodedB
     rows: Buffer.from(text),
     times,
     counts: countMinutes(batch),
+    words: bitsOfMessages(entries.map(({ message }) => message)),
     fresh,
   };
 }

@@ -1,5 +1,5 @@
 import type { Queryable } from "../../store/database.ts";
-import { prepared, sql } from "../../store/sql.ts";
+import { prepared, type Sql, sql } from "../../store/sql.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 import type { OnceBatch } from "./once.ts";
 
@@ -11,24 +11,11 @@ export async function withoutStored<Batch extends OnceBatch>(
   tx: Queryable,
   batches: readonly Batch[],
 ): Promise<readonly Batch[]> {
-  const wanted = new Map<string, { readonly project: number; readonly uid: string }>();
-  for (const { projectNumber, entries } of batches) {
-    for (const { uid } of entries) {
-      if (uid !== undefined) wanted.set(nameOf(projectNumber, uid), { project: projectNumber, uid });
-    }
-  }
-  if (wanted.size === 0) return batches;
-  // In one order everywhere, so that two transactions cannot wait for each other.
-  const sorted = [...wanted.values()].sort((a, b) => a.project - b.project || (a.uid < b.uid ? -1 : 1));
+  const wanted = uidsOf(batches);
+  if (wanted.length === 0) return batches;
+  const distinct = [...new Map(wanted.map((one) => [nameOf(one.project, one.uid), one])).values()];
   const { rows } = await tx.query<{ project_number: number; uid: string }>(
-    prepared(
-      "enter entry uids",
-      sql`
-        insert into log_entry_uids (project_number, uid)
-        select * from unnest(${sorted.map(({ project }) => project)}::int[], ${sorted.map(({ uid }) => uid)}::text[])
-        on conflict do nothing
-        returning project_number, uid`,
-    ),
+    prepared("enter entry uids", sql`${noteOf(distinct)} on conflict do nothing returning project_number, uid`),
   );
   const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.uid)));
   return batches.map((batch) => {
@@ -42,6 +29,33 @@ export async function withoutStored<Batch extends OnceBatch>(
     if (repeated.length === 0) return batch;
     return { ...batch, entries, result: { ...batch.result, duplicates: repeated.length, repeated } };
   });
+}
+
+/** Notes all of them, with SQLSTATE 23505 when one was stored already. Undefined when none has an identity. */
+export function uidsEntered(batches: readonly OnceBatch[]): Sql | undefined {
+  const wanted = uidsOf(batches);
+  return wanted.length === 0 ? undefined : prepared("enter new entry uids", noteOf(wanted));
+}
+
+interface Uid {
+  readonly project: number;
+  readonly uid: string;
+}
+
+function uidsOf(batches: readonly OnceBatch[]): readonly Uid[] {
+  const uids: Uid[] = [];
+  for (const { projectNumber, entries } of batches) {
+    for (const { uid } of entries) if (uid !== undefined) uids.push({ project: projectNumber, uid });
+  }
+  return uids;
+}
+
+function noteOf(uids: readonly Uid[]): Sql {
+  // In one order everywhere, so that two transactions cannot wait for each other.
+  const sorted = [...uids].sort((a, b) => a.project - b.project || (a.uid < b.uid ? -1 : 1));
+  return sql`
+    insert into log_entry_uids (project_number, uid)
+    select * from unnest(${sorted.map(({ project }) => project)}::int[], ${sorted.map(({ uid }) => uid)}::text[])`;
 }
 
 /** The answer that a repetition of the request gets is the one that its first sender got. */

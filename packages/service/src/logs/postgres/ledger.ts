@@ -1,6 +1,6 @@
 import { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
-import { prepared, sql } from "../../store/sql.ts";
+import { prepared, type Sql, sql } from "../../store/sql.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 
 type LedgerBatch = Pick<LogBatch, "projectNumber" | "result" | "idempotency">;
@@ -14,20 +14,12 @@ export async function enterLedger<Batch extends LedgerBatch>(
   tx: Queryable,
   batches: readonly Batch[],
 ): Promise<ReadonlySet<Batch>> {
-  const keyed = sorted(batches.filter(isKeyed));
+  const keyed = batches.filter(isKeyed);
   if (keyed.length === 0) return new Set(batches);
   const { rows } = await tx.query<{ project_number: number; idempotency_key: string }>(
     prepared(
       "enter log ledger",
-      sql`
-        insert into log_batches (project_number, idempotency_key, body_hash, answer)
-        select * from unnest(
-          ${keyed.map(({ projectNumber }) => projectNumber)}::int[],
-          ${keyed.map(({ idempotency }) => idempotency.key)}::text[],
-          ${keyed.map(({ idempotency }) => idempotency.bodyHash)}::bytea[],
-          ${keyed.map(({ result }) => JSON.stringify(result))}::jsonb[])
-        on conflict do nothing
-        returning project_number, idempotency_key`,
+      sql`${entriesOf(keyed)} on conflict do nothing returning project_number, idempotency_key`,
     ),
   );
   const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.idempotency_key)));
@@ -37,6 +29,23 @@ export async function enterLedger<Batch extends LedgerBatch>(
     if (!isKeyed(batch) || isNew.delete(nameOf(batch.projectNumber, batch.idempotency.key))) entered.add(batch);
   }
   return entered;
+}
+
+/** As `enterLedger` where all of them are new: with SQLSTATE 23505 when one is not. Undefined when none carries a key. */
+export function ledgerEntered(batches: readonly LedgerBatch[]): Sql | undefined {
+  const keyed = batches.filter(isKeyed);
+  return keyed.length === 0 ? undefined : prepared("enter new log ledger", entriesOf(keyed));
+}
+
+function entriesOf(batches: readonly KeyedBatch[]): Sql {
+  const keyed = sorted(batches);
+  return sql`
+    insert into log_batches (project_number, idempotency_key, body_hash, answer)
+    select * from unnest(
+      ${keyed.map(({ projectNumber }) => projectNumber)}::int[],
+      ${keyed.map(({ idempotency }) => idempotency.key)}::text[],
+      ${keyed.map(({ idempotency }) => idempotency.bodyHash)}::bytea[],
+      ${keyed.map(({ result }) => JSON.stringify(result))}::jsonb[])`;
 }
 
 /** What each batch is answered: its own result, the first answer to its key, or a refusal. */

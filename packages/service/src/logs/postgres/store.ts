@@ -16,7 +16,8 @@ import { searchLogs } from "./search.ts";
 import { deleteOldWordMaps, WordMaps } from "./word-maps.ts";
 import { LogWriter } from "./writer.ts";
 
-const lanes = 2;
+/** Two for one project at a time, and one for another. */
+const lanes = 3;
 const limits = { lanes, rowsPerCommit: 5_000, queueBytes: 64 * 1024 * 1024 };
 const readers = 4;
 const followers = 2;
@@ -47,15 +48,11 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
-  const writer = new LogWriter(writes, partitions, limits);
   const wordMaps = new WordMaps(writes, onPutOff);
+  const writer = new LogWriter({ db: writes, partitions, limits, onStored: (stored) => wordMaps.stored(stored) });
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
-    append: async (batch) => {
-      const result = await writer.append(batch);
-      wordMaps.stored(batch.projectNumber, batch.entries.length);
-      return result;
-    },
+    append: (batch) => writer.append(batch),
     search: (wanted) => inTime(search(wanted)),
     volume: (request) => inTime(countVolume(reads, request)),
     facet: (request) => inTime(countValues(reads, request)),

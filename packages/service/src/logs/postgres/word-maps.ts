@@ -1,35 +1,57 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { fold, type QueryNode, type TextPattern } from "@sazabi/sdk/protocol";
+import type { QueryNode, TextPattern } from "@sazabi/sdk/protocol";
 import type { Database, Queryable } from "../../store/database.ts";
 import { join, type Sql, sql } from "../../store/sql.ts";
 import { isoOfMicros } from "../time.ts";
-import { type Commits, maxId, readCommits } from "./follow.ts";
+import { mergeStretches, type Stretch } from "./commits.ts";
+import { maxId, readCommits } from "./follow.ts";
 import type { TimeRange } from "./parts.ts";
+import { bitsOfMessages, type WordBits, WordMap } from "./word-bits.ts";
 
-/** As in the table: two maps fit on a page, and the trigrams of some thousand entries fill a fifth of one. */
-const mapBits = 30_720;
-
-/** Entries that were stored here before maps are made of what is there: nearly as many as one holds. */
-const entriesBetween = 5_000;
+/** Entries that a map is made of: some thousand fill a fifth of one. Read from the database, as many as go together. */
+const entriesInMap = 5_000;
+/** Projects whose next map is under way: beyond it the oldest is left to be read. */
+const maxUnfinished = 1_000;
 /** Entries with longer messages than this, together, get a map that says nothing. */
 const maxBytes = 16 * 1024 * 1024;
 /** Characters after which others have their turn: about a millisecond. */
 const charactersAtOnce = 100_000;
-/** Of the time between two maps, so many times what the last one took goes to others: storing comes first. */
+/** Of the time between two maps that are read, so many times what the last one took goes to others: storing comes first. */
 const restFactor = 4;
 /** Times closer than this are one: few long ranges are read faster than many short ones. */
 const gap = sql`interval '1 minute'`;
 const gapMicros = 60_000_000;
 
+/** What one commit stored of one project: consecutive ids. */
+export interface StoredEntries {
+  readonly projectNumber: number;
+  /** The id before the first of them. */
+  readonly head: number;
+  readonly entries: number;
+  readonly stretches: readonly Stretch[];
+  readonly words: readonly WordBits[];
+}
+
+/** Of consecutive entries that this process stored. */
+interface MapInMemory {
+  readonly head: number;
+  lastId: number;
+  readonly stretches: Stretch[];
+  readonly words: WordMap;
+}
+
 /**
- * Maps what was stored, behind the back of those who store: some thousand consecutive entries at a time, and not
- * before there are so many. What is not mapped yet, or never will be because this process ended, is read by searches
- * like any entry; whoever maps next begins there.
+ * Maps what was stored, behind the back of those who store: some thousand consecutive entries at a time. As long as this
+ * process stores them one after the other, it has all that takes in memory. What another stored between, or left behind
+ * when it ended, is read. What is not mapped yet is read by searches like any entry.
  */
 export class WordMaps {
   readonly #db: Database;
   readonly #onPutOff: (error: unknown) => void;
-  readonly #stored = new Map<number, number>();
+  readonly #unfinished = new Map<number, MapInMemory>();
+  readonly #finished = new Map<number, MapInMemory[]>();
+  /** Entries by project that somebody has to read, since they were not followed by enough of ours. */
+  readonly #left = new Map<number, number>();
   readonly #due = new Set<number>();
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
@@ -39,21 +61,54 @@ export class WordMaps {
     this.#onPutOff = onPutOff;
   }
 
-  /** Call when entries are committed. */
-  stored(projectNumber: number, entries: number): void {
-    const stored = (this.#stored.get(projectNumber) ?? 0) + entries;
-    this.#stored.set(projectNumber, stored % entriesBetween);
-    if (stored >= entriesBetween) this.#map([projectNumber]);
+  /** Call when entries are committed, in the order of their ids. */
+  stored(stored: StoredEntries): void {
+    const { projectNumber, head, entries, stretches, words } = stored;
+    let map = this.#unfinished.get(projectNumber);
+    if (map && map.lastId !== head) {
+      this.#leave(projectNumber, map);
+      map = undefined;
+    }
+    if (!map) {
+      map = { head, lastId: head, stretches: [], words: new WordMap() };
+      this.#unfinished.set(projectNumber, map);
+      if (this.#unfinished.size > maxUnfinished) this.#leaveOldest();
+    }
+    map.lastId += entries;
+    map.stretches.push(...stretches);
+    for (const bits of words) map.words.add(bits);
+    if (map.lastId - map.head < entriesInMap) return;
+    this.#unfinished.delete(projectNumber);
+    this.#finished.set(projectNumber, [...(this.#finished.get(projectNumber) ?? []), map]);
+    this.#map([projectNumber]);
   }
 
   /** Sees to what a process that ended left unmapped. */
   async catchUp(): Promise<void> {
     const { rows } = await this.#db.query<{ project_number: number }>(sql`
       select project_number from log_heads h
-      where last_id - ${2 * entriesBetween}::bigint > coalesce((
+      where last_id - ${2 * entriesInMap}::bigint > coalesce((
         select last_id from log_word_maps m where m.project_number = h.project_number order by first_id desc limit 1), 0)
         and exists (select from logs l where l.project_number = h.project_number)`);
     this.#map(rows.map((row) => row.project_number));
+  }
+
+  /** Leaves what is not mapped yet to whoever comes next. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  #leave(projectNumber: number, { head, lastId }: MapInMemory): void {
+    this.#unfinished.delete(projectNumber);
+    const left = (this.#left.get(projectNumber) ?? 0) + lastId - head;
+    this.#left.set(projectNumber, left % entriesInMap);
+    if (left >= entriesInMap) this.#map([projectNumber]);
+  }
+
+  #leaveOldest(): void {
+    const [oldest] = this.#unfinished;
+    if (oldest) this.#leave(...oldest);
   }
 
   #map(projectNumbers: readonly number[]): void {
@@ -65,52 +120,87 @@ export class WordMaps {
     });
   }
 
-  /** Leaves what is not mapped yet to whoever comes next. */
-  async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#running;
-  }
-
   async #run(): Promise<void> {
     for (const projectNumber of this.#due) {
       this.#due.delete(projectNumber);
+      const finished = this.#finished.get(projectNumber) ?? [];
+      this.#finished.delete(projectNumber);
       try {
-        while (!this.#closing.signal.aborted && (await this.#mapNext(projectNumber)));
+        for (const map of finished) await this.#write(projectNumber, map);
+        if (finished.length === 0) while (await this.#readNext(projectNumber));
       } catch (error) {
         if (!this.#closing.signal.aborted) this.#onPutOff(error);
       }
     }
   }
 
-  async #mapNext(projectNumber: number): Promise<boolean> {
+  /** Maps follow each other without a gap: what has none before this one is read first. */
+  async #write(projectNumber: number, map: MapInMemory): Promise<void> {
+    const { lastId: to, stretches } = map;
+    const words = map.words.toString();
+    let from = BigInt(map.head);
+    while (!(await insertMap(this.#db, { projectNumber, from, to: BigInt(to), times: rangesOf(stretches), words }))) {
+      if (await this.#readNext(projectNumber, BigInt(map.head))) continue;
+      from = await readMapped(this.#db, projectNumber);
+      // Somebody mapped a part of it: the rest is read, when more has come.
+      if (from > map.head || this.#closing.signal.aborted) return;
+    }
+  }
+
+  /** False when there is nothing to read before `upTo`; without it, when there is not enough for a map yet. */
+  async #readNext(projectNumber: number, upTo?: bigint): Promise<boolean> {
+    if (this.#closing.signal.aborted) return false;
     const startedAt = performance.now();
-    const mapped = await mapNext(this.#db, projectNumber);
-    if (mapped) await sleep(restFactor * (performance.now() - startedAt), undefined, { signal: this.#closing.signal });
-    return mapped;
+    const isMapped = await readNext(this.#db, projectNumber, upTo);
+    if (isMapped)
+      await sleep(restFactor * (performance.now() - startedAt), undefined, { signal: this.#closing.signal });
+    return isMapped;
   }
 }
 
-/** False when there are not enough entries for a map yet. */
-async function mapNext(db: Database, projectNumber: number): Promise<boolean> {
-  const { rows } = await db.query<{ last_id: string }>(sql`
-    select last_id from log_word_maps where project_number = ${projectNumber} order by first_id desc limit 1`);
-  const from = BigInt(rows[0]?.last_id ?? 0);
-  const commits = await readCommits(db, { number: projectNumber, from, signal: undefined });
-  if (!commits?.more) return false;
+async function readNext(db: Database, projectNumber: number, upTo: bigint | undefined): Promise<boolean> {
+  const from = await readMapped(db, projectNumber);
+  const commits = await readCommits(db, { number: projectNumber, from, upTo, signal: undefined });
+  if (!commits || (upTo === undefined && !commits.more)) return false;
   const times = rangesOf(commits.stretches);
   const words = await readWords(db, { projectNumber, from, to: commits.lastId, times });
   // Another process may have been quicker.
-  await db.query(sql`
-    insert into log_word_maps (project_number, first_id, last_id, times, max_ts, words)
-    select ${projectNumber}, ${from + 1n}::bigint, ${commits.lastId}::bigint, t, upper(t), ${words}::varbit
-    from (select ${times}::tstzmultirange as t) r
-    on conflict do nothing`);
+  await insertMap(db, { projectNumber, from, to: commits.lastId, times, words });
   return true;
 }
 
+/** The last id that has a map. */
+async function readMapped(db: Queryable, projectNumber: number): Promise<bigint> {
+  const { rows } = await db.query<{ last_id: string }>(sql`
+    select last_id from log_word_maps where project_number = ${projectNumber} order by first_id desc limit 1`);
+  return BigInt(rows[0]?.last_id ?? 0);
+}
+
+interface NewMap {
+  readonly projectNumber: number;
+  /** The id before its first. */
+  readonly from: bigint;
+  readonly to: bigint;
+  readonly times: string;
+  /** As a bit string; null when anything may be in these entries. */
+  readonly words: string | null;
+}
+
+/** False, and nothing is done, unless it follows the last map. */
+async function insertMap(db: Queryable, { projectNumber, from, to, times, words }: NewMap): Promise<boolean> {
+  const { rowCount } = await db.query(sql`
+    insert into log_word_maps (project_number, first_id, last_id, times, max_ts, words)
+    select ${projectNumber}, ${from + 1n}::bigint, ${to}::bigint, t, upper(t), ${words}::varbit
+    from (select ${times}::tstzmultirange as t) r
+    where ${from}::bigint = coalesce((
+      select last_id from log_word_maps where project_number = ${projectNumber} order by first_id desc limit 1), 0)
+    on conflict do nothing`);
+  return rowCount > 0;
+}
+
 /** Ranges that touch become one when they are read. */
-function rangesOf(stretches: Commits["stretches"]): string {
-  const ranges = stretches.map(([from, to]) => `[${isoOfMicros(from)},${isoOfMicros(to + gapMicros)}]`);
+function rangesOf(stretches: readonly Stretch[]): string {
+  const ranges = mergeStretches(stretches).map(([from, to]) => `[${isoOfMicros(from)},${isoOfMicros(to + gapMicros)}]`);
   return `{${ranges.join(",")}}`;
 }
 
@@ -139,20 +229,19 @@ async function readWords(
     select string_agg(message, ' ') as messages from read where (select sum(octet_length(message)) from read) <= ${maxBytes}`);
   const messages = rows[0]?.messages ?? undefined;
   if (messages === undefined) return null;
-  const map = Buffer.alloc(mapBits / 8);
-  const folded = fold(messages);
-  for (let at = 0; at < folded.length; at += charactersAtOnce) {
-    addTrigrams(map, folded.slice(at, at + charactersAtOnce + 2));
+  const map = new WordMap();
+  for (let at = 0; at < messages.length; at += charactersAtOnce) {
+    map.add(bitsOfMessages([messages.slice(at, at + charactersAtOnce + 2)]));
     await nextTurn();
   }
-  return bitsOf(map);
+  return map.toString();
 }
 
 /** A condition on a map that holds whenever the query holds for one of its entries. Undefined: it says nothing. */
 export function mayHold(query: QueryNode): Sql | undefined {
   const masks = masksOf(query);
   if (!masks) return undefined;
-  const conditions = masks.map((mask) => sql`(words | ${bitsOf(mask)}::varbit) = words`);
+  const conditions = masks.map((mask) => sql`(words | ${mapOf(mask).toString()}::varbit) = words`);
   return sql`(${join(conditions, " or ")})`;
 }
 
@@ -160,7 +249,7 @@ export function mayHold(query: QueryNode): Sql | undefined {
 const maxMasks = 16;
 
 /** What the query holds for has all bits of one of them, 16 at most. Undefined: anything may match. */
-function masksOf(query: QueryNode): readonly Buffer[] | undefined {
+function masksOf(query: QueryNode): readonly WordBits[] | undefined {
   switch (query.kind) {
     case "text":
       return maskOf(query.pattern);
@@ -169,7 +258,7 @@ function masksOf(query: QueryNode): readonly Buffer[] | undefined {
     case "or": {
       const masks = query.nodes.map(masksOf);
       if (masks.length === 0 || masks.includes(undefined)) return undefined;
-      const either = masks.flatMap((of) => of as readonly Buffer[]);
+      const either = masks.flatMap((of) => of as readonly WordBits[]);
       return either.length > maxMasks ? undefined : either;
     }
     default:
@@ -178,44 +267,22 @@ function masksOf(query: QueryNode): readonly Buffer[] | undefined {
 }
 
 /** Where that would be too many, one of the two is enough. */
-function both(first: readonly Buffer[] | undefined, second: readonly Buffer[] | undefined) {
+function both(first: readonly WordBits[] | undefined, second: readonly WordBits[] | undefined) {
   if (!first || !second) return first ?? second;
   if (first.length * second.length > maxMasks) return first.length < second.length ? first : second;
-  return first.flatMap((one) =>
-    second.map((other) => Buffer.from(one.map((byte, at) => byte | (other[at] as number)))),
-  );
+  return first.flatMap((one) => second.map((other) => Uint16Array.from([...one, ...other])));
 }
 
 /** One; undefined when the pattern has no three characters in a row. */
-function maskOf(pattern: TextPattern): readonly Buffer[] | undefined {
-  const mask = Buffer.alloc(mapBits / 8);
-  for (const part of pattern) if (typeof part === "string") addTrigrams(mask, part);
-  return mask.some((byte) => byte !== 0) ? [mask] : undefined;
+function maskOf(pattern: TextPattern): readonly WordBits[] | undefined {
+  const bits = bitsOfMessages(pattern.filter((part) => typeof part === "string"));
+  return bits.length > 0 ? [bits] : undefined;
 }
 
-/** As PostgreSQL reads a bit string. */
-function bitsOf(map: Buffer): string {
-  return `x${map.toString("hex")}`;
-}
-
-/** Of a folded text, in units of UTF-16: what occurs in a text has its trigrams. */
-function addTrigrams(map: Buffer, text: string): void {
-  let before = text.charCodeAt(0);
-  let last = text.charCodeAt(1);
-  for (let at = 2; at < text.length; at++) {
-    const next = text.charCodeAt(at);
-    const bit = hash(before, last, next) % mapBits;
-    map[bit >>> 3] = (map[bit >>> 3] as number) | (1 << (bit & 7));
-    before = last;
-    last = next;
-  }
-}
-
-function hash(first: number, second: number, third: number): number {
-  let mixed = Math.imul(first, 0x9e3779b1) + second;
-  mixed = Math.imul(mixed, 0x85ebca6b) + third;
-  mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 13)) >>> 0;
+function mapOf(bits: WordBits): WordMap {
+  const map = new WordMap();
+  map.add(bits);
+  return map;
 }
 
 /**

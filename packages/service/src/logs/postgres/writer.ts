@@ -1,6 +1,7 @@
 import type { ApiError } from "../../errors.ts";
 import { type Database, isRefusedData, type Queryable, sqlState } from "../../store/database.ts";
-import { prepared, sql } from "../../store/sql.ts";
+import { prepared, type Sql, sql } from "../../store/sql.ts";
+import type { Step } from "../../store/together.ts";
 import { GroupCommit, type GroupCommitLimits } from "../group-commit.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
@@ -8,10 +9,23 @@ import { explainedMove } from "../whereabouts.ts";
 import { stretchesOf } from "./commits.ts";
 import { copyColumns, numberRows } from "./copy-text.ts";
 import { type EncodedBatch, encodeBatch, recodeBatch } from "./encoded-batch.ts";
+import { uidsEntered } from "./entry-uids.ts";
+import { ledgerEntered } from "./ledger.ts";
+import { NextIds } from "./next-ids.ts";
 import { storeOnce } from "./once.ts";
 import type { Partitions } from "./partitions.ts";
 import { distinctTemplates, type FreshTemplate, StoredPatterns, templatesNoted } from "./patterns.ts";
 import { volumeAdded } from "./volume.ts";
+import type { WordBits } from "./word-bits.ts";
+import type { StoredEntries } from "./word-maps.ts";
+
+interface LogWriterOptions {
+  readonly db: Database;
+  readonly partitions: Partitions;
+  readonly limits: GroupCommitLimits;
+  /** Told of each project in each commit, in the order of commits. */
+  readonly onStored: (stored: StoredEntries) => void;
+}
 
 /** Each group of requests in one COPY, and one transaction. */
 export class LogWriter {
@@ -19,14 +33,17 @@ export class LogWriter {
   readonly #partitions: Partitions;
   readonly #queue: GroupCommit<EncodedBatch>;
   readonly #patterns = new StoredPatterns();
+  readonly #nextIds = new NextIds();
+  readonly #onStored: (stored: StoredEntries) => void;
 
-  constructor(db: Database, partitions: Partitions, limits: GroupCommitLimits) {
+  constructor({ db, partitions, limits, onStored }: LogWriterOptions) {
     this.#db = db;
     this.#partitions = partitions;
+    this.#onStored = onStored;
     this.#queue = new GroupCommit({
       ...limits,
       prepare: (batch) => encodeBatch(batch, this.#patterns),
-      commit: (batches) => this.#commit(batches),
+      commit: (batches, follow) => this.#commit(batches, follow),
       isRefused: isRefusedData,
     });
   }
@@ -41,88 +58,186 @@ export class LogWriter {
   }
 
   /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
-  async #commit(batches: readonly EncodedBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
+  async #commit(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers> {
     await this.#partitions.ensure(timesOf(batches));
     try {
-      return await this.#transaction(batches);
+      return (await this.#storeAsExpected(batches, follow)) ?? (await this.#store(batches));
     } catch (error) {
       if (sqlState(error) !== "23514") throw explainedMove(error);
       this.#partitions.forget();
       await this.#partitions.ensure(timesOf(batches));
-      return this.#transaction(batches);
+      return this.#store(batches);
     }
   }
 
-  async #transaction(batches: readonly EncodedBatch[]): Promise<readonly (StoredResult | ApiError)[]> {
-    let templates: readonly FreshTemplate[] = [];
-    const results = await this.#db.transaction((tx) =>
-      storeOnce(tx, batches, async (stored) => {
-        const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
-        const nextIds = await reserveIds(tx, fresh);
-        templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
-        await tx.finish([
-          { copy: `copy logs (${copyColumns}) from stdin`, rows: rowsOf(fresh, nextIds) },
-          volumeAdded(fresh.flatMap(({ counts }) => counts)),
-          ...(templates.length > 0 ? [templatesNoted(templates)] : []),
-        ]);
-      }),
-    );
+  /**
+   * In one round trip, as if nothing in it had been stored before and nobody else wrote these projects: that is how it
+   * nearly always is. The next commit is sent as soon as this one holds the heads of its projects. Undefined when it
+   * was otherwise; then nothing is stored.
+   */
+  async #storeAsExpected(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers | undefined> {
+    const expected = this.#nextIds.take(countsOf(batches));
+    if (!expected) return undefined;
+    const parts = partsOf(batches, expected.heads);
+    const templates = distinctTemplates(batches.flatMap((batch) => batch.fresh));
+    try {
+      await this.#db.transaction((tx) =>
+        tx.finish([
+          { statement: idsTaken(parts), onDone: follow },
+          ...[ledgerEntered(batches), uidsEntered(batches)].filter((step) => step !== undefined),
+          ...rowsStored(batches, expected.heads, templates),
+        ]),
+      );
+    } catch (error) {
+      const state = sqlState(error);
+      this.#nextIds.giveUp(expected, state === otherIds);
+      if (state === otherIds || state === storedBefore) return undefined;
+      throw error;
+    }
+    this.#remember(parts, templates);
+    return batches.map(({ result }) => result);
+  }
+
+  /** Asks what is stored already and which ids are next. Whoever does so has the projects to himself. */
+  async #store(batches: readonly EncodedBatch[]): Promise<Answers> {
+    const projects = [...countsOf(batches).keys()];
+    this.#nextIds.ask(projects);
+    const lastIds = new Map<number, number>();
+    try {
+      let parts: readonly StoredEntries[] = [];
+      let templates: readonly FreshTemplate[] = [];
+      const answers = await this.#db.transaction(async (tx) => {
+        // Before anything else is locked, as in the commits that do not ask: none waits for another that waits for it.
+        const heads = await lockHeads(tx, projects);
+        return storeOnce(tx, batches, async (stored) => {
+          const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
+          templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
+          parts = partsOf(fresh, heads);
+          await tx.finish([idsTaken(parts), ...rowsStored(fresh, heads, templates)]);
+        });
+      });
+      for (const { projectNumber, head, entries } of parts) lastIds.set(projectNumber, head + entries);
+      this.#remember(parts, templates);
+      return answers;
+    } finally {
+      this.#nextIds.asked(projects, lastIds);
+    }
+  }
+
+  #remember(parts: readonly StoredEntries[], templates: readonly FreshTemplate[]): void {
     this.#patterns.remember(templates);
-    return results;
+    for (const part of parts) this.#onStored(part);
   }
 }
 
-/**
- * Takes the next ids of each project, and notes where in time they lie. The row stays locked until the commit, so ids
- * ascend in the order of commits.
- */
-async function reserveIds(tx: Queryable, batches: readonly EncodedBatch[]): Promise<Map<number, number>> {
-  const times = new Map<number, number[]>();
-  for (const { projectNumber, times: ofBatch } of batches) {
-    const ofProject = times.get(projectNumber) ?? [];
-    times.set(projectNumber, ofProject);
-    for (const micros of ofBatch) ofProject.push(micros);
+type Answers = readonly (StoredResult | ApiError)[];
+
+/** SQLSTATE: a division by nought, which only `idsTaken` has. */
+const otherIds = "22012";
+/** SQLSTATE: a key of the ledger, or an entry's identity, is there. */
+const storedBefore = "23505";
+
+/** Entries by project. */
+function countsOf(batches: readonly EncodedBatch[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const { projectNumber, times } of batches) {
+    counts.set(projectNumber, (counts.get(projectNumber) ?? 0) + times.length);
   }
-  const countOf = (project: number) => (times.get(project) as number[]).length;
-  // In one order everywhere, so that two replicas cannot wait for each other.
-  const projects = [...times.keys()].sort((a, b) => a - b);
-  const stretches = projects.flatMap((project) =>
-    stretchesOf(times.get(project) as number[]).map(([from, to]) => ({ project, from, to })),
-  );
+  return counts;
+}
+
+/** The last id of each project, which stays so until the end of the transaction. */
+async function lockHeads(tx: Queryable, projects: readonly number[]): Promise<Map<number, number>> {
   const { rows } = await tx.query<{ project_number: number; last_id: string }>(
     prepared(
-      "reserve log ids",
+      "lock log heads",
+      // In one order everywhere, so that two replicas cannot wait for each other.
       sql`
-        with asked as (
-          select * from unnest(${projects}::int[], ${projects.map(countOf)}::bigint[])
-            as a(project_number, entries)
-        ), reserved as (
-          insert into log_heads as h (project_number, last_id)
-          select * from asked
-          on conflict (project_number) do update set last_id = h.last_id + excluded.last_id
-          returning project_number, last_id
-        ), noted as (
-          insert into log_commits (project_number, last_id, first_id, min_ts, max_ts)
-          select r.project_number, r.last_id, r.last_id - a.entries + 1, s.min_ts, s.max_ts
-          from reserved r
-          join asked a using (project_number)
-          join unnest(${stretches.map(({ project }) => project)}::int[], ${stretches.map(({ from }) => isoOfMicros(from))}::timestamptz[],
-                      ${stretches.map(({ to }) => isoOfMicros(to))}::timestamptz[]) as s(project_number, min_ts, max_ts)
-            using (project_number)
-        )
-        select project_number, last_id from reserved`,
+        insert into log_heads as h (project_number, last_id)
+        select p, 0 from unnest(${[...projects].sort((a, b) => a - b)}::int[]) as p
+        on conflict (project_number) do update set last_id = h.last_id
+        returning project_number, last_id`,
     ),
   );
-  return new Map(rows.map((row) => [row.project_number, Number(row.last_id) - countOf(row.project_number) + 1]));
+  return new Map(rows.map((row) => [row.project_number, Number(row.last_id)]));
+}
+
+/** What the batches are of each project, sorted: so two replicas lock them in one order, and cannot wait for each other. */
+function partsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, number>): readonly StoredEntries[] {
+  const parts = new Map<number, { times: number[]; words: WordBits[] }>();
+  for (const { projectNumber, times, words } of batches) {
+    const part = parts.get(projectNumber) ?? { times: [], words: [] };
+    parts.set(projectNumber, part);
+    for (const micros of times) part.times.push(micros);
+    part.words.push(words);
+  }
+  return [...parts]
+    .sort(([a], [b]) => a - b)
+    .map(([projectNumber, { times, words }]) => ({
+      projectNumber,
+      head: heads.get(projectNumber) ?? 0,
+      entries: times.length,
+      stretches: stretchesOf(times),
+      words,
+    }));
+}
+
+/**
+ * Takes the ids after the head of each project, and notes where in time they lie. The heads stay locked until the
+ * commit, so ids ascend in the order of commits. Fails with `otherIds` when a head is another.
+ */
+function idsTaken(parts: readonly StoredEntries[]): Sql {
+  const stretches = parts.flatMap(({ projectNumber, stretches }) =>
+    stretches.map(([from, to]) => ({ projectNumber, from, to })),
+  );
+  return prepared(
+    "take log ids",
+    sql`
+      with asked as (
+        select * from unnest(
+          ${parts.map(({ projectNumber }) => projectNumber)}::int[], ${parts.map(({ head }) => head)}::bigint[],
+          ${parts.map(({ entries }) => entries)}::bigint[]) as a(project_number, head, entries)
+      ), taken as (
+        insert into log_heads as h (project_number, last_id)
+        select project_number, head + entries from asked
+        on conflict (project_number) do update set last_id = excluded.last_id
+        where h.last_id = (select a.head from asked a where a.project_number = h.project_number)
+        returning project_number, last_id
+      ), noted as (
+        insert into log_commits (project_number, last_id, first_id, min_ts, max_ts)
+        select t.project_number, t.last_id, a.head + 1, s.min_ts, s.max_ts
+        from taken t
+        join asked a using (project_number)
+        join unnest(${stretches.map(({ projectNumber }) => projectNumber)}::int[], ${stretches.map(({ from }) => isoOfMicros(from))}::timestamptz[],
+                    ${stretches.map(({ to }) => isoOfMicros(to))}::timestamptz[]) as s(project_number, min_ts, max_ts)
+          using (project_number)
+      )
+      select 1 / (count(*) = ${parts.length}::bigint)::int from taken`,
+  );
+}
+
+/** What is stored of batches whose ids are taken. */
+function rowsStored(
+  batches: readonly EncodedBatch[],
+  heads: ReadonlyMap<number, number>,
+  templates: readonly FreshTemplate[],
+): readonly Step[] {
+  return [
+    { copy: `copy logs (${copyColumns}) from stdin`, rows: rowsOf(batches, heads) },
+    volumeAdded(batches.flatMap(({ counts }) => counts)),
+    ...(templates.length > 0 ? [templatesNoted(templates)] : []),
+  ];
 }
 
 /** Below it, pieces are put together before they are sent: each costs more than its bytes. */
 const smallBytes = 16 * 1024;
 
-function rowsOf(batches: readonly EncodedBatch[], nextIds: Map<number, number>): readonly Buffer[] {
+function rowsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, number>): readonly Buffer[] {
+  const nextIds = new Map<number, number>();
   let bytes = 0;
   for (const { projectNumber, rows } of batches) {
-    nextIds.set(projectNumber, numberRows(rows, nextIds.get(projectNumber) as number));
+    const firstId = nextIds.get(projectNumber) ?? (heads.get(projectNumber) ?? 0) + 1;
+    nextIds.set(projectNumber, numberRows(rows, firstId));
     bytes += rows.length;
   }
   const pieces = batches.map(({ rows }) => rows);

@@ -1,0 +1,59 @@
+import { fold } from "@sazabi/sdk/protocol";
+
+/** As in the table: two maps fit on a page, and the trigrams of some thousand entries fill a fifth of one. */
+const mapBits = 30_720;
+
+/** The bits of a map that the words of messages set, each of them once. */
+export type WordBits = Uint16Array;
+
+/** Which trigrams occur in texts, by a hash of them. */
+export class WordMap {
+  readonly #bytes = new Uint8Array(mapBits / 8);
+
+  add(bits: WordBits): void {
+    for (const bit of bits) this.#bytes[bit >>> 3] = (this.#bytes[bit >>> 3] as number) | (1 << (bit & 7));
+  }
+
+  /** As PostgreSQL reads a bit string. */
+  toString(): string {
+    return `x${Buffer.from(this.#bytes.buffer).toString("hex")}`;
+  }
+}
+
+/** Of one call at a time: which bits were found, and those in the order they were. */
+const isFound = new Uint8Array(mapBits);
+const found = new Uint16Array(mapBits);
+
+/** Of all of them together. What occurs in one of the messages, in any case, has no other bits than these. */
+export function bitsOfMessages(messages: Iterable<string>): WordBits {
+  let count = 0;
+  for (const message of messages) count = addTrigrams(fold(message), count);
+  const bits = found.slice(0, count);
+  for (const bit of bits) isFound[bit] = 0;
+  return bits;
+}
+
+/** Of a folded text, in units of UTF-16: what occurs in a text has its trigrams. Returns how many bits are found by now. */
+function addTrigrams(text: string, before: number): number {
+  let count = before;
+  let first = text.charCodeAt(0);
+  let second = text.charCodeAt(1);
+  for (let at = 2; at < text.length; at++) {
+    const third = text.charCodeAt(at);
+    const bit = hash(first, second, third) % mapBits;
+    if (isFound[bit] === 0) {
+      isFound[bit] = 1;
+      found[count++] = bit;
+    }
+    first = second;
+    second = third;
+  }
+  return count;
+}
+
+function hash(first: number, second: number, third: number): number {
+  let mixed = Math.imul(first, 0x9e3779b1) + second;
+  mixed = Math.imul(mixed, 0x85ebca6b) + third;
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+}
