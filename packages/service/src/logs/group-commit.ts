@@ -122,7 +122,7 @@ export class GroupCommit<Work> {
     const work: Pending<Work>[] = [];
     let rows = 0;
     for (const [project, queue] of [...this.#queues]) {
-      if (this.#busy.has(project) || (this.#underWay.has(project) && queue.rows < rowsToFollow)) continue;
+      if (this.#busy.has(project) || !this.#mayFollow(project, queue)) continue;
       let count = 0;
       for (const pending of queue.requests) {
         if (rows > 0 && rows + pending.rows > this.#options.rowsPerCommit) break;
@@ -137,6 +137,12 @@ export class GroupCommit<Work> {
       if (queue.requests.length > 0) this.#queues.set(project, queue);
     }
     return work;
+  }
+
+  /** One lane is left to other projects. */
+  #mayFollow(project: number, { rows }: Queue<Work>): boolean {
+    const underWay = this.#underWay.get(project) ?? 0;
+    return underWay === 0 || (underWay < this.#options.lanes - 1 && rows >= rowsToFollow);
   }
 
   async #run(work: readonly Pending<Work>[], projects: ReadonlySet<number>): Promise<void> {

@@ -18,7 +18,7 @@ import { LogWriter } from "./writer.ts";
 
 /** Two for one project at a time, and one for another. */
 const lanes = 3;
-const limits = { lanes, rowsPerCommit: 5_000, queueBytes: 64 * 1024 * 1024 };
+const limits = { lanes, rowsPerCommit: 2_000, queueBytes: 64 * 1024 * 1024 };
 const readers = 4;
 const followers = 2;
 const nativesAtOnce = 2;
