@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Database, openDatabase, sqlState } from "../src/store/database.ts";
 import { prepared, sql } from "../src/store/sql.ts";
@@ -79,6 +80,33 @@ test.each([
     expect(await ids()).toEqual([3, 9]);
   },
 );
+
+test("of a statement whose end is to be told, it is told while those after it wait", async () => {
+  const other = openDatabase({ url: database.url, connections: 1 });
+  await db.query(add(1));
+  const events: string[] = [];
+  const holding = new EventEmitter();
+  const held = other.transaction(async (tx) => {
+    await tx.query(sql`select from things where id = 1 for update`);
+    holding.emit("held");
+    await once(holding, "released");
+  });
+  await once(holding, "held");
+  const rename = sql`update things set name = 'renamed' where id = 1`;
+  const finished = db.transaction((tx) =>
+    tx.finish([{ statement: add(2), onDone: () => events.push("told") }, rename, copy("3\tcopied\n")]),
+  );
+  await expect.poll(() => events).toEqual(["told"]);
+  holding.emit("released");
+  await held;
+  await finished;
+  expect(await ids()).toEqual([1, 2, 3]);
+  // Of one that fails it is not told.
+  const failed = db.transaction((tx) => tx.finish([{ statement: add(2), onDone: () => events.push("told") }]));
+  expect(await stateOf(failed)).toBe("23505");
+  expect(events).toEqual(["told"]);
+  await other.close();
+});
 
 test("a transaction that fails in its first statement, or in ours after it, leaves nothing", async () => {
   expect(await stateOf(db.transaction((tx) => tx.query(sql`select 1 / 0`)))).toBe("22012");

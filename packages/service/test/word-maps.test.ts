@@ -55,6 +55,13 @@ async function mapped(projectNumber: number, count: number): Promise<void> {
   await expect.poll(async () => (await maps(projectNumber)).length, { timeout: 20_000 }).toBe(count);
 }
 
+/** Each entry up to `last` in one map, and in no other. */
+function expectNoGap(ranges: readonly { first_id: string; last_id: string }[], last: number): void {
+  const lastIds = ranges.map((range) => Number(range.last_id));
+  expect(ranges.map((range) => Number(range.first_id))).toEqual([0, ...lastIds.slice(0, -1)].map((id) => id + 1));
+  expect(lastIds.at(-1)).toBe(last);
+}
+
 async function find(projectNumber: number, text: string, limit = 20) {
   const found = await store.search({
     projectNumbers: [projectNumber],
@@ -78,7 +85,7 @@ test("a search finds with maps what the reference finds, for any query", { timeo
     return { ...drawn, bytes: 100, timestampMicros: now - 6 * hourMicros + index * 700_000 - late };
   });
   await storeAll(project, all);
-  await mapped(project, 3);
+  await mapped(project, 4);
   const newestFirst = [...all].sort((a, b) => b.timestampMicros - a.timestampMicros);
   let hits = 0;
   await fc.assert(
@@ -95,14 +102,14 @@ test("a search finds with maps what the reference finds, for any query", { timeo
 
 test("what the maps rule out is not read, and what has no map is", async () => {
   const project = await newProject(database.url);
-  const all = quiet(3 * batch);
-  const rare = [10, 3 * batch - 2_500].map((place) => {
+  const all = quiet(3 * batch + 2_500);
+  const rare = [10, 3 * batch + 200].map((place) => {
     const entry = { ...(all[place] as NormalisedEntry), message: `a Zanzibarite at ${place}` };
     all[place] = entry;
     return entry.message;
   });
   await storeAll(project, all);
-  await mapped(project, 2);
+  await mapped(project, 3);
   expect(await find(project, "zANZIbarite")).toEqual([rare[1], rare[0]]);
   await client.query("update log_word_maps set words = (words # words) where project_number = $1", [project]);
   expect(await find(project, "zanzibarite")).toEqual([rare[1]]);
@@ -112,7 +119,7 @@ test("what the maps rule out is not read, and what has no map is", async () => {
 
 test("what has many parts is found where one of them can be", async () => {
   const project = await newProject(database.url);
-  const all = quiet(3 * batch);
+  const all = quiet(2 * batch);
   const message = "a Zanzibarite of Nottingham, in Timbuktu";
   all[10] = { ...(all[10] as NormalisedEntry), message };
   await storeAll(project, all);
@@ -135,12 +142,16 @@ test("what has many parts is found where one of them can be", async () => {
 test("what a process that ended left unmapped is mapped by the next that starts", async () => {
   const project = await newProject(database.url);
   await storeAll(project, quiet(4 * batch));
-  await mapped(project, 3);
+  await mapped(project, 4);
   await client.query("delete from log_word_maps where project_number = $1", [project]);
   const next = openPostgresLogStore({ url: database.url, retentionDays: 30 });
   await next.keepHouse();
   await mapped(project, 3);
+  // What it stores itself is not mapped before what is left of that.
+  await appendEntries(next, project, quiet(batch));
+  await mapped(project, 5);
   await next.close();
+  expectNoGap(await maps(project), 5 * batch);
 });
 
 test("several processes that map at once make one map of each entry", async () => {
@@ -154,20 +165,32 @@ test("several processes that map at once make one map of each entry", async () =
       }
     }),
   );
-  await mapped(project, 7);
+  await mapped(project, 8);
   for (const other of others) await other.close();
-  const ranges = await maps(project);
-  expect(ranges.map(({ first_id }) => Number(first_id))).toEqual([0, 1, 2, 3, 4, 5, 6].map((map) => map * batch + 1));
-  expect(ranges.map(({ last_id }) => Number(last_id))).toEqual([1, 2, 3, 4, 5, 6, 7].map((map) => map * batch));
+  expectNoGap(await maps(project), 8 * batch);
   // Each is found once.
   const found = await find(project, `"order 1234"`, 100);
   expect(found.length).toBe(11);
   expect(new Set(found).size).toBe(11);
 });
 
+test("entries of several processes, few at a time, are mapped together", async () => {
+  const project = await newProject(database.url);
+  const other = openPostgresLogStore({ url: database.url, retentionDays: 30 });
+  const all = quiet(24_000);
+  for (let at = 0; at < all.length; at += 1_000) {
+    await appendEntries(at % 2_000 === 0 ? store : other, project, all.slice(at, at + 1_000));
+  }
+  const mappedTo = async () => Number((await maps(project)).at(-1)?.last_id ?? 0);
+  await expect.poll(mappedTo, { timeout: 20_000 }).toBeGreaterThanOrEqual(10_000);
+  await other.close();
+  expectNoGap(await maps(project), await mappedTo());
+  expect((await find(project, `"order 1234"`, 100)).length).toBe(11);
+});
+
 test("maps go with their entries, but for the newest, which says where to go on", async () => {
   const project = await newProject(database.url);
-  await storeAll(project, quiet(3 * batch));
+  await storeAll(project, quiet(2 * batch));
   await mapped(project, 2);
   await client.query("update log_word_maps set max_ts = max_ts - interval '40 days' where project_number = $1", [
     project,

@@ -6,6 +6,7 @@ import { type HttpContext, header } from "../http/context.ts";
 import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
 import { fromAnyPage } from "../http/cross-origin.ts";
 import { readIdempotencyKey } from "../http/idempotency.ts";
+import { inTurn } from "../http/in-turn.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { isProtobuf } from "../logs/formats/media-type.ts";
@@ -94,6 +95,9 @@ interface ReadBody<Body> {
   readonly idempotencyKey: string | undefined;
 }
 
+/** Bytes: taking it apart, and its entries, takes longer than waiting for a turn. */
+const worthATurn = 16 * 1024;
+
 async function readBody<Body extends IntakeBody>(
   c: HttpContext,
   dialect: Dialect<Body>,
@@ -106,6 +110,7 @@ async function readBody<Body extends IntakeBody>(
     contentLength: header(c, "content-length"),
   });
   look?.(decompressed);
+  if (decompressed.length > worthATurn) await inTurn();
   return { body: format(decompressed), sent, idempotencyKey };
 }
 

@@ -101,14 +101,15 @@ export class LogWriter {
   /** Asks what is stored already and which ids are next. Whoever does so has the projects to himself. */
   async #store(batches: readonly EncodedBatch[]): Promise<Answers> {
     const projects = [...countsOf(batches).keys()];
+    let lastIds: ReadonlyMap<number, number> = new Map();
     this.#nextIds.ask(projects);
-    const lastIds = new Map<number, number>();
     try {
+      let heads = lastIds;
       let parts: readonly StoredEntries[] = [];
       let templates: readonly FreshTemplate[] = [];
       const answers = await this.#db.transaction(async (tx) => {
         // Before anything else is locked, as in the commits that do not ask: none waits for another that waits for it.
-        const heads = await lockHeads(tx, projects);
+        heads = await lockHeads(tx, projects);
         return storeOnce(tx, batches, async (stored) => {
           const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
           templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
@@ -116,7 +117,10 @@ export class LogWriter {
           await tx.finish([idsTaken(parts), ...rowsStored(fresh, heads, templates)]);
         });
       });
-      for (const { projectNumber, head, entries } of parts) lastIds.set(projectNumber, head + entries);
+      lastIds = new Map([
+        ...heads,
+        ...parts.map(({ projectNumber, head, entries }) => [projectNumber, head + entries] as const),
+      ]);
       this.#remember(parts, templates);
       return answers;
     } finally {

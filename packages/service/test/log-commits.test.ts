@@ -1,0 +1,231 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { NormalisedEntry } from "../src/logs/entry.ts";
+import { Partitions } from "../src/logs/postgres/partitions.ts";
+import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
+import { LogWriter } from "../src/logs/postgres/writer.ts";
+import type { LogBatch, LogStore } from "../src/logs/store.ts";
+import { type Database, openDatabase, type Transaction } from "../src/store/database.ts";
+import { sql } from "../src/store/sql.ts";
+import { type FreshDatabase, freshDatabase } from "./support/database.ts";
+import { appendEntries, entryAt, newProject } from "./support/log-engines.ts";
+import { seeded } from "./support/seeded.ts";
+
+const now = Date.now() * 1000;
+
+let database: FreshDatabase;
+let client: pg.Client;
+const stores: LogStore[] = [];
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  client = new pg.Client({ connectionString: database.url, options: "-c search_path=sazabi,public" });
+  await client.connect();
+});
+afterAll(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  await client.end();
+  await database.drop();
+});
+
+function openStore(): LogStore {
+  const store = openPostgresLogStore({ url: database.url, retentionDays: 30 });
+  stores.push(store);
+  return store;
+}
+
+function entriesOf(count: number, more: (place: number) => Partial<NormalisedEntry> = () => ({})): NormalisedEntry[] {
+  return Array.from({ length: count }, (_, place) => entryAt(now - (place % 7) * 90_000_000, more(place)));
+}
+
+const keyed = (key: string, body = key): Pick<LogBatch, "idempotency"> => ({
+  idempotency: { key, bodyHash: createHash("sha256").update(body).digest() },
+});
+
+/** What must hold at every moment, in one snapshot: ids up to the head, each of them one entry, counted and findable. */
+async function check(project: number): Promise<number> {
+  const { rows } = await client.query(
+    `select coalesce(h.last_id, 0)::int as head,
+            (select count(*)::int from logs where project_number = $1) as entries,
+            (select count(distinct id)::int from logs where project_number = $1 and id between 1 and h.last_id) as ids,
+            (select coalesce(sum(entries), 0)::int from log_volume where project_number = $1) as counted,
+            (select coalesce(sum(last_id - first_id + 1), 0)::int
+             from (select distinct last_id, first_id from log_commits where project_number = $1) c) as committed,
+            (select count(*)::int from logs l where project_number = $1 and not exists (
+               select from log_commits c where c.project_number = $1 and l.id between c.first_id and c.last_id
+                 and l.ts between c.min_ts and c.max_ts)) as astray
+     from (values ($1::int)) as p(number) left join log_heads h on h.project_number = p.number`,
+    [project],
+  );
+  const { head } = rows[0] as { head: number };
+  expect(rows[0]).toEqual({ head, entries: head, ids: head, counted: head, committed: head, astray: 0 });
+  return head;
+}
+
+test("two processes write projects at once, some requests twice: each entry is stored once, in the order of commits", async () => {
+  const both = [openStore(), openStore()] as const;
+  const projects = [await newProject(database.url), await newProject(database.url)];
+  const random = seeded(7);
+  const expected = new Map(projects.map((project) => [project, 0]));
+  const sends: (() => Promise<unknown>)[] = [];
+  for (let request = 0; request < 300; request++) {
+    const project = projects[random(4) === 0 ? 1 : 0] as number;
+    const count = random(10) === 0 ? 400 + random(3_000) : 1 + random(300);
+    const entries = entriesOf(count, (place) => (request % 5 === 0 ? { uid: `${request} ${place}` } : {}));
+    expected.set(project, (expected.get(project) as number) + count);
+    const more = request % 5 === 0 ? {} : keyed(`request ${request}`);
+    const send = (store: LogStore) => () => appendEntries(store, project, entries, more);
+    // For a while one process has them to itself, then the other comes.
+    const store = both[request < 100 ? 0 : random(2)] as LogStore;
+    sends.push(send(store));
+    if (random(6) === 0) sends.push(send(both[random(2)] as LogStore));
+  }
+  let done = false;
+  const watching = (async () => {
+    let seen = 0;
+    while (!done) {
+      for (const project of projects) await check(project);
+      seen += 1;
+    }
+    return seen;
+  })();
+  let next = 0;
+  const lane = async () => {
+    for (let at = next++; at < sends.length; at = next++) await sends[at]?.();
+  };
+  await Promise.all(Array.from({ length: 12 }, lane));
+  done = true;
+  expect(await watching).toBeGreaterThan(3);
+  for (const project of projects) expect(await check(project)).toBe(expected.get(project));
+});
+
+/** The statements that transactions waited for, before what they ended with. */
+function counting(db: Database): { readonly db: Database; readonly asked: () => number } {
+  let asked = 0;
+  const counted = (tx: Transaction): Transaction => ({
+    query: (statement) => {
+      asked += 1;
+      return tx.query(statement);
+    },
+    single: (text) => tx.single(text),
+    finish: (steps) => tx.finish(steps),
+  });
+  return {
+    db: { ...db, transaction: (work, options) => db.transaction((tx) => work(counted(tx)), options) },
+    asked: () => asked,
+  };
+}
+
+test("a commit that finds what it expects asks nothing, and one that does not asks and is stored all the same", async () => {
+  const project = await newProject(database.url);
+  const { db, asked } = counting(openDatabase({ url: database.url, connections: 3 }));
+  const partitions = new Partitions(db);
+  await partitions.ensure(entriesOf(7).map(({ timestampMicros }) => timestampMicros));
+  const stored: number[] = [];
+  const limits = { lanes: 3, rowsPerCommit: 1_000, queueBytes: 1e9 };
+  const onStored = ({ head, entries }: { head: number; entries: number }) => stored.push(head + entries);
+  const writer = new LogWriter({ db, partitions, limits, onStored });
+  const append = (count: number, more: Partial<LogBatch> = {}) =>
+    writer.append({
+      projectNumber: project,
+      entries: entriesOf(count),
+      bytes: 1,
+      result: { accepted: count },
+      ...more,
+    });
+  const askedBy = async (work: () => Promise<unknown>) => {
+    const before = asked();
+    await work();
+    return asked() > before;
+  };
+
+  expect(await askedBy(() => append(3))).toBe(true);
+  expect(await askedBy(() => append(4, keyed("a")))).toBe(false);
+  // Many at once follow each other.
+  expect(await askedBy(() => Promise.all(Array.from({ length: 20 }, () => append(500))))).toBe(false);
+  // The same request again is answered as the first, and nothing of its neighbours is lost.
+  const answers = await Promise.all([append(9, keyed("a")), append(5, keyed("b"))]);
+  expect(answers).toEqual([{ accepted: 4 }, { accepted: 5 }]);
+  await expect(append(4, keyed("a", "another body"))).rejects.toMatchObject({ code: "CONFLICT" });
+  expect(await check(project)).toBe(3 + 4 + 10_000 + 5);
+  expect(await askedBy(() => append(1))).toBe(false);
+
+  // Somebody else has been there, and may come again.
+  await appendEntries(openStore(), project, entriesOf(2));
+  expect(await askedBy(() => append(6))).toBe(true);
+  expect(await askedBy(() => append(1))).toBe(true);
+  expect(await check(project)).toBe(3 + 4 + 10_000 + 5 + 1 + 2 + 6 + 1);
+  expect(stored).toEqual([...stored].sort((a, b) => a - b));
+  expect(stored.at(-1)).toBe(await check(project));
+  await writer.drain();
+  await db.close();
+});
+
+test("a commit that cannot be done takes none with it that follows", async () => {
+  const project = await newProject(database.url);
+  const db = openDatabase({ url: database.url, connections: 4, statementTimeoutMs: 2_000 });
+  const limits = { lanes: 3, rowsPerCommit: 500, queueBytes: 1e9 };
+  const writer = new LogWriter({ db, partitions: new Partitions(db), limits, onStored: () => {} });
+  const append = (count: number, message = "m") =>
+    writer
+      .append({
+        projectNumber: project,
+        entries: entriesOf(count, () => ({ message })),
+        bytes: 1,
+        result: { accepted: count },
+      })
+      .then(
+        () => count,
+        () => 0,
+      );
+  await append(1);
+  // What the database refuses, for a reason no request can know.
+  await client.query(
+    `create function refuse_poison() returns trigger language plpgsql as $$
+     begin
+       if new.message = 'poison' then raise exception 'no' using errcode = '22000'; end if;
+       return new;
+     end $$`,
+  );
+  await client.query("create trigger poison before insert on logs for each row execute function refuse_poison()");
+  const kept = await Promise.all(
+    Array.from({ length: 30 }, (_, request) => append(300, request % 7 === 3 ? "poison" : "m")),
+  );
+  expect(kept.filter((count) => count === 0).length).toBe(4);
+  expect(await check(project)).toBe(1 + kept.reduce((sum, count) => sum + count, 0));
+
+  // A head that somebody holds is waited for, as long as a statement may take; then all of it goes on.
+  const holder = await lockHead(project);
+  const waiting = Promise.all([append(300), append(300), append(300)]);
+  await sleep(300);
+  await holder.query("rollback");
+  await holder.end();
+  expect(await waiting).toEqual([300, 300, 300]);
+  await check(project);
+  await client.query("drop trigger poison on logs");
+  await writer.drain();
+  await db.close();
+});
+
+async function lockHead(project: number): Promise<pg.Client> {
+  const holder = new pg.Client({ connectionString: database.url, options: "-c search_path=sazabi,public" });
+  await holder.connect();
+  await holder.query("begin");
+  await holder.query("select from log_heads where project_number = $1 for update", [project]);
+  return holder;
+}
+
+test("a project without a head gets one with its first entries", async () => {
+  const project = await newProject(database.url);
+  await client.query("delete from log_heads where project_number = $1", [project]);
+  const store = openStore();
+  await Promise.all(Array.from({ length: 5 }, () => appendEntries(store, project, entriesOf(3))));
+  expect(await check(project)).toBe(15);
+  const db = openDatabase({ url: database.url, connections: 1 });
+  expect((await db.query(sql`select last_id::int from log_heads where project_number = ${project}`)).rows).toEqual([
+    { last_id: 15 },
+  ]);
+  await db.close();
+});
