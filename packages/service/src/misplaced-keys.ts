@@ -9,7 +9,8 @@ const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)\w{8,}/g;
 
 /** True when `text` holds a key of ours, or most of one. */
 export function holdsKey(text: string): boolean {
-  return text.search(keyLike) >= 0;
+  // Each of them has a `_`, and most texts have none: to see that is much quicker.
+  return text.includes("_") && text.search(keyLike) >= 0;
 }
 
 /** `text` in which keys show no more than their ends. */

@@ -207,7 +207,7 @@ describe("keys that nobody has", () => {
     expect(await directory.find(secret.value)).toBeUndefined();
     const { id } = await storeKey(secret);
     await sleep(1050);
-    expect(await directory.find(secret.value)).toMatchObject({ id });
+    expect(await directory.find(secret.value)).toMatchObject({ keyId: id });
     await directory.close();
   });
 });

@@ -88,8 +88,8 @@ describe("the cache", () => {
     const [replica] = replicas as [KeyDirectory];
     const { id, value } = await makeKey();
     const found = await Promise.all(Array.from({ length: 50 }, () => replica.find(value)));
-    expect(found.every((record) => record?.id === id)).toBe(true);
-    expect(replica.find(value)).toMatchObject({ id, revoked: false });
+    expect(found.every((record) => record?.keyId === id)).toBe(true);
+    expect(replica.find(value)).toMatchObject({ keyId: id, revoked: false });
     expect(counted.statements).toBe(1);
     await closeAll(replicas);
   });
@@ -103,7 +103,7 @@ describe("the cache", () => {
     };
     const replica = new KeyDirectory({ url: database.url, db, pepper: rotated });
     await replica.open();
-    expect(await replica.find(value)).toMatchObject({ id });
+    expect(await replica.find(value)).toMatchObject({ keyId: id });
     await expect
       .poll(async () => {
         const { rows } = await db.query<{ pepper_version: number }>(
@@ -118,7 +118,7 @@ describe("the cache", () => {
       db,
       pepper: { current: rotated.current, entries: [rotated.current] },
     });
-    expect(await withoutOld.find(value)).toMatchObject({ id });
+    expect(await withoutOld.find(value)).toMatchObject({ keyId: id });
   });
 });
 
@@ -152,7 +152,7 @@ describe("revocation on every replica, before the call returns", () => {
           const atLeast = { version, revoked };
           const record = await replica.find(value);
           lookups += 1;
-          if (Number(record?.name.split(" ")[1]) < atLeast.version) stale.push(`${id} was renamed`);
+          if (Number(record?.keyName.split(" ")[1]) < atLeast.version) stale.push(`${id} was renamed`);
           if (atLeast.revoked && !record?.revoked) stale.push(`${id} was revoked`);
           await sleep(Math.random() * 4);
         }

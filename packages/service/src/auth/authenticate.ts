@@ -1,6 +1,6 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
-import { answerHeaders, clientAddress, type HttpContext, header, requestId } from "../http/context.ts";
+import { clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
 import { findCredential, malformedKey, missingKey, readCredential, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
@@ -68,35 +68,33 @@ export function guards(auth: Authentication) {
   return {
     /** A handler for secret keys that have `scope`; of any scope when that is undefined. */
     secretKey: (operationId: string, scope: Scope | undefined, handle: SecretHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "secret", scope, (record) => handle(c, secretCaller(record))),
+      guarded(auth, c, operationId, "secret", scope, handle),
 
     /**
      * As `secretKey`, for an answer that goes on: `recheck` throws what a new request with the key would be refused with,
      * and does not count as one.
      */
-    secretKeyStream: (operationId: string, scope: Scope, handle: StreamHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "secret", scope, (record) =>
-        handle(c, secretCaller(record), rechecker(auth, c, scope)),
-      ),
+    secretKeyStream(operationId: string, scope: Scope, handle: StreamHandler) {
+      const handleStream: SecretHandler = (c, caller) => handle(c, caller, rechecker(auth, c, scope));
+      return (c: HttpContext) => guarded(auth, c, operationId, "secret", scope, handleStream);
+    },
 
     /**
      * A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own.
      * `whenKeyless` is for formats in which the key may stand in the body.
      */
-    publicKey: (operationId: string, handle: PublicHandler, whenKeyless?: KeylessHandler) => (c: HttpContext) => {
-      const handleAs = (handle: PublicHandler) => (record: KnownKey) => handle(c, publicCaller(record));
+    publicKey(operationId: string, handle: PublicHandler, whenKeyless?: KeylessHandler) {
       const keyless =
         whenKeyless &&
         ((check: Check) =>
-          whenKeyless(c, (key, handleKey) => identify({ ...check, handle: handleAs(handleKey) }, key)));
-      return guarded(auth, c, operationId, "public", undefined, handleAs(handle), keyless);
+          whenKeyless(check.c, (key, handleKey) => identify({ ...check, handle: asPublic(handleKey) }, key)));
+      const handlePublic = asPublic(handle);
+      return (c: HttpContext) => guarded(auth, c, operationId, "public", undefined, handlePublic, keyless);
     },
 
     /** A handler for what whoever holds a key may ask with it, of either kind and without a scope. */
     anyKey: (operationId: string, handle: OwnHandler) => (c: HttpContext) =>
-      guarded(auth, c, operationId, "any", undefined, ({ id, name, kind, organizationId }) =>
-        handle(c, { keyId: id, keyName: name, kind, organizationId }),
-      ),
+      guarded(auth, c, operationId, "any", undefined, handle),
   };
 }
 
@@ -112,7 +110,7 @@ export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: 
   };
 }
 
-type Handle = (record: KnownKey) => Response | Promise<Response>;
+type Handle = (c: HttpContext, key: KnownKey) => Response | Promise<Response>;
 
 /** What a request is checked with. */
 interface Check {
@@ -173,9 +171,9 @@ function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response
 }
 
 function finish({ auth, c, address, handle }: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
-  auth.uses.record(key, !refusal, nowMs, address, header(c, "user-agent"));
+  auth.uses.record(key, !refusal, nowMs, address, c.env.incoming.headers["user-agent"]);
   if (refusal) throw refusal;
-  return handle(key);
+  return handle(c, key);
 }
 
 /**
@@ -196,7 +194,7 @@ function refusalOf(
 }
 
 function bucketOf(limiter: RateLimiter, key: KnownKey): Bucket {
-  if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.id);
+  if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.keyId);
   return key.bucket;
 }
 
@@ -211,22 +209,9 @@ function rechecker(auth: Authentication, c: HttpContext, scope: Scope): () => Pr
   };
 }
 
-function secretCaller(record: KnownKey): SecretCaller {
-  const { id, name, organizationId, projectId, scopes, allowedAddresses, expiresAtMs, requestsPerMinute } = record;
-  return {
-    keyId: id,
-    keyName: name,
-    organizationId,
-    projectId,
-    scopes,
-    allowedAddresses,
-    expiresAtMs,
-    requestsPerMinute,
-  };
-}
-
-function publicCaller({ id, projectId, projectNumber }: KnownKey): PublicCaller {
-  return { keyId: id, projectId, projectNumber } as PublicCaller;
+/** A public key has a project: only a secret one can do without. */
+function asPublic(handle: PublicHandler): Handle {
+  return (c, key) => handle(c, key as KnownKey & PublicCaller);
 }
 
 function addressRefusal({ addresses }: KnownKey, address: string): ApiError | undefined {
@@ -239,7 +224,7 @@ function addressRefusal({ addresses }: KnownKey, address: string): ApiError | un
 /** A fence, not a lock: a browser says truly where a page is from, another program says what it likes. */
 function originRefusal(c: HttpContext, { origins }: KnownKey): ApiError | undefined {
   if (!origins) return undefined;
-  const origin = header(c, "origin");
+  const { origin } = c.env.incoming.headers;
   if (origin !== undefined && origins.has(origin)) return undefined;
   const message =
     origin === undefined
@@ -277,12 +262,27 @@ function refuseDead(record: KnownKey | undefined, takes: KeyKind | "any", nowMs:
   }
 }
 
+/** Most requests have the limit and the second of the one before. */
+const limitText = rememberedText();
+const resetText = rememberedText();
+
+/** A number as a text, made anew only for another number than the last. */
+function rememberedText(): (value: number) => string {
+  let last = 0;
+  let text = "0";
+  return (value) => {
+    if (value !== last) {
+      last = value;
+      text = String(value);
+    }
+    return text;
+  };
+}
+
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */
 function tell(c: HttpContext, state: RateLimitState, refusal: ApiError | undefined): ApiError | undefined {
-  const headers = answerHeaders(c);
-  headers["x-ratelimit-limit"] = String(state.limit);
-  headers["x-ratelimit-remaining"] = String(state.remaining);
-  headers["x-ratelimit-reset"] = String(state.resetAt);
+  const remaining = String(state.remaining);
+  tellLimit(c, { limit: limitText(state.limit), remaining, reset: resetText(state.resetAt) });
   if (refusal || state.allowed) return refusal;
   return new ApiError(
     "RATE_LIMIT_EXCEEDED",

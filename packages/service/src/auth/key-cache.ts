@@ -51,13 +51,13 @@ export class KeyCache implements Forgetful {
   /** Keeps what the database said, unless the key changed since the ticket was taken. */
   fill(ticket: FillTicket, digest: string, record: KnownKey): boolean {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
-    if (this.#changedSince(ticket, record.id) || this.#changedSince(ticket, record.organizationId)) return false;
+    if (this.#changedSince(ticket, record.keyId) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
     this.#records.set(digest, record);
-    const digests = this.#digestsByKey.get(record.id);
-    if (!digests) this.#digestsByKey.set(record.id, [digest]);
+    const digests = this.#digestsByKey.get(record.keyId);
+    if (!digests) this.#digestsByKey.set(record.keyId, [digest]);
     else if (!digests.includes(digest)) digests.push(digest);
-    this.#keysOf(record.organizationId).add(record.id);
+    this.#keysOf(record.organizationId).add(record.keyId);
     return true;
   }
 
@@ -113,7 +113,7 @@ export class KeyCache implements Forgetful {
 
   #evictOldest(): void {
     const oldest = this.#records.entries().next().value;
-    if (oldest) this.#forgetKey(oldest[1].id);
+    if (oldest) this.#forgetKey(oldest[1].keyId);
   }
 
   #keysOf(organizationId: string): Set<string> {
@@ -124,9 +124,9 @@ export class KeyCache implements Forgetful {
     return keys;
   }
 
-  #leaveOrganization({ id, organizationId }: KnownKey): void {
+  #leaveOrganization({ keyId, organizationId }: KnownKey): void {
     const keys = this.#keysByOrganization.get(organizationId);
-    keys?.delete(id);
+    keys?.delete(keyId);
     if (keys?.size === 0) this.#keysByOrganization.delete(organizationId);
   }
 

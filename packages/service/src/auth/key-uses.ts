@@ -11,7 +11,7 @@ const minuteMs = 60_000;
 
 /** What one secret of a key did within one minute, since the last write. All numbers are small and whole. */
 export interface UseCount {
-  readonly id: string;
+  readonly keyId: string;
   readonly generation: number;
   /** Unix time in minutes. */
   minute: number;
@@ -44,10 +44,11 @@ export class KeyUses {
 
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
   record(count: UseCount, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
-    this.#open(count, Math.floor(nowMs / minuteMs));
+    const minute = Math.floor(nowMs / minuteMs);
+    this.#open(count, minute);
     if (accepted) count.accepted += 1;
     else count.refused += 1;
-    count.lastUsedInMinuteMs = Math.floor(nowMs % minuteMs);
+    count.lastUsedInMinuteMs = Math.floor(nowMs - minute * minuteMs);
     // Each request brings a copy of its own of these: to keep that would keep it from being collected with the request.
     if (count.address !== address) count.address = address;
     if (count.agent !== agent) count.agent = this.#kept(agent);
@@ -105,11 +106,11 @@ export class KeyUses {
 
 /** What was counted, in a form to be written; counting begins anew. */
 function taken(count: UseCount): KeyUse {
-  const { id, generation, minute, accepted, refused, lastUsedInMinuteMs, address, agent } = count;
+  const { keyId, generation, minute, accepted, refused, lastUsedInMinuteMs, address, agent } = count;
   count.accepted = 0;
   count.refused = 0;
   return {
-    keyId: id,
+    keyId,
     generation,
     minuteSeconds: minute * 60,
     accepted,

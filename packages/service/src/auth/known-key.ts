@@ -1,17 +1,18 @@
 import type { KeyRecord } from "../store/keys.ts";
+import type { OwnCaller, SecretCaller } from "./authenticate.ts";
 import type { UseCount } from "./key-uses.ts";
 import type { Bucket } from "./rate-limit.ts";
 
 /**
  * A key as this process knows it: what the database said of it, where its limit is kept, and its counts, so that a request
- * finds all of it with one look-up.
+ * finds all of it with one look-up. Handlers get it as the caller: to copy what they may see would read all of it each time.
  *
  * A class, with what each request reads first: the members then lie side by side in memory. With the same members in a
  * copied object literal, checking a key took twice as long. With very many keys, what a request costs is how many places of
  * memory it has to go to: so the counts are whole numbers in here, and keys with the same scopes share one list of them.
  */
-export class KnownKey implements KeyRecord, UseCount {
-  readonly id: KeyRecord["id"];
+export class KnownKey implements SecretCaller, OwnCaller, UseCount {
+  readonly keyId: KeyRecord["id"];
   readonly kind: KeyRecord["kind"];
   readonly revoked: KeyRecord["revoked"];
   readonly expiresAtMs: KeyRecord["expiresAtMs"];
@@ -28,7 +29,7 @@ export class KnownKey implements KeyRecord, UseCount {
   lastUsedInMinuteMs: number;
   address: string;
   agent: string | undefined;
-  readonly name: KeyRecord["name"];
+  readonly keyName: KeyRecord["name"];
   readonly organizationId: KeyRecord["organizationId"];
   readonly projectId: KeyRecord["projectId"];
   readonly projectNumber: KeyRecord["projectNumber"];
@@ -36,7 +37,7 @@ export class KnownKey implements KeyRecord, UseCount {
   readonly generation: KeyRecord["generation"];
 
   constructor(record: KeyRecord) {
-    this.id = record.id;
+    this.keyId = record.id;
     this.kind = record.kind;
     this.revoked = record.revoked;
     this.expiresAtMs = record.expiresAtMs;
@@ -52,7 +53,7 @@ export class KnownKey implements KeyRecord, UseCount {
     this.lastUsedInMinuteMs = 0;
     this.address = "";
     this.agent = undefined;
-    this.name = record.name;
+    this.keyName = record.name;
     this.organizationId = record.organizationId;
     this.projectId = record.projectId;
     this.projectNumber = record.projectNumber;

@@ -45,6 +45,21 @@ export function answerHeaders(c: HttpContext): Record<string, string> {
   return c.env.answerHeaders;
 }
 
+/** Puts how a limit stands on the answer. All headers in one piece: to add members one by one costs more than their texts. */
+export function tellLimit(
+  c: HttpContext,
+  { limit, remaining, reset }: { limit: string; remaining: string; reset: string },
+): void {
+  const told = {
+    "x-request-id": requestId(c),
+    "x-ratelimit-limit": limit,
+    "x-ratelimit-remaining": remaining,
+    "x-ratelimit-reset": reset,
+  };
+  const { answerHeaders } = c.env;
+  c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, told) : told;
+}
+
 function givenRequestId(given: string | string[] | undefined): string | undefined {
   return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) && !holdsKey(given) ? given : undefined;
 }
