@@ -1,4 +1,6 @@
 import type { KeyChange } from "../store/key-changes.ts";
+import { DigestTable } from "./digest-table.ts";
+import { wordsOf } from "./key-digest.ts";
 import type { KnownKey } from "./known-key.ts";
 import type { Forgetful } from "./lease.ts";
 
@@ -23,7 +25,7 @@ const unknownForMs = 1_000;
  * it, or it would bring a revoked key back.
  */
 export class KeyCache implements Forgetful {
-  readonly #records = new Map<string, KnownKey>();
+  readonly #records = new DigestTable<KnownKey>();
   /** A key has one digest, two while it is being rotated. */
   readonly #digestsByKey = new Map<string, string[]>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
@@ -34,7 +36,8 @@ export class KeyCache implements Forgetful {
   /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
   readonly #unknownUntil = new Map<string, number>();
 
-  get(digest: string): KnownKey | undefined {
+  /** By a digest in words; it is a text everywhere else, where no request passes. */
+  get(digest: Int32Array): KnownKey | undefined {
     return this.#records.get(digest);
   }
 
@@ -53,7 +56,7 @@ export class KeyCache implements Forgetful {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
     if (this.#changedSince(ticket, record.keyId) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
-    this.#records.set(digest, record);
+    this.#records.set(wordsOf(digest), record);
     const digests = this.#digestsByKey.get(record.keyId);
     if (!digests) this.#digestsByKey.set(record.keyId, [digest]);
     else if (!digests.includes(digest)) digests.push(digest);
@@ -104,16 +107,17 @@ export class KeyCache implements Forgetful {
 
   #forgetKey(keyId: string): void {
     for (const digest of this.#digestsByKey.get(keyId) ?? []) {
-      const record = this.#records.get(digest);
-      this.#records.delete(digest);
+      const words = wordsOf(digest);
+      const record = this.#records.get(words);
+      this.#records.delete(words);
       if (record) this.#leaveOrganization(record);
     }
     this.#digestsByKey.delete(keyId);
   }
 
   #evictOldest(): void {
-    const oldest = this.#records.entries().next().value;
-    if (oldest) this.#forgetKey(oldest[1].keyId);
+    const oldest = this.#digestsByKey.keys().next().value;
+    if (oldest !== undefined) this.#forgetKey(oldest);
   }
 
   #keysOf(organizationId: string): Set<string> {

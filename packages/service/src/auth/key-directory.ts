@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import { parseKey } from "@sazabi/sdk/protocol";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
@@ -7,6 +6,7 @@ import { rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
+import { digestOf, digestWordsOf } from "./key-digest.ts";
 import { KeyLoader } from "./key-loader.ts";
 import { digestsOf, digestsOfImported } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
@@ -76,7 +76,7 @@ export class KeyDirectory implements Forgetful {
 
   /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
   known(key: string, monotonic?: number): KnownKey | undefined {
-    return this.#lease.heldAt(monotonic) ? this.#cache.get(digestOf(key)) : undefined;
+    return this.#lease.heldAt(monotonic) ? this.#cache.get(digestWordsOf(key)) : undefined;
   }
 
   /**
@@ -161,8 +161,4 @@ export class KeyDirectory implements Forgetful {
     if (!stored || !current) return;
     rehashSecret(this.#db, stored.digest, current).catch((error) => log.warn("key not re-hashed yet", { error }));
   }
-}
-
-function digestOf(key: string): string {
-  return hash("sha256", key, "base64");
 }
