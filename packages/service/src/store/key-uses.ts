@@ -16,24 +16,24 @@ export interface KeyUse {
   readonly agent: string | undefined;
 }
 
-/** Adds to what is known of each key, in one statement. Sums are summed and times never move back, so order is free. */
+/**
+ * Adds to what is known of each key, in one statement. Sums are summed and times never move back, so order is free. Column by
+ * column: with an object for each use, the service and the database both take longer over its text.
+ */
 export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promise<void> {
-  const rows = uses.map((use) => ({
-    key_id: use.keyId,
-    generation: use.generation,
-    minute: use.minuteSeconds,
-    accepted: use.accepted,
-    refused: use.refused,
-    at: use.lastUsedAtMs,
-    address: use.address,
-    agent: use.agent ?? null,
-  }));
+  const column = (member: "keyId" | "generation" | "minuteSeconds" | "accepted" | "refused" | "lastUsedAtMs") =>
+    `{${uses.map((use) => use[member]).join(",")}}`;
+  const addresses = JSON.stringify(uses.map(({ address }) => address));
+  const agents = JSON.stringify(uses.map(({ agent }) => agent ?? null));
   await db.query(sql`
     with used as (
       select key_id, generation, to_timestamp(minute) as minute, accepted, refused, to_timestamp(at / 1000) as at,
              address, agent
-      from jsonb_to_recordset(${JSON.stringify(rows)}) as u(
-        key_id uuid, generation int, minute bigint, accepted int, refused int, at float8, address text, agent text)
+      from rows from (
+        unnest(${column("keyId")}::uuid[], ${column("generation")}::int[], ${column("minuteSeconds")}::bigint[],
+               ${column("accepted")}::int[], ${column("refused")}::int[], ${column("lastUsedAtMs")}::float8[]),
+        jsonb_array_elements_text(${addresses}), jsonb_array_elements_text(${agents})
+      ) as u(key_id, generation, minute, accepted, refused, at, address, agent)
     ), counted as (
       insert into key_usage as k (key_id, generation, minute, accepted, refused)
       select key_id, generation, minute, sum(accepted), sum(refused) from used
