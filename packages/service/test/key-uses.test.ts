@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { newSecret } from "../src/auth/key-material.ts";
+import { type Database, openDatabase } from "../src/store/database.ts";
+import { addKeyUses, type KeyUse, listKeyUsage } from "../src/store/key-uses.ts";
+import { insertKey } from "../src/store/keys.ts";
+import { insertOrganization } from "../src/store/organizations.ts";
+import { sql } from "../src/store/sql.ts";
+import { type FreshDatabase, freshDatabase } from "./support/database.ts";
+import { newKeyring } from "./support/keyring.ts";
+
+let database: FreshDatabase;
+let db: Database;
+let organizationId: string;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  db = openDatabase({ url: database.url, connections: 2 });
+  organizationId = (await insertOrganization(db, { name: "o", slug: "o" }))?.id as string;
+});
+afterAll(async () => {
+  await db.close();
+  await database.drop();
+});
+
+async function makeKey(name: string): Promise<string> {
+  const common = { organizationId, projectId: undefined, kind: "secret", style: "live", name, scopes: ["*"] } as const;
+  const secret = newSecret(newKeyring(), "secret", "live");
+  return (await insertKey(db, { ...common, expiresAt: undefined, createdBy: undefined }, secret)).id;
+}
+
+const minuteSeconds = 1_790_000_040;
+
+function use(keyId: string, members: Partial<KeyUse> = {}): KeyUse {
+  const lastUsedAtMs = minuteSeconds * 1000 + 1_234;
+  const common = { generation: 1, minuteSeconds, accepted: 1, refused: 0, lastUsedAtMs, address: "192.0.2.1" };
+  return { keyId, ...common, agent: undefined, ...members };
+}
+
+async function lastUse(keyId: string, generation = 1) {
+  const { rows } = await db.query<Record<string, unknown>>(sql`
+    select uses::int, last_used_at as at, last_used_address as address, last_used_agent as agent
+    from key_secret_uses where key_id = ${keyId} and generation = ${generation}`);
+  return rows[0];
+}
+
+test("a program's name is kept as it was sent, with every sign that a list of texts might stumble over", async () => {
+  const agents = [
+    'a,b {c} "d" \\e\\',
+    "null",
+    "NULL",
+    "{}",
+    "",
+    " ",
+    "'; drop table keys; --",
+    "curl/8.5 ü",
+    undefined,
+  ];
+  const ids = await Promise.all(agents.map((_, index) => makeKey(`key ${index}`)));
+  const addresses = ["2001:db8::1", "unknown"];
+  await addKeyUses(
+    db,
+    ids.map((id, index) => use(id, { agent: agents[index], address: addresses[index % 2] as string })),
+  );
+  for (const [index, id] of ids.entries()) {
+    expect(await lastUse(id)).toEqual({
+      uses: 1,
+      at: new Date(minuteSeconds * 1000 + 1_234),
+      address: addresses[index % 2],
+      agent: agents[index] ?? null,
+    });
+  }
+});
+
+test("uses of a key are summed for each of its secrets and minutes, and the latest one says from where", async () => {
+  const id = await makeKey("rotated");
+  const other = await makeKey("other");
+  const later = { minuteSeconds: minuteSeconds + 60, lastUsedAtMs: (minuteSeconds + 61) * 1000 };
+  await addKeyUses(db, [
+    use(id, { ...later, accepted: 3, refused: 2, address: "192.0.2.3", agent: "later" }),
+    use(other, { accepted: 100 }),
+    use(id, { accepted: 5, agent: "earlier" }),
+    use(id, { generation: 2, accepted: 7, agent: "new secret" }),
+  ]);
+  await addKeyUses(db, [use(id, { accepted: 1, refused: 1, agent: "written late" })]);
+  expect(await lastUse(id)).toMatchObject({ uses: 12, address: "192.0.2.3", agent: "later" });
+  expect(await lastUse(id, 2)).toMatchObject({ uses: 7, agent: "new secret" });
+  const window = { from: new Date(minuteSeconds * 1000), to: new Date((minuteSeconds + 120) * 1000), stepSeconds: 60 };
+  expect(await listKeyUsage(db, id, window)).toEqual([
+    { start: window.from, generation: 1, accepted: 6, refused: 1 },
+    { start: window.from, generation: 2, accepted: 7, refused: 0 },
+    { start: new Date((minuteSeconds + 60) * 1000), generation: 1, accepted: 3, refused: 2 },
+  ]);
+});
