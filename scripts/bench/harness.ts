@@ -100,12 +100,17 @@ export async function interleave(contestants: readonly Contestant[], rounds: num
       console.log(`round ${round}  ${describe(name, measurement)}`);
     }
   }
-  return new Map(
-    [...measured].map(([name, results]) => [
-      name,
-      { ...middle(results, ({ requestsPerSecond }) => requestsPerSecond), rounds: results },
-    ]),
-  );
+  return new Map([...measured].map(([name, results]) => [name, measuredIn(results)]));
+}
+
+/** What several runs of the same contestants measured, as one. */
+export function together(runs: readonly Map<string, Measured>[]): Map<string, Measured> {
+  const names = [...(runs[0]?.keys() ?? [])];
+  return new Map(names.map((name) => [name, measuredIn(runs.flatMap((run) => run.get(name)?.rounds ?? []))]));
+}
+
+function measuredIn(rounds: readonly Measurement[]): Measured {
+  return { ...middle(rounds, ({ requestsPerSecond }) => requestsPerSecond), rounds };
 }
 
 /**

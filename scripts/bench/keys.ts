@@ -16,10 +16,13 @@ import {
   type Measured,
   type Subject,
   startSubject,
+  together,
 } from "./harness.ts";
 import { type LoadResult, type RotationOptions, rotate } from "./load.ts";
 
-const rounds = 11;
+/** Of each server, one after the other, since two processes that run the same code differ by some per cent; and rounds of each. */
+const processes = 3;
+const rounds = 5;
 const durationMs = 2_000;
 const connections = 64;
 const keysInRotation = 10_000;
@@ -48,20 +51,23 @@ try {
 }
 
 async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measured>> {
-  const ours = (name: string) => start("keys-service.mjs", { SUBJECT: name });
   const betterAuth = await start("keys-peers/better-auth.mjs", {});
   const theirs = betterAuth.started["keys"] as readonly string[];
   const values = keys.map(({ value }) => value);
-  const validated = await ours("validated");
-  await ask(validated, requestsOf("/v1/validated", values), { once: true });
-  return interleave(
-    [
-      contestant("bare", await ours("bare"), "/v1/bare", values),
+  const measured: Map<string, Measured>[] = [];
+  for (let process = 0; process < processes; process++) {
+    const bare = await start("keys-service.mjs", { SUBJECT: "bare" });
+    const validated = await start("keys-service.mjs", { SUBJECT: "validated" });
+    await ask(validated, requestsOf("/v1/validated", values), { once: true });
+    const contestants = [
+      contestant("bare", bare, "/v1/bare", values),
       contestant("validated", validated, "/v1/validated", values),
       contestant("better-auth", betterAuth, "/validated", theirs),
-    ],
-    rounds,
-  );
+    ];
+    measured.push(await interleave(contestants, rounds));
+    for (const subject of [bare, validated]) await stop(subject);
+  }
+  return together(measured);
 }
 
 /** Each key once, in a cache that has not seen it; the naive way has no cache to be cold. */
@@ -89,7 +95,7 @@ async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measu
 
 /** 64 clients on each of three replicas, a thousand requests a second on each; the machine is not at its limit. */
 async function measureRevocations(): Promise<{ p50: number; p99: number }> {
-  for (const subject of subjects.splice(0)) await subject.close();
+  for (const subject of [...subjects]) await stop(subject);
   const replicas: Subject[] = [];
   for (let index = 0; index < 3; index++) replicas.push(await start("keys-service.mjs", { SUBJECT: "replica" }));
   const keys = await insertKeys(postgres.url, pepper, revocations + 100);
@@ -147,6 +153,11 @@ async function start(program: string, env: Readonly<Record<string, string>>): Pr
   });
   subjects.push(subject);
   return subject;
+}
+
+async function stop(subject: Subject): Promise<void> {
+  subjects.splice(subjects.indexOf(subject), 1);
+  await subject.close();
 }
 
 function contestant(name: string, subject: Subject, path: string, values: readonly string[]): Contestant {

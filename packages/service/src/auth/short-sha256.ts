@@ -25,7 +25,7 @@ const digest = new Int32Array(8);
  * the request before. Only for finding what is in memory: nothing is stored or signed with what comes from here.
  */
 export function shortSha256(text: string): Int32Array | undefined {
-  if (!fillSchedule(text)) return undefined;
+  if (text.length > longest || !fillSchedule(text)) return undefined;
   let a = 0x6a09e667;
   let b = 0xbb67ae85 | 0;
   let c = 0x3c6ef372;
@@ -49,6 +49,8 @@ export function shortSha256(text: string): Int32Array | undefined {
     b = a;
     a = (one + sum0 + majority) | 0;
   }
+  // Nothing of a key stays behind, and the next text finds noughts.
+  schedule.fill(0);
   digest[0] = a + 0x6a09e667;
   digest[1] = b + 0xbb67ae85;
   digest[2] = c + 0x3c6ef372;
@@ -60,18 +62,19 @@ export function shortSha256(text: string): Int32Array | undefined {
   return digest;
 }
 
-/** The text, a one bit, its length in bits; and what follows from them. False when the text is not a short one of ASCII. */
+/** The text, a one bit, its length in bits; and what follows from them. False when the text is not ASCII. */
 function fillSchedule(text: string): boolean {
   const { length } = text;
-  if (length > longest) return false;
-  schedule.fill(0, 0, 16);
   let bits = 0;
   for (let index = 0; index < length; index++) {
     const code = text.charCodeAt(index);
     bits |= code;
     (schedule[index >> 2] as number) |= code << (24 - 8 * (index & 3));
   }
-  if (bits > 0x7f) return false;
+  if (bits > 0x7f) {
+    schedule.fill(0);
+    return false;
+  }
   (schedule[length >> 2] as number) |= 0x80 << (24 - 8 * (length & 3));
   schedule[15] = length * 8;
   for (let index = 16; index < 64; index++) {

@@ -32,6 +32,11 @@ test.each([
   expect(hexOf(shortSha256(key))).toBe(hash("sha256", key));
 });
 
+test("a text that is left to others leaves nothing to the next", () => {
+  expect(shortSha256(`${"x".repeat(40)}\u0080`)).toBeUndefined();
+  expect(hexOf(shortSha256("y"))).toBe(hash("sha256", "y"));
+});
+
 test.each([["x".repeat(56)], ["\u0080"], ["schlüssel"], ["\u{1f511}"]])("%s is left to others", (text) => {
   expect(shortSha256(text)).toBeUndefined();
 });
