@@ -5,7 +5,8 @@ import { ApiError } from "../errors.ts";
 
 /** What a request to the intake holds, in whatever format it came. */
 export interface IntakeBody {
-  readonly entries: readonly BodyEntry[];
+  /** Taken out when they are judged: what waits for its commit with the request is let go of later than is cheap. */
+  readonly entries: BodyEntry[];
   /** What was refused already: a line that is no JSON, a record with a member that is none. */
   readonly rejected: readonly Rejection[];
   /** An OTLP request, which is answered as one wherever it came. */

@@ -10,7 +10,7 @@ import { inTurn } from "../http/in-turn.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { isProtobuf } from "../logs/formats/media-type.ts";
-import type { LogBatch, StoredResult } from "../logs/store.ts";
+import type { StoredResult } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 
 /** A way to speak to the intake. All of them go down one path: what differs is the body and the answer. */
@@ -42,25 +42,40 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
     caller: PublicCaller,
     read: ReadBody<Body>,
   ): Promise<Response> {
-    const { body, sent, idempotencyKey } = read;
-    const { entries, bytes, rejected } = judge(body, Date.now(), await retentions.maxAgeMs(caller.projectNumber));
-    let stored: StoredResult = resultOf(entries.length, rejected);
-    if (entries.length > 0) {
-      const batch: LogBatch = {
-        projectNumber: caller.projectNumber,
-        entries,
-        bytes,
-        result: stored,
-        ...(idempotencyKey !== undefined && {
-          idempotency: { key: idempotencyKey, bodyHash: createHash("sha256").update(sent).digest() },
-        }),
-      };
-      stored = await logs.append(batch);
-    } else if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) {
-      throw noneGood(rejected);
+    const { body } = read;
+    const begun = begin(dialect, caller, read, await retentions.maxAgeMs(caller.projectNumber));
+    const { repeated, ...result } = await begun.stored;
+    return dialect.answer(c, {
+      result,
+      body,
+      rejected: begun.rejected,
+      repeated: new Set(repeated?.map((place) => begun.places[place] as number)),
+    });
+  }
+
+  /** Not in `store`: what a function has in hand when it waits, it keeps until it goes on. */
+  function begin<Body extends IntakeBody>(
+    dialect: Dialect<Body>,
+    { projectNumber }: PublicCaller,
+    { body, sent, idempotencyKey }: ReadBody<Body>,
+    maxAgeMs: number,
+  ): Begun {
+    const { entries, places, bytes, rejected } = judge(body, Date.now(), maxAgeMs);
+    const result = resultOf(entries.length, rejected);
+    if (entries.length === 0) {
+      if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) throw noneGood(rejected);
+      return { stored: Promise.resolve(result), rejected, places };
     }
-    const { repeated, ...result } = stored;
-    return dialect.answer(c, { result, body, rejected, repeated: placesOf(repeated ?? [], body, rejected) });
+    const stored = logs.append({
+      projectNumber,
+      entries,
+      bytes,
+      result,
+      ...(idempotencyKey !== undefined && {
+        idempotency: { key: idempotencyKey, bodyHash: createHash("sha256").update(sent).digest() },
+      }),
+    });
+    return { stored, rejected, places };
   }
 
   return <Body extends IntakeBody>(dialect: Dialect<Body>) => {
@@ -86,6 +101,13 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
       return guarded(c);
     });
   };
+}
+
+interface Begun {
+  readonly stored: Promise<StoredResult>;
+  readonly rejected: readonly Rejection[];
+  /** Where in the body the accepted entries were. */
+  readonly places: readonly number[];
 }
 
 interface ReadBody<Body> {
@@ -131,6 +153,7 @@ function bareType(c: HttpContext): string {
 
 interface Verdicts {
   readonly entries: NormalisedEntry[];
+  readonly places: number[];
   readonly rejected: Rejection[];
   readonly bytes: number;
 }
@@ -138,27 +161,21 @@ interface Verdicts {
 /** Each entry's own verdict: a bad one costs its neighbours nothing. */
 function judge(body: IntakeBody, arrivedAtMs: number, retentionMs: number): Verdicts {
   const entries: NormalisedEntry[] = [];
+  const places: number[] = [];
   const rejected: Rejection[] = [...body.rejected];
   let bytes = 0;
-  for (const { index, value, uid } of body.entries) {
+  for (const { index, value, uid } of body.entries.splice(0)) {
     const verdict = normaliseEntry(value, arrivedAtMs, retentionMs);
     if ("rejected" in verdict) {
       rejected.push({ index, ...verdict.rejected });
     } else {
       entries.push(uid === undefined ? verdict : { ...verdict, uid });
+      places.push(index);
       bytes += verdict.bytes;
     }
   }
   rejected.sort((a, b) => a.index - b.index);
-  return { entries, rejected, bytes };
-}
-
-/** Entries that were accepted, by their places among these, are those of the body that were not rejected. */
-function placesOf(accepted: readonly number[], body: IntakeBody, rejected: readonly Rejection[]): ReadonlySet<number> {
-  if (accepted.length === 0) return new Set();
-  const refused = new Set(rejected.map(({ index }) => index));
-  const places = body.entries.map(({ index }) => index).filter((index) => !refused.has(index));
-  return new Set(accepted.map((place) => places[place] as number));
+  return { entries, places, rejected, bytes };
 }
 
 function resultOf(accepted: number, rejected: readonly Rejection[]): IntakeResult {
