@@ -4,7 +4,8 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NormalisedEntry } from "../src/logs/entry.ts";
 import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import { deleteOldWordMaps } from "../src/logs/postgres/word-maps.ts";
+import { bitsOfMessages, WordMap } from "../src/logs/postgres/word-bits.ts";
+import { deleteOldWordMaps, WordMaps } from "../src/logs/postgres/word-maps.ts";
 import type { LogStore } from "../src/logs/store.ts";
 import { openDatabase } from "../src/store/database.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
@@ -137,6 +138,38 @@ test("what has many parts is found where one of them can be", async () => {
   ]) {
     expect(await find(project, text)).toEqual([message]);
   }
+});
+
+test("commits whose answers overtake each other are mapped as they are told, and nothing of them is read", async () => {
+  const project = await newProject(database.url);
+  const db = openDatabase({ url: database.url, connections: 1 });
+  const failures: unknown[] = [];
+  const told = new WordMaps(db, (error) => failures.push(error));
+  const wordsOf = (place: number) => bitsOfMessages([`message ${place}`]);
+  // There is nothing in the database that could be read.
+  for (const place of [0, 2, 1, 3, 6, 5, 4, 9, 8, 7, 11, 10, 12, 14, 13]) {
+    told.stored({
+      projectNumber: project,
+      head: place * 1_000,
+      entries: 1_000,
+      stretches: [[now, now]],
+      words: [wordsOf(place)],
+    });
+  }
+  await mapped(project, 3);
+  expectNoGap(await maps(project), 15_000);
+  for (const first of [0, 5, 10]) {
+    const map = new WordMap();
+    for (let place = first; place < first + 5; place++) map.add(wordsOf(place));
+    const { rows } = await client.query(
+      "select words = $2::varbit as same from log_word_maps where project_number = $1 and first_id = $3",
+      [project, map.toString(), first * 1_000 + 1],
+    );
+    expect(rows).toEqual([{ same: true }]);
+  }
+  expect(failures).toEqual([]);
+  await told.close();
+  await db.close();
 });
 
 test("what a process that ended left unmapped is mapped by the next that starts", async () => {

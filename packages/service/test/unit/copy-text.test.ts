@@ -53,7 +53,8 @@ test("every entry is read back as it is, byte for byte", () => {
         .map(read);
       expect([project, Number(id), level, pattern]).toEqual(["7", 42, String(entry.level), "-9"]);
       expect(Date.parse(ts as string)).toBe(Math.floor(entry.timestampMicros / 1000));
-      expect(Number(/\.(\d{6})Z$/.exec(ts as string)?.[1])).toBe(entry.timestampMicros % 1_000_000);
+      const fraction = /\.(\d{3}(?:\d{3})?)Z$/.exec(ts as string)?.[1] as string;
+      expect(Number(fraction.padEnd(6, "0"))).toBe(entry.timestampMicros % 1_000_000);
       expect({ service, environment, traceId, spanId, message }).toEqual({
         service: entry.service,
         environment: entry.environment,

@@ -24,12 +24,12 @@ export class StoredPatterns {
     const fresh = new Map<string, FreshTemplate>();
     for (const { projectNumber, entries } of batches) {
       const miner = this.#miners.of(projectNumber);
-      let last: MinedPattern | undefined;
+      const met = new Set<MinedPattern>();
       for (const { message } of entries) {
         const pattern = miner.patternOf(message);
         ids.push(pattern.id);
-        if (pattern === last) continue;
-        last = pattern;
+        if (met.has(pattern)) continue;
+        met.add(pattern);
         const name = nameOf(projectNumber, pattern.id);
         if (!this.#known.has(name)) fresh.set(name, { projectNumber, ...pattern });
       }

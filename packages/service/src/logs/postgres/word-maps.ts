@@ -38,6 +38,8 @@ interface MapInMemory {
   lastId: number;
   readonly stretches: Stretch[];
   readonly words: WordMap;
+  /** What comes behind a gap: mostly the answer to the commit before it is on its way still. */
+  readonly early: StoredEntries[];
 }
 
 /**
@@ -61,26 +63,41 @@ export class WordMaps {
     this.#onPutOff = onPutOff;
   }
 
-  /** Call when entries are committed, in the order of their ids. */
+  /** Call when entries are committed. */
   stored(stored: StoredEntries): void {
-    const { projectNumber, head, entries, stretches, words } = stored;
-    let map = this.#unfinished.get(projectNumber);
-    if (map && map.lastId !== head) {
-      this.#leave(projectNumber, map);
-      map = undefined;
+    const { projectNumber, head, entries } = stored;
+    const map = this.#unfinished.get(projectNumber);
+    // Behind more than a few commits of ours it was another process that stored what is missing.
+    if (map && head > map.lastId && entriesOf(map.early) + entries < entriesInMap) {
+      map.early.push(stored);
+    } else if (map?.lastId === head) {
+      this.#add(map, stored);
+    } else {
+      if (map) this.#leave(projectNumber, map);
+      this.#add(this.#begin(projectNumber, head, []), stored);
     }
-    if (!map) {
-      map = { head, lastId: head, stretches: [], words: new WordMap() };
-      this.#unfinished.set(projectNumber, map);
-      if (this.#unfinished.size > maxUnfinished) this.#leaveOldest();
-    }
+  }
+
+  #begin(projectNumber: number, head: number, early: StoredEntries[]): MapInMemory {
+    const map = { head, lastId: head, stretches: [], words: new WordMap(), early };
+    this.#unfinished.delete(projectNumber); // The last one set is the newest.
+    this.#unfinished.set(projectNumber, map);
+    if (this.#unfinished.size > maxUnfinished) this.#leaveOldest();
+    return map;
+  }
+
+  #add(map: MapInMemory, { projectNumber, entries, stretches, words }: StoredEntries): void {
     map.lastId += entries;
     map.stretches.push(...stretches);
     for (const bits of words) map.words.add(bits);
-    if (map.lastId - map.head < entriesInMap) return;
-    this.#unfinished.delete(projectNumber);
-    this.#finished.set(projectNumber, [...(this.#finished.get(projectNumber) ?? []), map]);
-    this.#map([projectNumber]);
+    let current = map;
+    if (map.lastId - map.head >= entriesInMap) {
+      this.#finished.set(projectNumber, [...(this.#finished.get(projectNumber) ?? []), map]);
+      this.#map([projectNumber]);
+      current = this.#begin(projectNumber, map.lastId, map.early);
+    }
+    const next = current.early.findIndex(({ head }) => head === current.lastId);
+    if (next !== -1) this.#add(current, current.early.splice(next, 1)[0] as StoredEntries);
   }
 
   /** Sees to what a process that ended left unmapped. */
@@ -99,9 +116,9 @@ export class WordMaps {
     await this.#running;
   }
 
-  #leave(projectNumber: number, { head, lastId }: MapInMemory): void {
+  #leave(projectNumber: number, { head, lastId, early }: MapInMemory): void {
     this.#unfinished.delete(projectNumber);
-    const left = (this.#left.get(projectNumber) ?? 0) + lastId - head;
+    const left = (this.#left.get(projectNumber) ?? 0) + lastId - head + entriesOf(early);
     this.#left.set(projectNumber, left % entriesInMap);
     if (left >= entriesInMap) this.#map([projectNumber]);
   }
@@ -156,6 +173,10 @@ export class WordMaps {
       await sleep(restFactor * (performance.now() - startedAt), undefined, { signal: this.#closing.signal });
     return isMapped;
   }
+}
+
+function entriesOf(stored: readonly StoredEntries[]): number {
+  return stored.reduce((sum, { entries }) => sum + entries, 0);
 }
 
 async function readNext(db: Database, projectNumber: number, upTo: bigint | undefined): Promise<boolean> {
