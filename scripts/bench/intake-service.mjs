@@ -1,10 +1,48 @@
-// The built service, in a process of its own. With STORE=nothing its log store accepts every batch and keeps none.
+// The built service, in a process of its own. With STORE=nothing its log store accepts every batch and keeps none; with
+// STORE=copy it copies the rows into the table `bare` and does nothing else: no ids that are told, no ledger, no counts,
+// no patterns, no words.
+import { GroupCommit } from "../../packages/service/dist/logs/group-commit.js";
+import { copyColumns, copyText, numberRows } from "../../packages/service/dist/logs/postgres/copy-text.js";
 import { openService } from "../../packages/service/dist/service.js";
+import { openDatabase } from "../../packages/service/dist/store/database.js";
 
-const storesNothing = new Proxy(
-  { append: async (batch) => batch.result },
-  { get: (store, name) => store[name] ?? (async () => []) },
-);
+const lanes = 3;
+
+function storeWith(append, close = async () => {}) {
+  return new Proxy({ append, close }, { get: (store, name) => store[name] ?? (async () => []) });
+}
+
+function openCopyingStore() {
+  const db = openDatabase({ url: process.env.DATABASE_URL, connections: lanes });
+  let nextId = 1;
+  const queue = new GroupCommit({
+    lanes,
+    rowsPerCommit: 2_000,
+    queueBytes: 64 * 1024 * 1024,
+    isRefused: () => false,
+    prepare: ({ entries, result }) => ({
+      rows: Buffer.from(entries.reduce((text, entry) => text + copyText(1, entry, 0), "")),
+      result,
+    }),
+    async commit(batches, follow) {
+      follow();
+      for (const { rows } of batches) nextId = numberRows(rows, nextId);
+      const rows = batches.map((batch) => batch.rows);
+      await db.transaction((tx) => tx.finish([{ copy: `copy bare (${copyColumns}) from stdin`, rows }]));
+      return batches.map(({ result }) => result);
+    },
+  });
+  return storeWith(
+    (batch) => queue.append(batch),
+    () => db.close(),
+  );
+}
+
+const stores = {
+  nothing: () => storeWith(async (batch) => batch.result),
+  copy: openCopyingStore,
+};
+const openLogStore = stores[process.env.STORE];
 
 const service = await openService({
   host: "127.0.0.1",
@@ -15,7 +53,7 @@ const service = await openService({
   masterKey: undefined,
   logRetentionDays: 30,
   requestsPerMinute: 1e9,
-  ...(process.env.STORE === "nothing" ? { openLogStore: () => storesNothing } : {}),
+  ...(openLogStore && { openLogStore }),
 });
 process.on("message", () => {
   const { user, system } = process.cpuUsage();

@@ -27,7 +27,10 @@ export interface IntakeOptions {
   readonly durationMs: number;
 }
 
-/** Batches of 500 lines and single entries, stored and not; and the same rows by COPY alone, from one process. */
+/**
+ * Batches of 500 lines and single entries, stored and not; and the same rows by COPY alone, from one process, and from a
+ * service that does nothing with them but that.
+ */
 export async function benchIntake({
   databaseUrl,
   dataDir,
@@ -37,6 +40,7 @@ export async function benchIntake({
   const program = new URL("intake-service.mjs", import.meta.url);
   const durable = await startSubject(program, env);
   const nothing = await startSubject(program, { ...env, STORE: "nothing" });
+  const copying = await startSubject(program, { ...env, STORE: "copy" });
   const { publicKey } = durable.started["firstKeys"] as { publicKey: string };
   const bodies = batchBodies();
   const batches = (name: string, subject: Subject): Contestant => ({
@@ -67,6 +71,7 @@ export async function benchIntake({
     [
       batches("batches, durable", durable),
       { name: "batches, COPY", subject: thisProcess, run: copy.run },
+      batches("batches, copied", copying),
       batches("batches, parsed", nothing),
       single("single, durable", durable),
       single("single, nothing", nothing),
@@ -76,15 +81,17 @@ export async function benchIntake({
   await copy.close();
   await durable.close();
   await nothing.close();
+  await copying.close();
   for (const [name, measurement] of measured) console.log(`median   ${describe(name, measurement)}`);
   const of = (name: string) => measured.get(name) as Measured;
-  const rows = ["durable", "COPY", "parsed"].map(
+  const rows = ["durable", "COPY", "copied", "parsed"].map(
     (name) => `${name} ${(of(`batches, ${name}`).requestsPerSecond * batchRows).toFixed(0)}`,
   );
   console.log(`rows/s   ${rows.join("   ")}`);
   return {
     durableBatchToParsed: byThroughput(of("batches, durable"), of("batches, parsed")),
     durableBatchToBareCopy: byThroughput(of("batches, durable"), of("batches, COPY")),
+    copiedBatchToBareCopy: byThroughput(of("batches, copied"), of("batches, COPY")),
     durableSingleToNothing: byThroughput(of("single, durable"), of("single, nothing")),
   };
 }

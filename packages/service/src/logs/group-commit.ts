@@ -17,6 +17,12 @@ interface Queue<Work> {
   rows: number;
 }
 
+interface UnderWay {
+  readonly commits: number;
+  /** Of the last one that began. */
+  readonly rows: number;
+}
+
 export interface GroupCommitLimits {
   /** Commits at once. */
   readonly lanes: number;
@@ -40,6 +46,8 @@ export interface GroupCommitOptions<Work> extends GroupCommitLimits {
 
 /** A commit costs as much as some hundred rows: fewer wait for the one before them to end. */
 const rowsToFollow = 250;
+/** And so do fewer than the one before them has, so that commits grow with what there is to store, up to nearly full ones. */
+const nearlyFull = 0.75;
 
 /**
  * Group commit: each free lane takes what is queued, up to a bound, in one commit; a request is answered when the
@@ -51,7 +59,7 @@ export class GroupCommit<Work> {
   /** Waiting requests by project; the project that waits longest is first. */
   readonly #queues = new Map<number, Queue<Work>>();
   /** Commits under way by project, and the projects that have one which may not be followed yet. */
-  readonly #underWay = new Map<number, number>();
+  readonly #underWay = new Map<number, UnderWay>();
   readonly #busy = new Set<number>();
   readonly #room: QueueRoom;
   #freeLanes: number;
@@ -108,9 +116,10 @@ export class GroupCommit<Work> {
       if (work.length === 0) break;
       this.#freeLanes -= 1;
       const projects = new Set(work.map(({ projectNumber }) => projectNumber));
+      const rows = work.reduce((sum, pending) => sum + pending.rows, 0);
       for (const project of projects) {
         this.#busy.add(project);
-        this.#underWay.set(project, (this.#underWay.get(project) ?? 0) + 1);
+        this.#underWay.set(project, { commits: (this.#underWay.get(project)?.commits ?? 0) + 1, rows });
       }
       void this.#run(work, projects);
     }
@@ -141,8 +150,10 @@ export class GroupCommit<Work> {
 
   /** One lane is left to other projects. */
   #mayFollow(project: number, { rows }: Queue<Work>): boolean {
-    const underWay = this.#underWay.get(project) ?? 0;
-    return underWay === 0 || (underWay < this.#options.lanes - 1 && rows >= rowsToFollow);
+    const underWay = this.#underWay.get(project);
+    if (!underWay) return true;
+    const enough = Math.max(rowsToFollow, Math.min(underWay.rows, nearlyFull * this.#options.rowsPerCommit));
+    return underWay.commits < this.#options.lanes - 1 && rows >= enough;
   }
 
   async #run(work: readonly Pending<Work>[], projects: ReadonlySet<number>): Promise<void> {
@@ -158,8 +169,8 @@ export class GroupCommit<Work> {
     });
     follow();
     for (const project of projects) {
-      const others = (this.#underWay.get(project) as number) - 1;
-      if (others > 0) this.#underWay.set(project, others);
+      const { commits, rows } = this.#underWay.get(project) as UnderWay;
+      if (commits > 1) this.#underWay.set(project, { commits: commits - 1, rows });
       else this.#underWay.delete(project);
     }
     for (const { projectNumber, bytes } of work) this.#room.give(projectNumber, bytes);
