@@ -157,8 +157,9 @@ test("a commit that finds what it expects asks nothing, and one that does not as
   expect(await askedBy(() => append(6))).toBe(true);
   expect(await askedBy(() => append(1))).toBe(true);
   expect(await check(project)).toBe(3 + 4 + 10_000 + 5 + 1 + 2 + 6 + 1);
-  expect(stored).toEqual([...stored].sort((a, b) => a - b));
-  expect(stored.at(-1)).toBe(await check(project));
+  // Told of each commit once, if not in their order: answers may overtake each other.
+  expect(new Set(stored).size).toBe(stored.length);
+  expect(Math.max(...stored)).toBe(await check(project));
   await writer.drain();
   await db.close();
 });
