@@ -16,7 +16,7 @@ const roomForId = "0".repeat(idDigits);
 export function copyText(projectNumber: number, entry: NormalisedEntry, patternId: number): string {
   const { environment, traceId, spanId } = entry;
   // Few pieces, since each that is put to the others costs as much as some twenty characters.
-  const ids =
+  const mostlyNull =
     environment === null && traceId === null && spanId === null
       ? "\t\\N\t\\N\t\\N\t"
       : `\t${nullable(environment)}\t${nullable(traceId)}\t${nullable(spanId)}\t`;
@@ -25,7 +25,7 @@ export function copyText(projectNumber: number, entry: NormalisedEntry, patternI
     timeText(entry.timestampMicros) +
     levelTexts[entry.level] +
     escaped(entry.service) +
-    ids +
+    mostlyNull +
     escaped(entry.message) +
     escapedJson(entry.attributes) +
     patternId +
@@ -68,7 +68,7 @@ export function numberRows(rows: Buffer, firstId: number): number {
 
 let lastSecond = Number.NaN;
 let lastSecondText = "";
-const milliTexts = Array.from({ length: 1_000 }, (_, millis) => String(millis).padStart(3, "0"));
+const threeDigits = Array.from({ length: 1_000 }, (_, millis) => String(millis).padStart(3, "0"));
 
 /** Without the `Z`. Neighbours share their second, and its text is most of the work; most senders tell milliseconds. */
 function timeText(micros: number): string {
@@ -80,8 +80,8 @@ function timeText(micros: number): string {
   const fraction = micros - second * 1_000_000;
   const millis = Math.floor(fraction / 1_000);
   const rest = fraction - millis * 1_000;
-  const text = lastSecondText + milliTexts[millis];
-  return rest === 0 ? text : text + milliTexts[rest];
+  const text = lastSecondText + threeDigits[millis];
+  return rest === 0 ? text : text + threeDigits[rest];
 }
 
 function nullable(text: string | null): string {
@@ -107,12 +107,15 @@ function escapedJson(attributes: NormalisedEntry["attributes"]): string {
     const { first, next } = keyTexts(key);
     text += isFirst ? first : next;
     isFirst = false;
-    if (typeof value !== "string") text += typeof value === "number" ? value : String(value);
-    else if (isPlain(value)) {
+    if (typeof value !== "string") {
+      text += typeof value === "number" ? value : String(value);
+    } else if (isPlain(value)) {
       text += '"';
       text += value;
       text += '"';
-    } else text += escaped(JSON.stringify(value));
+    } else {
+      text += escaped(JSON.stringify(value));
+    }
   }
   return `${text}}\t`;
 }
