@@ -68,13 +68,16 @@ test("two processes write projects at once, some requests twice: each entry is s
   const both = [openStore(), openStore()] as const;
   const projects = [await newProject(database.url), await newProject(database.url)];
   const random = seeded(7);
-  const expected = new Map(projects.map((project) => [project, 0]));
+  const expected = new Map(projects.map((project) => [project, [] as string[]]));
   const sends: (() => Promise<unknown>)[] = [];
   for (let request = 0; request < 300; request++) {
     const project = projects[random(4) === 0 ? 1 : 0] as number;
     const count = random(10) === 0 ? 400 + random(3_000) : 1 + random(300);
-    const entries = entriesOf(count, (place) => (request % 5 === 0 ? { uid: `${request} ${place}` } : {}));
-    expected.set(project, (expected.get(project) as number) + count);
+    const entries = entriesOf(count, (place) => ({
+      message: `entry ${place} of request ${request}, “whole”`,
+      ...(request % 5 === 0 && { uid: `${request} ${place}` }),
+    }));
+    expected.get(project)?.push(...entries.map(({ message }) => message));
     const more = request % 5 === 0 ? {} : keyed(`request ${request}`);
     const send = (store: LogStore) => () => appendEntries(store, project, entries, more);
     // For a while one process has them to itself, then the other comes.
@@ -91,15 +94,32 @@ test("two processes write projects at once, some requests twice: each entry is s
     }
     return seen;
   })();
-  let next = 0;
-  const lane = async () => {
-    for (let at = next++; at < sends.length; at = next++) await sends[at]?.();
-  };
-  await Promise.all(Array.from({ length: 12 }, lane));
+  await atOnce(12, sends);
   done = true;
   expect(await watching).toBeGreaterThan(3);
-  for (const project of projects) expect(await check(project)).toBe(expected.get(project));
+  for (const project of projects) {
+    const messages = expected.get(project) as string[];
+    expect(await check(project)).toBe(messages.length);
+    expect(await messagesOf(project)).toEqual(messages.sort());
+  }
 });
+
+/** So many at a time; what they come to, in their order. */
+async function atOnce<Result>(many: number, works: readonly (() => Promise<Result>)[]): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const lane = async () => {
+    for (let at = next++; at < works.length; at = next++) results[at] = await (works[at] as () => Promise<Result>)();
+  };
+  await Promise.all(Array.from({ length: many }, lane));
+  return results;
+}
+
+/** Sorted. */
+async function messagesOf(project: number): Promise<readonly string[]> {
+  const { rows } = await client.query("select message from logs where project_number = $1", [project]);
+  return rows.map(({ message }) => message).sort();
+}
 
 /** The statements that transactions waited for, before what they ended with. */
 function counting(db: Database): { readonly db: Database; readonly asked: () => number } {
@@ -167,13 +187,13 @@ test("a commit that finds what it expects asks nothing, and one that does not as
 test("a commit that cannot be done takes none with it that follows", async () => {
   const project = await newProject(database.url);
   const db = openDatabase({ url: database.url, connections: 4, statementTimeoutMs: 2_000 });
-  const limits = { lanes: 3, rowsPerCommit: 500, queueBytes: 1e9 };
+  const limits = { lanes: 3, rowsPerCommit: 1_000, queueBytes: 1e9 };
   const writer = new LogWriter({ db, partitions: new Partitions(db), limits, onStored: () => {} });
-  const append = (count: number, message = "m") =>
+  const append = (count: number, message = (place: number) => `${place}`) =>
     writer
       .append({
         projectNumber: project,
-        entries: entriesOf(count, () => ({ message })),
+        entries: entriesOf(count, (place) => ({ message: message(place) })),
         bytes: 1,
         result: { accepted: count },
       })
@@ -191,11 +211,19 @@ test("a commit that cannot be done takes none with it that follows", async () =>
      end $$`,
   );
   await client.query("create trigger poison before insert on logs for each row execute function refuse_poison()");
-  const kept = await Promise.all(
-    Array.from({ length: 30 }, (_, request) => append(300, request % 7 === 3 ? "poison" : "m")),
+  const isPoison = (request: number) => request % 7 === 3;
+  const messageOf = (request: number) => (place: number) =>
+    isPoison(request) && place === 200 ? "poison" : `entry ${place} of request ${request}, “whole”`;
+  const kept = await atOnce(
+    12,
+    Array.from({ length: 60 }, (_, request) => () => append(300, messageOf(request))),
   );
-  expect(kept.filter((count) => count === 0).length).toBe(4);
-  expect(await check(project)).toBe(1 + kept.reduce((sum, count) => sum + count, 0));
+  expect(kept).toEqual(kept.map((_, request) => (isPoison(request) ? 0 : 300)));
+  const messages = kept.flatMap((count, request) =>
+    Array.from({ length: count }, (_, place) => messageOf(request)(place)),
+  );
+  expect(await check(project)).toBe(1 + messages.length);
+  expect(await messagesOf(project)).toEqual(["0", ...messages].sort());
 
   // A head that somebody holds is waited for, as long as a statement may take; then all of it goes on.
   const holder = await lockHead(project);

@@ -10,7 +10,7 @@ import { inTurn } from "../http/in-turn.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { keyAttribute, type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { isProtobuf } from "../logs/formats/media-type.ts";
-import type { StoredResult } from "../logs/store.ts";
+import type { LogBatch, StoredResult } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 
 /** A way to speak to the intake. All of them go down one path: what differs is the body and the answer. */
@@ -57,7 +57,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
   function begin<Body extends IntakeBody>(
     dialect: Dialect<Body>,
     { projectNumber }: PublicCaller,
-    { body, sent, idempotencyKey }: ReadBody<Body>,
+    { body, idempotency }: ReadBody<Body>,
     maxAgeMs: number,
   ): Begun {
     const { entries, places, bytes, rejected } = judge(body, Date.now(), maxAgeMs);
@@ -71,9 +71,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
       entries,
       bytes,
       result,
-      ...(idempotencyKey !== undefined && {
-        idempotency: { key: idempotencyKey, bodyHash: createHash("sha256").update(sent).digest() },
-      }),
+      ...(idempotency && { idempotency }),
     });
     return { stored, rejected, places };
   }
@@ -110,11 +108,10 @@ interface Begun {
   readonly places: readonly number[];
 }
 
+/** Without the bytes: they would wait for the commit, too. */
 interface ReadBody<Body> {
   readonly body: Body;
-  /** As it came. */
-  readonly sent: Buffer;
-  readonly idempotencyKey: string | undefined;
+  readonly idempotency: LogBatch["idempotency"] | undefined;
 }
 
 /** Bytes: taking it apart, and its entries, takes longer than waiting for a turn. */
@@ -125,7 +122,7 @@ async function readBody<Body extends IntakeBody>(
   dialect: Dialect<Body>,
   look?: (bytes: Buffer) => void,
 ): Promise<ReadBody<Body>> {
-  const idempotencyKey = readIdempotencyKey(c);
+  const key = readIdempotencyKey(c);
   const format = dialect.formatOf(c);
   const { sent, decompressed } = await readBodyBytes(c.env.incoming, {
     contentEncoding: header(c, "content-encoding"),
@@ -133,7 +130,8 @@ async function readBody<Body extends IntakeBody>(
   });
   look?.(decompressed);
   if (decompressed.length > worthATurn) await inTurn();
-  return { body: format(decompressed), sent, idempotencyKey };
+  const idempotency = key === undefined ? undefined : { key, bodyHash: createHash("sha256").update(sent).digest() };
+  return { body: format(decompressed), idempotency };
 }
 
 /** Whoever sends no key at all does not get a body taken apart. */

@@ -23,7 +23,11 @@ export interface EncodedBatch extends Omit<LogBatch, "entries"> {
   readonly fresh: readonly FreshTemplate[];
 }
 
-export function encodeBatch(batch: LogBatch, patterns: StoredPatterns): EncodedBatch {
+export function encodeBatch(
+  batch: LogBatch,
+  patterns: StoredPatterns,
+  bytesOf: (rows: string) => Buffer,
+): EncodedBatch {
   const { projectNumber, entries, bytes, result, idempotency } = batch;
   const { ids, fresh } = patterns.mine([batch]);
   const times: number[] = [];
@@ -41,7 +45,7 @@ export function encodeBatch(batch: LogBatch, patterns: StoredPatterns): EncodedB
     result,
     ...(idempotency && { idempotency }),
     entries: hasUids ? entries : entries.map(() => withoutUid),
-    rows: Buffer.from(text),
+    rows: bytesOf(text),
     times,
     counts: countMinutes(batch),
     words: bitsOfMessages(entries.map(({ message }) => message)),
@@ -51,9 +55,9 @@ export function encodeBatch(batch: LogBatch, patterns: StoredPatterns): EncodedB
 
 const withoutUid: Pick<NormalisedEntry, "uid"> = {};
 
-/** The batch without the rows of the entries that were taken out of it. */
+/** The batch without the rows of the entries that were taken out of it, which then are in a buffer of their own. */
 export function recodeBatch(batch: EncodedBatch, patterns: StoredPatterns): EncodedBatch {
   if (batch.entries.length === batch.times.length) return batch;
   // Only whole entries are ever taken out.
-  return encodeBatch({ ...batch, entries: batch.entries as readonly NormalisedEntry[] }, patterns);
+  return encodeBatch({ ...batch, entries: batch.entries as readonly NormalisedEntry[] }, patterns, Buffer.from);
 }

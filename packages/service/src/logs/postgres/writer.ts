@@ -15,6 +15,7 @@ import { NextIds } from "./next-ids.ts";
 import { storeOnce } from "./once.ts";
 import type { Partitions } from "./partitions.ts";
 import { distinctTemplates, type FreshTemplate, StoredPatterns, templatesNoted } from "./patterns.ts";
+import { TextBuffers } from "./text-buffers.ts";
 import { volumeAdded } from "./volume.ts";
 import type { WordBits } from "./word-bits.ts";
 import type { StoredEntries } from "./word-maps.ts";
@@ -34,6 +35,7 @@ export class LogWriter {
   readonly #queue: GroupCommit<EncodedBatch>;
   readonly #patterns = new StoredPatterns();
   readonly #nextIds = new NextIds();
+  readonly #buffers = new TextBuffers();
   readonly #onStored: (stored: StoredEntries) => void;
 
   constructor({ db, partitions, limits, onStored }: LogWriterOptions) {
@@ -42,7 +44,7 @@ export class LogWriter {
     this.#onStored = onStored;
     this.#queue = new GroupCommit({
       ...limits,
-      prepare: (batch) => encodeBatch(batch, this.#patterns),
+      prepare: (batch) => encodeBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows)),
       commit: (batches, follow) => this.#commit(batches, follow),
       isRefused: isRefusedData,
     });
@@ -57,8 +59,20 @@ export class LogWriter {
     return this.#queue.drain();
   }
 
-  /** Stores the batches in one transaction. A row that finds its partition gone gets one, and one more try. */
+  /** Stores the batches in one transaction; after it their rows are read no more. */
   async #commit(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers> {
+    try {
+      const answers = await this.#storeWhereTheyBelong(batches, follow);
+      for (const { rows } of batches) this.#buffers.give(rows);
+      return answers;
+    } catch (error) {
+      for (const { rows } of batches) this.#buffers.drop(rows);
+      throw error;
+    }
+  }
+
+  /** A row that finds its partition gone gets one, and one more try. */
+  async #storeWhereTheyBelong(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers> {
     await this.#partitions.ensure(timesOf(batches));
     try {
       return (await this.#storeAsExpected(batches, follow)) ?? (await this.#store(batches));
