@@ -1,5 +1,7 @@
 import { levels } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "../entry.ts";
+import { escaped } from "./copy-escapes.ts";
+import { copyJson } from "./copy-json.ts";
 
 /** The columns of a row of `copyText`, in its order. */
 export const copyColumns =
@@ -27,7 +29,9 @@ export function copyText(projectNumber: number, entry: NormalisedEntry, patternI
     escaped(entry.service) +
     mostlyNull +
     escaped(entry.message) +
-    escapedJson(entry.attributes) +
+    "\t" +
+    copyJson(entry.attributes) +
+    "\t" +
     patternId +
     "\n"
   );
@@ -70,12 +74,16 @@ let lastSecond = Number.NaN;
 let lastSecondText = "";
 const threeDigits = Array.from({ length: 1_000 }, (_, millis) => String(millis).padStart(3, "0"));
 
-/** Without the `Z`. Neighbours share their second, and its text is most of the work; most senders tell milliseconds. */
+/**
+ * Without the `Z`. Neighbours share their second, and its text is most of the work; most senders tell milliseconds. The
+ * date has no hyphens: PostgreSQL reads it in half the time.
+ */
 function timeText(micros: number): string {
   const second = Math.floor(micros / 1_000_000);
   if (second !== lastSecond) {
     lastSecond = second;
-    lastSecondText = new Date(second * 1000).toISOString().slice(0, 20);
+    const [date, time] = new Date(second * 1000).toISOString().split("T") as [string, string];
+    lastSecondText = `${date.replaceAll("-", "")} ${time.slice(0, "00:00:00.".length)}`;
   }
   const fraction = micros - second * 1_000_000;
   const millis = Math.floor(fraction / 1_000);
@@ -86,71 +94,4 @@ function timeText(micros: number): string {
 
 function nullable(text: string | null): string {
   return text === null ? "\\N" : escaped(text);
-}
-
-const special = /[\\\n\r\t]/;
-const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-
-function escaped(text: string): string {
-  return special.test(text) ? text.replace(/[\\\n\r\t]/g, (character) => escapes[character] as string) : text;
-}
-
-/**
- * Between tabs, what `JSON.stringify` makes of the attributes, escaped; put together by hand, since it is mostly keys
- * that come again.
- */
-function escapedJson(attributes: NormalisedEntry["attributes"]): string {
-  let text = "\t{";
-  let isFirst = true;
-  for (const key in attributes) {
-    const value = attributes[key];
-    const { first, next } = keyTexts(key);
-    text += isFirst ? first : next;
-    isFirst = false;
-    if (typeof value !== "string") {
-      text += typeof value === "number" ? value : String(value);
-    } else if (isPlain(value)) {
-      text += '"';
-      text += value;
-      text += '"';
-    } else {
-      text += escaped(JSON.stringify(value));
-    }
-  }
-  return `${text}}\t`;
-}
-
-interface KeyTexts {
-  /** With its quotes and the colon. */
-  readonly first: string;
-  /** Behind a comma. */
-  readonly next: string;
-}
-
-const keysRemembered = 5_000;
-const knownKeys = new Map<string, KeyTexts>();
-
-function keyTexts(key: string): KeyTexts {
-  const known = knownKeys.get(key);
-  if (known !== undefined) return known;
-  const first = `${escaped(JSON.stringify(key))}:`;
-  const texts = { first, next: `,${first}` };
-  if (knownKeys.size < keysRemembered) knownKeys.set(key, texts);
-  return texts;
-}
-
-const quote = 0x22;
-const backslash = 0x5c;
-const firstPrintable = 0x20;
-/** Above it JSON.stringify is quicker. */
-const shortLength = 60;
-
-/** Whether a short text needs no escaping, in JSON or by COPY. Lone surrogates, which JSON escapes, are in no entry. */
-function isPlain(text: string): boolean {
-  if (text.length > shortLength) return false;
-  for (let place = 0; place < text.length; place++) {
-    const code = text.charCodeAt(place);
-    if (code < firstPrintable || code === quote || code === backslash) return false;
-  }
-  return true;
 }
