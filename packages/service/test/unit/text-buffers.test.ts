@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
-import { TextBuffers } from "../../src/logs/postgres/text-buffers.ts";
+import { bytesOf, TextBuffers } from "../../src/logs/postgres/text-buffers.ts";
 
-const long = (letter: string) => letter.repeat(100_000);
+const long = (letter: string) => [letter.repeat(60_000), letter.repeat(40_000)];
 
-test("a text comes back as its bytes, whatever it is and how long", () => {
+test("texts come back as their bytes, whatever they are and how long", () => {
   const buffers = new TextBuffers();
   const sizes = [0, 1, 16 * 1024, 170_000, 174_763, 262_144, 262_145, 524_289, 2_000_000];
   for (const text of sizes.flatMap((size) => ["a", "é", "€", "😀"].map((letter) => letter.repeat(size)))) {
-    const bytes = buffers.take(text);
-    expect(bytes.equals(Buffer.from(text))).toBe(true);
-    buffers.give(bytes);
+    for (const texts of [[text], ["", text, "é", text]]) {
+      const bytes = buffers.take(texts);
+      expect(bytes.equals(Buffer.from(texts.join("")))).toBe(true);
+      buffers.give(bytes);
+    }
   }
 });
 
@@ -19,8 +21,8 @@ test("what was given back is used again, and nothing before", () => {
   buffers.give(first);
   const third = buffers.take(long("c"));
   expect(third.buffer).toBe(first.buffer);
-  expect(second.equals(Buffer.from(long("b")))).toBe(true);
-  expect(third.equals(Buffer.from(long("c")))).toBe(true);
+  expect(second.equals(bytesOf(long("b")))).toBe(true);
+  expect(third.equals(bytesOf(long("c")))).toBe(true);
 });
 
 test("what was dropped is nobody's, also when it is given back later; and nothing is given back twice", () => {
@@ -33,14 +35,15 @@ test("what was dropped is nobody's, also when it is given back later; and nothin
   buffers.give(given);
   const [first, second] = [buffers.take(long("c")), buffers.take(long("d"))];
   expect(new Set([dropped, first, second].map((bytes) => bytes.buffer)).size).toBe(3);
-  expect(dropped.equals(Buffer.from(long("a")))).toBe(true);
+  expect(dropped.equals(bytesOf(long("a")))).toBe(true);
 });
 
 test("however many are taken, only some are kept", () => {
   const buffers = new TextBuffers();
-  const taken = Array.from({ length: 100 }, (_, place) => buffers.take(long(String.fromCodePoint(0x4e00 + place))));
+  const letters = Array.from({ length: 100 }, (_, place) => String.fromCodePoint(0x4e00 + place));
+  const taken = letters.map((letter) => buffers.take(long(letter)));
   for (const [place, bytes] of taken.entries())
-    expect(bytes.toString()).toBe(long(String.fromCodePoint(0x4e00 + place)));
+    expect(bytes.equals(bytesOf(long(letters[place] as string)))).toBe(true);
   for (const bytes of taken) buffers.give(bytes);
   const again = Array.from({ length: 100 }, () => buffers.take(long("a")));
   const known = new Set(taken.map((bytes) => bytes.buffer));

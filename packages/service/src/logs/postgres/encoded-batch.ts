@@ -2,6 +2,7 @@ import type { NormalisedEntry } from "../entry.ts";
 import type { LogBatch } from "../store.ts";
 import { copyText } from "./copy-text.ts";
 import type { FreshTemplate, StoredPatterns } from "./patterns.ts";
+import { bytesOf } from "./text-buffers.ts";
 import { countMinutes, type MinuteCount } from "./volume.ts";
 import { bitsOfMessages, type WordBits } from "./word-bits.ts";
 
@@ -23,33 +24,43 @@ export interface EncodedBatch extends Omit<LogBatch, "entries"> {
   readonly fresh: readonly FreshTemplate[];
 }
 
+/** Rows are made bytes so many characters at a time: few enough to be in the processor's cache still. */
+const pieceLength = 16 * 1024;
+
 export function encodeBatch(
   batch: LogBatch,
   patterns: StoredPatterns,
-  bytesOf: (rows: string) => Buffer,
+  toBytes: (rows: readonly string[]) => Buffer,
 ): EncodedBatch {
   const { projectNumber, entries, bytes, result, idempotency } = batch;
   const { ids, fresh } = patterns.mine([batch]);
   const times: number[] = [];
-  let text = "";
+  const pieces: string[] = [];
+  let piece = "";
   let hasUids = false;
   for (let place = 0; place < entries.length; place++) {
     const entry = entries[place] as NormalisedEntry;
-    text += copyText(projectNumber, entry, ids[place] as number);
+    piece += copyText(projectNumber, entry, ids[place] as number);
+    if (piece.length > pieceLength) {
+      pieces.push(piece);
+      piece = "";
+    }
     times.push(entry.timestampMicros);
     hasUids ||= entry.uid !== undefined;
   }
+  pieces.push(piece);
   return {
     projectNumber,
     bytes,
     result,
     ...(idempotency && { idempotency }),
     entries: hasUids ? entries : entries.map(() => withoutUid),
-    rows: bytesOf(text),
     times,
     counts: countMinutes(batch),
     words: bitsOfMessages(entries.map(({ message }) => message)),
     fresh,
+    // Last: whoever takes a buffer gives it back when the batch is committed.
+    rows: toBytes(pieces),
   };
 }
 
@@ -59,5 +70,5 @@ const withoutUid: Pick<NormalisedEntry, "uid"> = {};
 export function recodeBatch(batch: EncodedBatch, patterns: StoredPatterns): EncodedBatch {
   if (batch.entries.length === batch.times.length) return batch;
   // Only whole entries are ever taken out.
-  return encodeBatch({ ...batch, entries: batch.entries as readonly NormalisedEntry[] }, patterns, Buffer.from);
+  return encodeBatch({ ...batch, entries: batch.entries as readonly NormalisedEntry[] }, patterns, bytesOf);
 }

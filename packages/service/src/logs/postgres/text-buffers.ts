@@ -16,11 +16,15 @@ export class TextBuffers {
   /** By what was made of them. */
   readonly #lent = new Map<Buffer, Buffer>();
 
-  /** The text in UTF-8. Give it back when nobody reads it any more, or drop it; once. */
-  take(text: string): Buffer {
-    if (text.length < shortLength || this.#lent.size === maxBuffers || !fits(text)) return Buffer.from(text);
+  /** The texts, one behind the other, in UTF-8. Give it back when nobody reads it any more, or drop it; once. */
+  take(texts: readonly string[]): Buffer {
+    const length = texts.reduce((sum, text) => sum + text.length, 0);
+    if (length < shortLength || this.#lent.size === maxBuffers || !fits(length, texts)) return bytesOf(texts);
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
-    const bytes = buffer.subarray(0, buffer.write(text));
+    const bytes = buffer.subarray(
+      0,
+      texts.reduce((end, text) => end + buffer.write(text, end), 0),
+    );
     this.#lent.set(bytes, buffer);
     return bytes;
   }
@@ -38,6 +42,12 @@ export class TextBuffers {
   }
 }
 
-function fits(text: string): boolean {
-  return text.length * maxUnitBytes <= bufferBytes || Buffer.byteLength(text) <= bufferBytes;
+/** In a buffer of their own. */
+export function bytesOf(texts: readonly string[]): Buffer {
+  return Buffer.from(texts.join(""));
+}
+
+function fits(length: number, texts: readonly string[]): boolean {
+  if (length * maxUnitBytes <= bufferBytes) return true;
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) <= bufferBytes;
 }
