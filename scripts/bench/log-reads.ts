@@ -81,7 +81,7 @@ async function compareSizes(
   // Of all days, and of nothing that is in ClickHouse.
   const { rows: beside } = await db.query<{ kind: string; bytes: string }>(sql`
     select name as kind, pg_total_relation_size(name::regclass)::text as bytes
-    from unnest('{log_volume,log_word_maps}'::text[]) as t(name)`);
+    from unnest('{log_volume,log_volume_added,log_word_maps}'::text[]) as t(name)`);
   await db.close();
   const share = sealedRows / (sealedRows + todayRows);
   const parts = [

@@ -74,7 +74,7 @@ describe("an entry with an id of its sender's", () => {
     expect(await stored("raced")).toBe(200);
     const { rows } = await queryDatabase(
       service.databaseUrl,
-      "select sum(entries)::int as n from log_volume v where exists (select from logs l where l.message = 'raced' and l.project_number = v.project_number)",
+      "select sum(entries)::int as n from log_volume_complete v where exists (select from logs l where l.message = 'raced' and l.project_number = v.project_number)",
     );
     const { rows: all } = await queryDatabase(service.databaseUrl, "select count(*)::int as n from logs");
     expect(rows[0].n).toBe(all[0].n);

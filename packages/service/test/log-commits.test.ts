@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NormalisedEntry } from "../src/logs/entry.ts";
 import { Partitions } from "../src/logs/postgres/partitions.ts";
 import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
+import { foldVolume } from "../src/logs/postgres/volume-folding.ts";
 import { LogWriter } from "../src/logs/postgres/writer.ts";
 import type { LogBatch, LogStore } from "../src/logs/store.ts";
 import { type Database, openDatabase, type Transaction } from "../src/store/database.ts";
@@ -50,7 +51,7 @@ async function check(project: number): Promise<number> {
     `select coalesce(h.last_id, 0)::int as head,
             (select count(*)::int from logs where project_number = $1) as entries,
             (select count(distinct id)::int from logs where project_number = $1 and id between 1 and h.last_id) as ids,
-            (select coalesce(sum(entries), 0)::int from log_volume where project_number = $1) as counted,
+            (select coalesce(sum(entries), 0)::int from log_volume_complete where project_number = $1) as counted,
             (select coalesce(sum(last_id - first_id + 1), 0)::int
              from (select distinct last_id, first_id from log_commits where project_number = $1) c) as committed,
             (select count(*)::int from logs l where project_number = $1 and not exists (
@@ -120,6 +121,92 @@ async function messagesOf(project: number): Promise<readonly string[]> {
   const { rows } = await client.query("select message from logs where project_number = $1", [project]);
   return rows.map(({ message }) => message).sort();
 }
+
+test("what commits add to the counts is put together meanwhile, by several at once: none is lost, none counted twice", async () => {
+  const project = await newProject(database.url);
+  const store = openStore();
+  const db = openDatabase({ url: database.url, connections: 3 });
+  const services = ["checkout", 'a "quoted" one', "ümlaut", ""];
+  const entries = entriesOf(40, (place) => ({
+    level: place % 5,
+    service: services[place % 4] as string,
+    environment: place % 3 === 0 ? null : "prod",
+  }));
+  let done = false;
+  const folding = [1, 2].map(async () => {
+    while (!done) await foldVolume(db);
+  });
+  const watching = (async () => {
+    while (!done) await check(project);
+  })();
+  await atOnce(
+    6,
+    Array.from({ length: 300 }, () => () => appendEntries(store, project, entries)),
+  );
+  done = true;
+  await Promise.all([...folding, watching]);
+  await foldVolume(db);
+  expect(await check(project)).toBe(300 * 40);
+  const { rows } = await client.query(
+    `select (select count(*)::int from log_volume_added) as left,
+            (select sum(entries)::int from log_volume where project_number = $1) as folded,
+            (select count(*)::int from (
+               (select minute, level, service, environment, entries from log_volume where project_number = $1) except
+               (select date_trunc('minute', ts), level, service, coalesce(environment, ''), count(*) from logs
+                where project_number = $1 group by 1, 2, 3, 4)) d) as different`,
+    [project],
+  );
+  expect(rows).toEqual([{ left: 0, folded: 300 * 40, different: 0 }]);
+  await db.close();
+});
+
+test("what a process that ended left uncounted is put together when one keeps house", async () => {
+  const project = await newProject(database.url);
+  const left = async () =>
+    (await client.query("select count(*)::int as n from log_volume_added where project_number = $1", [project])).rows[0]
+      .n;
+  const first = openPostgresLogStore({ url: database.url, retentionDays: 30 });
+  await appendEntries(first, project, entriesOf(10));
+  await first.close();
+  expect(await left()).toBe(1);
+  expect(await check(project)).toBe(10);
+  await openStore().keepHouse();
+  expect(await left()).toBe(0);
+  expect(await check(project)).toBe(10);
+});
+
+test("a minute may hold more entries than 32 bits count, and texts with line feeds are told apart", async () => {
+  const project = await newProject(database.url);
+  const store = openStore();
+  await appendEntries(store, project, [
+    entryAt(now, { service: "a\nb", environment: "c" }),
+    entryAt(now, { service: "a", environment: "b\nc" }),
+  ]);
+  const many = JSON.stringify([{ m: 0, l: 2, s: "many", n: 2_000_000_000 }]);
+  for (let time = 0; time < 2; time++) {
+    await client.query("insert into log_volume_added values ($1, $2)", [project, many]);
+  }
+  const counts = () =>
+    client.query(
+      "select service, environment, sum(entries)::text as n from log_volume_complete where project_number = $1 group by 1, 2 order by 1, 2",
+      [project],
+    );
+  const before = await counts();
+  expect(before.rows).toEqual([
+    { service: "a", environment: "b\nc", n: "1" },
+    { service: "a\nb", environment: "c", n: "1" },
+    { service: "many", environment: "", n: "4000000000" },
+  ]);
+  await store.keepHouse();
+  expect((await counts()).rows.slice(0, 2)).toEqual(before.rows.slice(0, 2));
+  const db = openDatabase({ url: database.url, connections: 1 });
+  for (let time = 0; time < 2; time++) {
+    await client.query("insert into log_volume_added values ($1, $2)", [project, many]);
+    await foldVolume(db);
+  }
+  expect((await counts()).rows).toEqual(before.rows);
+  await db.close();
+});
 
 /** The statements that transactions waited for, before what they ended with. */
 function counting(db: Database): { readonly db: Database; readonly asked: () => number } {

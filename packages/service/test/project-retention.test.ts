@@ -81,7 +81,7 @@ test("a project's logs end at its own retention at once, and another's do not", 
   expect((await stored()).filter((message) => message.startsWith("long"))).toHaveLength(3);
   const { rows } = await queryDatabase(
     service.databaseUrl,
-    `select (select count(*)::int from log_volume v where v.project_number = p.number) as minutes,
+    `select (select count(*)::int from log_volume_complete v where v.project_number = p.number) as minutes,
             (select count(*)::int from log_commits c where c.project_number = p.number) as commits
      from projects p where name in ('short', 'long') order by name`,
   );

@@ -96,7 +96,7 @@ async function wrong({ acknowledged }: Senders): Promise<unknown> {
 async function expectAgreement(): Promise<void> {
   const { rows } = await queryDatabase(
     postgres.url,
-    `select (select sum(entries)::int from log_volume) as counted, count(*)::int as held, count(distinct id)::int as ids,
+    `select (select sum(entries)::int from log_volume_complete) as counted, count(*)::int as held, count(distinct id)::int as ids,
             (select sum(last_id - first_id + 1)::int from (select distinct last_id, first_id from log_commits) c) as committed,
             (select last_id::int from log_heads) as last
      from logs`,
@@ -110,7 +110,7 @@ const aWhile = () => sleep(50 + Math.random() * 200);
 test(`a service killed under load, ${kills} times: every acknowledged entry is there once, and no other`, async () => {
   await queryDatabase(
     postgres.url,
-    "truncate logs, log_volume, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
+    "truncate logs, log_volume, log_volume_added, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
   );
   const target: Target = { url: undefined };
   const senders = new Senders(target);
@@ -137,7 +137,7 @@ test(`a service killed under load, ${kills} times: every acknowledged entry is t
 test(`PostgreSQL killed under load, ${kills} times: every acknowledged entry is there once, and no other`, async () => {
   await queryDatabase(
     postgres.url,
-    "truncate logs, log_volume, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
+    "truncate logs, log_volume, log_volume_added, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
   );
   const service = await startReplica({ databaseUrl: postgres.url, secrets });
   const senders = new Senders({ url: service.url });
@@ -163,7 +163,7 @@ test.skipIf(clickHouseMissing !== "")(
   async () => {
     await queryDatabase(
       postgres.url,
-      "truncate logs, log_volume, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
+      "truncate logs, log_volume, log_volume_added, log_commits, log_batches, log_entry_uids; update log_heads set last_id = 0",
     );
     const clickHouse = await startClickHouse();
     const env = { SAZABI_LOG_STORE: clickHouse.url };

@@ -1,6 +1,7 @@
 import type { Queryable } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
 import { dayMicros, listDays, nameOfDay } from "./days.ts";
+import { foldVolume } from "./volume-folding.ts";
 import { deleteWordMaps } from "./word-maps.ts";
 
 /** Few enough that a batch is done in a fraction of a second. */
@@ -25,6 +26,8 @@ export async function removeExpired(db: Queryable, serviceDays: number): Promise
       if (day * dayMicros < expiry.beforeMicros) await emptyDay(db, nameOfDay(day), expiry);
     }
   }
+  // Or what is put together later would bring back what is removed here.
+  await foldVolume(db);
   for (const { projectNumber, before } of expiries) {
     await db.query(sql`
       delete from log_volume where project_number = ${projectNumber} and minute < ${before}::timestamptz`);

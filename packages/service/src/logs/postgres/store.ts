@@ -13,12 +13,15 @@ import { Partitions } from "./partitions.ts";
 import { countPatterns, deleteOldTemplates } from "./patterns.ts";
 import { Sealer } from "./sealing.ts";
 import { searchLogs } from "./search.ts";
-import { deleteOldWordMaps, WordMaps } from "./word-maps.ts";
+import { foldVolume, VolumeFolding } from "./volume-folding.ts";
+import { deleteOldWordMaps, type StoredEntries, WordMaps } from "./word-maps.ts";
 import { LogWriter } from "./writer.ts";
 
 /** Two for one project at a time, and one for another. */
 const lanes = 3;
 const limits = { lanes, rowsPerCommit: 2_000, queueBytes: 64 * 1024 * 1024 };
+/** For maps of words and counts per minute, while housekeeping waits its turn. */
+const behindTheirBack = 2;
 const readers = 4;
 const followers = 2;
 const nativesAtOnce = 2;
@@ -39,7 +42,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
   const { onNotice = () => {}, onPutOff = () => {} } = options;
   const shared = { url, ...(onIdleError && { onIdleError }) };
-  const writes = openDatabase({ ...shared, connections: lanes + 1 });
+  const writes = openDatabase({ ...shared, connections: lanes + behindTheirBack });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
   const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
@@ -49,7 +52,12 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
   const wordMaps = new WordMaps(writes, onPutOff);
-  const writer = new LogWriter({ db: writes, partitions, limits, onStored: (stored) => wordMaps.stored(stored) });
+  const folding = new VolumeFolding(writes, onPutOff);
+  const onStored = (stored: StoredEntries) => {
+    wordMaps.stored(stored);
+    folding.due();
+  };
+  const writer = new LogWriter({ db: writes, partitions, limits, onStored });
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
     append: (batch) => writer.append(batch),
@@ -65,6 +73,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     queryNative: (request) => inTime(native.run(request)),
     async keepHouse() {
       await partitions.ensureAround(Date.now());
+      await foldVolume(writes).catch(onPutOff);
       await partitions.dropExpired(retentionDays);
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
@@ -79,6 +88,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await sealer.close();
       await writer.drain();
       await wordMaps.close();
+      await folding.close();
       await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
     },
   };

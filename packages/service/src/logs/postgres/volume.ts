@@ -1,5 +1,4 @@
 import { levels } from "@sazabi/sdk/protocol";
-import { prepared, type Sql, sql } from "../../store/sql.ts";
 import type { LogBatch } from "../store.ts";
 
 const minuteMicros = 60_000_000;
@@ -50,31 +49,29 @@ function mapIn<Key, InnerKey, Value>(outer: Map<Key, Map<InnerKey, Value>>, key:
   return inner;
 }
 
-/** Adds to the entries-per-minute counts; for the transaction that stores the rows. */
-export function volumeAdded(added: Iterable<MinuteCount>): Sql {
-  const counts = summed(added);
-  return prepared(
-    "add log volume",
-    sql`
-      insert into log_volume as v (project_number, minute, level, service, environment, entries)
-      select p, to_timestamp(m), l, s, e, n
-      from unnest(
-        ${counts.map(({ projectNumber }) => projectNumber)}::int[],
-        ${counts.map(({ minuteSeconds }) => minuteSeconds)}::bigint[],
-        ${counts.map(({ level }) => level)}::smallint[],
-        ${counts.map(({ service }) => service)}::text[],
-        ${counts.map(({ environment }) => environment)}::text[],
-        ${counts.map(({ entries }) => entries)}::int[]
-      ) as u(p, m, l, s, e, n)
-      on conflict (project_number, minute, level, service, environment)
-      do update set entries = v.entries + excluded.entries`,
-  );
+/** What a commit adds to the counts of a project. */
+export interface AddedCounts {
+  readonly projectNumber: number;
+  /** As in `log_volume_added`. */
+  readonly counts: string;
+}
+
+/** What one commit adds, by project. */
+export function addedCounts(added: Iterable<MinuteCount>): readonly AddedCounts[] {
+  const byProject = new Map<number, object[]>();
+  for (const { projectNumber, minuteSeconds, level, service, environment, entries } of summed(added)) {
+    const counts = byProject.get(projectNumber) ?? [];
+    byProject.set(projectNumber, counts);
+    counts.push({ m: minuteSeconds, l: level, s: service, ...(environment && { e: environment }), n: entries });
+  }
+  return [...byProject].map(([projectNumber, counts]) => ({ projectNumber, counts: JSON.stringify(counts) }));
 }
 
 function summed(added: Iterable<MinuteCount>): readonly MinuteCount[] {
   const counts = new Map<string, MinuteCount>();
   for (const one of added) {
-    const name = `${one.projectNumber} ${one.minuteSeconds} ${one.level} ${one.service}\n${one.environment}`;
+    // No text that is stored holds a NUL.
+    const name = `${one.projectNumber} ${one.minuteSeconds} ${one.level} ${one.service}\0${one.environment}`;
     const count = counts.get(name);
     // The batch keeps its own counts: it may have to be stored again.
     if (count) count.entries += one.entries;

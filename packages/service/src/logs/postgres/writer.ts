@@ -16,7 +16,7 @@ import { storeOnce } from "./once.ts";
 import type { Partitions } from "./partitions.ts";
 import { distinctTemplates, type FreshTemplate, StoredPatterns, templatesNoted } from "./patterns.ts";
 import { TextBuffers } from "./text-buffers.ts";
-import { volumeAdded } from "./volume.ts";
+import { addedCounts, type MinuteCount } from "./volume.ts";
 import type { WordBits } from "./word-bits.ts";
 import type { StoredEntries } from "./word-maps.ts";
 
@@ -97,7 +97,7 @@ export class LogWriter {
     try {
       await this.#db.transaction((tx) =>
         tx.finish([
-          { statement: idsTaken(parts), onDone: follow },
+          { statement: idsTaken(parts, countsIn(batches)), onDone: follow },
           ...[ledgerEntered(batches), uidsEntered(batches)].filter((step) => step !== undefined),
           ...rowsStored(batches, expected.heads, templates),
         ]),
@@ -128,7 +128,7 @@ export class LogWriter {
           const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
           templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
           parts = partsOf(fresh, heads);
-          await tx.finish([idsTaken(parts), ...rowsStored(fresh, heads, templates)]);
+          await tx.finish([idsTaken(parts, countsIn(fresh)), ...rowsStored(fresh, heads, templates)]);
         });
       });
       lastIds = new Map([
@@ -200,35 +200,39 @@ function partsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, nu
     }));
 }
 
+function countsIn(batches: readonly EncodedBatch[]): readonly MinuteCount[] {
+  return batches.flatMap(({ counts }) => counts);
+}
+
 /**
- * Takes the ids after the head of each project, and notes where in time they lie. The heads stay locked until the
- * commit, so ids ascend in the order of commits. Fails with `otherIds` when a head is another.
+ * Takes the ids after the head of each project, and notes where in time they lie and what they add to the counts per
+ * minute. The heads stay locked until the commit, so ids ascend in the order of commits. Fails with `otherIds` when a
+ * head is another.
  */
-function idsTaken(parts: readonly StoredEntries[]): Sql {
-  const stretches = parts.flatMap(({ projectNumber, stretches }) =>
-    stretches.map(([from, to]) => ({ projectNumber, from, to })),
+function idsTaken(parts: readonly StoredEntries[], counts: readonly MinuteCount[]): Sql {
+  const numbers = parts.map(({ projectNumber }) => projectNumber);
+  const notes = parts.flatMap(({ projectNumber, head, entries, stretches }) =>
+    stretches.map(([from, to]) => ({ projectNumber, lastId: head + entries, firstId: head + 1, from, to })),
   );
+  const added = addedCounts(counts);
   return prepared(
     "take log ids",
     sql`
-      with asked as (
-        select * from unnest(
-          ${parts.map(({ projectNumber }) => projectNumber)}::int[], ${parts.map(({ head }) => head)}::bigint[],
-          ${parts.map(({ entries }) => entries)}::bigint[]) as a(project_number, head, entries)
-      ), taken as (
+      with taken as (
         insert into log_heads as h (project_number, last_id)
-        select project_number, head + entries from asked
+        select * from unnest(${numbers}::int[], ${parts.map(({ head, entries }) => head + entries)}::bigint[])
         on conflict (project_number) do update set last_id = excluded.last_id
-        where h.last_id = (select a.head from asked a where a.project_number = h.project_number)
-        returning project_number, last_id
+        where h.last_id = (${parts.map(({ head }) => head)}::bigint[])[array_position(${numbers}::int[], h.project_number)]
+        returning project_number
       ), noted as (
         insert into log_commits (project_number, last_id, first_id, min_ts, max_ts)
-        select t.project_number, t.last_id, a.head + 1, s.min_ts, s.max_ts
-        from taken t
-        join asked a using (project_number)
-        join unnest(${stretches.map(({ projectNumber }) => projectNumber)}::int[], ${stretches.map(({ from }) => isoOfMicros(from))}::timestamptz[],
-                    ${stretches.map(({ to }) => isoOfMicros(to))}::timestamptz[]) as s(project_number, min_ts, max_ts)
-          using (project_number)
+        select * from unnest(
+          ${notes.map(({ projectNumber }) => projectNumber)}::int[], ${notes.map(({ lastId }) => lastId)}::bigint[],
+          ${notes.map(({ firstId }) => firstId)}::bigint[], ${notes.map(({ from }) => isoOfMicros(from))}::timestamptz[],
+          ${notes.map(({ to }) => isoOfMicros(to))}::timestamptz[])
+      ), counted as (
+        insert into log_volume_added (project_number, counts)
+        select * from unnest(${added.map(({ projectNumber }) => projectNumber)}::int[], ${added.map((one) => one.counts)}::json[])
       )
       select 1 / (count(*) = ${parts.length}::bigint)::int from taken`,
   );
@@ -242,7 +246,6 @@ function rowsStored(
 ): readonly Step[] {
   return [
     { copy: `copy logs (${copyColumns}) from stdin`, rows: rowsOf(batches, heads) },
-    volumeAdded(batches.flatMap(({ counts }) => counts)),
     ...(templates.length > 0 ? [templatesNoted(templates)] : []),
   ];
 }
