@@ -57,10 +57,16 @@ interface Key {
   rank: number;
 }
 
-const keysRemembered = 5_000;
+interface Ranked {
+  readonly bytes: Buffer;
+  readonly key: Key;
+}
+
+/** To find the place of a new one all of them are looked through: not so many that it could be felt. */
+const keysRemembered = 2_000;
 const knownKeys = new Map<string, Key>();
 /** In jsonb's order. */
-const ranked: { readonly bytes: Buffer; readonly key: Key }[] = [];
+const ranked: Ranked[] = [];
 
 function keyOf(name: string): Key {
   return knownKeys.get(name) ?? newKey(name);
@@ -72,9 +78,10 @@ function newKey(name: string): Key {
   if (ranked.length === keysRemembered) return key;
   knownKeys.set(name, key);
   const bytes = Buffer.from(name);
-  const place = ranked.findIndex((other) => (other.bytes.length - bytes.length || other.bytes.compare(bytes)) > 0);
-  ranked.splice(place === -1 ? ranked.length : place, 0, { bytes, key });
-  for (const [rank, { key }] of ranked.entries()) key.rank = rank;
+  const behind = ranked.findIndex((other) => (other.bytes.length - bytes.length || other.bytes.compare(bytes)) > 0);
+  const place = behind === -1 ? ranked.length : behind;
+  ranked.splice(place, 0, { bytes, key });
+  for (let rank = place; rank < ranked.length; rank++) (ranked[rank] as Ranked).key.rank = rank;
   return key;
 }
 
