@@ -18,7 +18,7 @@ import { printRowCosts } from "./row-costs.ts";
 const rounds = 7;
 const durationMs = 5_000;
 
-printRowCosts();
+const rowRatios = printRowCosts();
 const dataDir = await mkdtemp(join(tmpdir(), "sazabi-bench-"));
 const postgres = await openEmbeddedPostgres({ dataDir });
 try {
@@ -42,7 +42,7 @@ try {
 
   for (const [name, measurement] of results) console.log(`median   ${describe(name, measurement)}`);
   const [kept, baseline] = [...results.values()] as [Measured, Measured];
-  printRatios({ durableSingle: byThroughput(kept, baseline) });
+  printRatios({ durableSingle: byThroughput(kept, baseline), ...rowRatios });
 } finally {
   await postgres.close();
   await rm(dataDir, { recursive: true, force: true });

@@ -7,9 +7,13 @@ import {
   type QueriedEntry,
   storable,
 } from "@sazabi/sdk/protocol";
-import { type Alias, entryAliases, slotPlaces } from "./entry-aliases.ts";
+import { type Alias, slotPlaces } from "./entry-aliases.ts";
+import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { plainIdentity } from "./entry-identity.ts";
+import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
+import { LastNames, type Name, nameOf, uidName } from "./entry-names.ts";
 import { parseTimestamp } from "./timestamp.ts";
+import { normaliseUsual } from "./usual-entry.ts";
 
 /** An entry as it is stored. Every text in it can be stored: no NUL, no lone surrogate. */
 export interface NormalisedEntry extends QueriedEntry {
@@ -37,6 +41,17 @@ export function normaliseEntry(
 ): NormalisedEntry | EntryRefusal {
   const members = typeof value === "string" ? { message: value } : value;
   if (!isObject(members)) return refuse("", "must be an object or a string.");
+  return (
+    normaliseUsual(members, arrivedAtMs * 1000, retentionMs * 1000) ?? normaliseAny(members, arrivedAtMs, retentionMs)
+  );
+}
+
+/** Without the short cut for entries like most, `normaliseUsual`. */
+export function normaliseAny(
+  members: Members,
+  arrivedAtMs: number,
+  retentionMs: number,
+): NormalisedEntry | EntryRefusal {
   try {
     const draft = newDraft();
     readMembers(draft, members);
@@ -70,26 +85,9 @@ interface Candidate {
 
 /** Names inside `attributes` and other objects fill a slot only when no name at the top does. */
 const nestedRank = 100;
-/** Service and environment are in an index, whose rows have a limit; a longer one is cut, and kept as an attribute. */
-const shortTextBytes = 200;
-/** Likewise; a longer id is only kept as an attribute, since a part of an id is none. */
-const idBytes = 128;
-/** What an attribute takes besides its text: quotes, separators, headers. */
-const attributeOverheadBytes = 16;
-/** The columns and headers of a row. */
-const entryOverheadBytes = 100;
-
-const futureMicros = intakeLimits.futureHours * 3_600_000_000;
 const info = levels.indexOf("info");
 
-/** The attribute in which the published clients send their public key. It is never stored, whatever it stands in. */
-export const keyAttribute = "sazabi.public_key";
-
 type Members = Readonly<Record<string, unknown>>;
-
-/** Without a prototype, so that `__proto__` is a key like others; made by a constructor, so that access stays fast. */
-const Attributes = function Attributes() {} as unknown as new () => Record<string, AttributeValue>;
-Attributes.prototype = Object.create(null);
 
 /** An entry while its members are read. */
 interface Draft {
@@ -197,53 +195,7 @@ function setAttribute(draft: Draft, name: Name, value: unknown, source: object):
   if (key === uidName && typeof kept === "string" && kept !== "" && kept.length <= maxUidLength) draft.uid = kept;
 }
 
-/** OpenTelemetry's name of it: entries with the same one are the same entry, whatever else they say. */
-const uidName = "log.record.uid";
 const maxUidLength = 200;
-
-/** What there is to know of a member's name. */
-interface Name {
-  readonly path: string;
-  readonly alias: Alias | undefined;
-  /** As an attribute. */
-  readonly key: string;
-  /** Not the path as it was sent, so that two paths may have one key. */
-  readonly isMended: boolean;
-  readonly isTooLong: boolean;
-  /** Its value is a key of ours. */
-  readonly holdsKey: boolean;
-}
-
-const names = new Map<string, Name>();
-const namesRemembered = 5_000;
-
-/** Names come again and again. */
-function nameOf(path: string): Name {
-  const known = names.get(path);
-  if (known !== undefined) return known;
-  const key = storable(path);
-  const isTooLong = isLongerThan(key, intakeLimits.attributeKeyBytes);
-  const alias = entryAliases.get(path);
-  const name = { path, alias, key, isMended: key !== path, isTooLong, holdsKey: path.endsWith(keyAttribute) };
-  // Those that are too long are not worth the memory.
-  if (names.size < namesRemembered && !isTooLong) names.set(path, name);
-  return name;
-}
-
-const placesRemembered = 100;
-
-/** The names of the entry before by their places: the next one mostly has the same ones there. */
-class LastNames {
-  readonly #names: Name[] = [];
-
-  at(place: number, path: string): Name {
-    const last = this.#names[place];
-    if (last !== undefined && last.path === path) return last;
-    const name = nameOf(path);
-    if (place < placesRemembered && place <= this.#names.length && !name.isTooLong) this.#names[place] = name;
-    return name;
-  }
-}
 
 const topNames = new LastNames();
 const nestedNames = new LastNames();
@@ -310,15 +262,10 @@ function readLevel(draft: Draft): number {
   const sent = draft.slots[slotPlaces.level];
   if (sent === undefined) return info;
   const spelled = sent.value as string | number | boolean;
-  const plain = plainLevels.get(spelled as string);
-  if (plain !== undefined) return plain;
   const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
   if (level === undefined || String(spelled).toLowerCase() !== level) note(draft, "level.original", spelled);
   return level === undefined ? info : levels.indexOf(level);
 }
-
-/** As most senders spell them. */
-const plainLevels: ReadonlyMap<string, number> = new Map(levels.map((level, place) => [level, place]));
 
 function readName(draft: Draft, slot: "service" | "environment"): string | null {
   const sent = draft.slots[slotPlaces[slot]];
@@ -428,26 +375,4 @@ function isObject(value: unknown): value is Members {
 function hasMembers(value: object): boolean {
   for (const _ in value) return true;
   return false;
-}
-
-function isLongerThan(text: string, bytes: number): boolean {
-  return text.length > bytes || (text.length * 3 > bytes && Buffer.byteLength(text) > bytes);
-}
-
-/** In UTF-16 units: good enough to tell that an entry is far from its limit. */
-function attributeSize(key: string, value: AttributeValue): number {
-  return key.length + attributeOverheadBytes + (typeof value === "string" ? value.length : 8);
-}
-
-function attributeBytes(key: string, value: AttributeValue | undefined): number {
-  return Buffer.byteLength(key) + attributeOverheadBytes + (typeof value === "string" ? Buffer.byteLength(value) : 8);
-}
-
-/** The longest beginning that takes no more than so many bytes in UTF-8, without half a character. */
-function cutToBytes(text: string, bytes: number): string {
-  if (!isLongerThan(text, bytes)) return text;
-  const encoded = Buffer.from(text);
-  let end = Math.max(0, Math.floor(bytes));
-  while (end > 0 && ((encoded[end] as number) & 0xc0) === 0x80) end -= 1;
-  return encoded.toString("utf8", 0, end);
 }

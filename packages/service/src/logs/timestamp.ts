@@ -52,45 +52,59 @@ function microsOfUsual(text: string): number | undefined {
     text.charCodeAt(end) === letterZ &&
     (end === 19 || (text.charCodeAt(19) === dot && end > 20));
   if (!sound) return undefined;
-  const year = digits(text, 0, 4);
-  const month = digits(text, 5, 7);
-  const day = digits(text, 8, 10);
-  const hours = digits(text, 11, 13);
-  const minutes = digits(text, 14, 16);
-  const seconds = digits(text, 17, 19);
-  const fraction = end === 19 ? 0 : Math.floor(digits(text, 20, end) * (microsPerUnit[end - 20] ?? 10 ** (26 - end)));
-  const inRange = month >= 1 && month <= 12 && day >= 1 && day <= 28 && hours < 24 && minutes < 60 && seconds < 60;
-  // Not a number is in no range: a character that is no digit ends here, and the ends of months are left to others.
-  if (!inRange || !(year >= 1970) || Number.isNaN(fraction)) return undefined;
-  const date = (year * 100 + month) * 100 + day;
+  const century = twoDigits(text, 0);
+  const year = twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  const hours = twoDigits(text, 11);
+  const minutes = twoDigits(text, 14);
+  const seconds = twoDigits(text, 17);
+  const micros = microsOfDecimals(text, 20, end);
+  // One that is no number is negative, and so are all of them together.
+  if ((century | year | month | day | hours | minutes | seconds | micros) < 0) return undefined;
+  // The ends of months are left to others.
+  if (month < 1 || month > 12 || day < 1 || day > 28 || hours > 23 || minutes > 59 || seconds > 59) return undefined;
+  const date = ((century * 100 + year) * 100 + month) * 100 + day;
   if (date !== lastDate) {
+    if (date < 19700101) return undefined;
     lastDate = date;
-    lastDateMs = Date.UTC(year, month - 1, day);
+    lastDateMs = Date.UTC(century * 100 + year, month - 1, day);
   }
-  return (lastDateMs + ((hours * 60 + minutes) * 60 + seconds) * 1000) * 1000 + fraction;
+  return (lastDateMs + ((hours * 60 + minutes) * 60 + seconds) * 1000) * 1000 + micros;
 }
 
 /** Neighbours share their day. */
-let lastDate = Number.NaN;
+let lastDate = 0;
 let lastDateMs = 0;
-
-/** What a unit is worth behind so many decimals. */
-const microsPerUnit = [1e6, 1e5, 1e4, 1e3, 1e2, 10, 1] as const;
 
 const dash = 0x2d;
 const dot = 0x2e;
 const colon = 0x3a;
 const letterT = 0x54;
 const letterZ = 0x5a;
+const zero = 0x30;
+/** Less than nothing, as no number is that was read. */
+const notDigits = -1;
 
-function digits(text: string, from: number, to: number): number {
-  let value = 0;
-  for (let place = from; place < to; place++) {
-    const digit = text.charCodeAt(place) - 0x30;
-    if (digit < 0 || digit > 9) return Number.NaN;
-    value = value * 10 + digit;
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - zero;
+  const ones = text.charCodeAt(at + 1) - zero;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : notDigits;
+}
+
+/** Of a second; the digits behind the sixth are cut off. */
+function microsOfDecimals(text: string, from: number, end: number): number {
+  let micros = 0;
+  let unit = 100_000;
+  for (let at = from; at < end; at++) {
+    const digit = text.charCodeAt(at) - zero;
+    if (digit < 0 || digit > 9) return notDigits;
+    if (at < from + 6) {
+      micros += digit * unit;
+      unit /= 10;
+    }
   }
-  return value;
+  return micros;
 }
 
 /** Up to the year 5138, so that each unit has its own range. */

@@ -1,7 +1,7 @@
 import { intakeLimits, levels, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import { type IntakeBody, invalid, tooMany } from "../body.ts";
-import { keyAttribute } from "../entry.ts";
+import { keyAttribute } from "../entry-names.ts";
 import {
   addMembers,
   isMembers,

@@ -1,0 +1,69 @@
+import { intakeLimits, storable } from "@sazabi/sdk/protocol";
+import { type Alias, entryAliases } from "./entry-aliases.ts";
+import { isLongerThan } from "./entry-limits.ts";
+
+/** The attribute in which the published clients send their public key. It is never stored, whatever it stands in. */
+export const keyAttribute = "sazabi.public_key";
+/** OpenTelemetry's name of it: entries with the same one are the same entry, whatever else they say. */
+export const uidName = "log.record.uid";
+
+/** What there is to know of a member's name. */
+export interface Name {
+  readonly path: string;
+  readonly alias: Alias | undefined;
+  /** As an attribute. */
+  readonly key: string;
+  /** Not the path as it was sent, so that two paths may have one key. */
+  readonly isMended: boolean;
+  readonly isTooLong: boolean;
+  /** Its value is a key of ours. */
+  readonly holdsKey: boolean;
+  /** The place of the slot its value is for, `attributeRole`, or `unclearRole`: numbers are told apart fastest. */
+  readonly role: number;
+}
+
+const names = new Map<string, Name>();
+const namesRemembered = 5_000;
+
+/** Names come again and again. */
+export function nameOf(path: string): Name {
+  const before = names.get(path);
+  if (before !== undefined) return before;
+  const key = storable(path);
+  const alias = entryAliases.get(path);
+  const isMended = key !== path;
+  const isTooLong = isLongerThan(key, intakeLimits.attributeKeyBytes);
+  const holdsKey = path.endsWith(keyAttribute);
+  const role = roleOf(alias, isMended || isTooLong || holdsKey || special.has(path));
+  // Written out: copied from another object it would be slower to read.
+  const name = { path, alias, key, isMended, isTooLong, holdsKey, role };
+  // Those that are too long are not worth the memory.
+  if (names.size < namesRemembered && !isTooLong) names.set(path, name);
+  return name;
+}
+
+export const attributeRole = 100;
+/** More has to be known than the name. */
+export const unclearRole = 101;
+/** `id` and `log.record.uid` are attributes, and say which entry it is as well. */
+const special: ReadonlySet<string> = new Set(["attributes", "id", uidName]);
+
+function roleOf(alias: Alias | undefined, isSpecial: boolean): number {
+  if (alias !== undefined) return alias.vague ? unclearRole : alias.place;
+  return isSpecial ? unclearRole : attributeRole;
+}
+
+const placesRemembered = 100;
+
+/** The names of the entry before by their places: the next one mostly has the same ones there. */
+export class LastNames {
+  readonly #names: Name[] = [];
+
+  at(place: number, path: string): Name {
+    const last = this.#names[place];
+    if (last !== undefined && last.path === path) return last;
+    const name = nameOf(path);
+    if (place < placesRemembered && place <= this.#names.length && !name.isTooLong) this.#names[place] = name;
+    return name;
+  }
+}
