@@ -144,21 +144,21 @@ export function describe(name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMic
   ].join("   ");
 }
 
-/**
- * Milliseconds of each, the median of `rounds` in which all take their turn; of one that is undefined, NaN. One round
- * before that does not count: of compiled code, plans and caches.
- */
+/** Before anything counts: a service that has run for a while has its code compiled, and its caches filled. */
+const warmUpRounds = 10;
+
+/** Milliseconds of each, the median of `rounds` in which all take their turn; of one that is undefined, NaN. */
 export async function timedInTurns<Name extends string>(
   contestants: Readonly<Record<Name, (() => Promise<unknown>) | undefined>>,
   rounds: number,
 ): Promise<Record<Name, number>> {
   const names = Object.keys(contestants) as Name[];
   const times = new Map<Name, number[]>(names.map((name) => [name, []]));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = -warmUpRounds; round < rounds; round++) {
     for (const name of names) {
       const startedAt = performance.now();
       await contestants[name]?.();
-      if (round > 0 && contestants[name]) times.get(name)?.push(performance.now() - startedAt);
+      if (round >= 0 && contestants[name]) times.get(name)?.push(performance.now() - startedAt);
     }
   }
   const medians = names.map((name) => [name, median(times.get(name) ?? [])]);

@@ -24,9 +24,9 @@ export async function searchLogs(
 ): Promise<readonly StoredLog[]> {
   const range = rangeOf(search);
   const nearest = mayMatchFew(search.query) ? await findNearest(db, search, range) : undefined;
-  if (!nearest) return readAlong(db, search, range);
-  const deadline = performance.now() + timeoutMs;
   const wanted = search.limit + 1;
+  if (!nearest) return readAlong(db, search, { ...range, limit: wanted });
+  const deadline = performance.now() + timeoutMs;
   const found: StoredLog[] = [];
   const parts = partsOf(range, {
     nearest,
@@ -37,10 +37,11 @@ export async function searchLogs(
   });
   for (const part of parts) {
     if (performance.now() > deadline) throw tooLong();
-    found.push(...(part.along ? await readAlong(db, search, part) : await readAtOnce(db, search, part, sealed)));
-    if (found.length >= wanted) break;
+    const reading = { ...part, limit: wanted - found.length };
+    found.push(...(part.along ? await readAlong(db, search, reading) : await readAtOnce(db, search, reading, sealed)));
+    if (found.length === wanted) break;
   }
-  return found.slice(0, wanted);
+  return found;
 }
 
 /** Whether what matches may be far apart: only then is it worth more than one statement. */
@@ -56,8 +57,8 @@ function mayMatchFew(query: QueryNode): boolean {
   }
 }
 
-/** So many rows of each project are read along the time index first: about two milliseconds. */
-const nearestRows = 2_000;
+/** So many rows of each project are read along the time index first: about a millisecond. */
+const nearestRows = 1_000;
 
 /** From the first row of the order to where the nearest rows of a project end. Undefined when no project has more. */
 async function findNearest(db: Database, search: LogSearch, range: TimeRange): Promise<TimeRange | undefined> {
@@ -78,17 +79,22 @@ async function findNearest(db: Database, search: LogSearch, range: TimeRange): P
   return { fromMicros: from, toMicros: to + 1 };
 }
 
+/** The first of a range, so many at most. */
+interface Reading extends TimeRange {
+  readonly limit: number;
+}
+
 /** Each project is read along its own index, and the streams are merged: the cost follows the limit, not the range. */
-async function readAlong(db: Database, search: LogSearch, range: TimeRange): Promise<readonly StoredLog[]> {
+async function readAlong(db: Database, search: LogSearch, reading: Reading): Promise<readonly StoredLog[]> {
   const order = raw(search.direction);
-  const limit = search.limit + 1;
+  const { limit } = reading;
   const { rows } = await db.query<LogRow>(
     sql`
     select l.*
     from unnest(${search.projectNumbers}::int[]) as p(number)
     cross join lateral (
       select ${logColumns} from logs
-      where project_number = p.number and ${withinPart(search, range)} and (${compileQuery(search.query, "scan")})
+      where project_number = p.number and ${withinPart(search, reading)} and (${compileQuery(search.query, "scan")})
       order by ts ${order}, id ${order}
       limit ${limit}
     ) l
@@ -106,15 +112,15 @@ async function readAlong(db: Database, search: LogSearch, range: TimeRange): Pro
 async function readAtOnce(
   db: Database,
   search: LogSearch,
-  range: TimeRange,
+  reading: Reading,
   sealed: Sealed,
 ): Promise<readonly StoredLog[]> {
   const order = raw(search.direction);
-  const isIndexed = sealed.words && range.toMicros <= sealed.beforeMicros;
+  const isIndexed = sealed.words && reading.toMicros <= sealed.beforeMicros;
   const condition = isIndexed ? undefined : mayHold(search.query);
-  const matching = sql`${withinPart(search, range)} and (${compileQuery(search.query, isIndexed ? "index" : "scan")})`;
+  const matching = sql`${withinPart(search, reading)} and (${compileQuery(search.query, isIndexed ? "index" : "scan")})`;
   const from = condition
-    ? sql`(${placesOf(search.projectNumbers, range, condition)}) place
+    ? sql`(${placesOf(search.projectNumbers, reading, condition)}) place
         cross join lateral (
           select ${logColumns} from logs
           where project_number = place.number and ts >= place.from_ts and ts <= place.to_ts
@@ -129,7 +135,7 @@ async function readAtOnce(
     sql`
     select l.* from ${from}
     order by ts + interval '0' ${order}, project_number ${order}, id ${order}
-    limit ${search.limit + 1}`,
+    limit ${reading.limit}`,
     search,
   );
   return rows.map(toLog);
