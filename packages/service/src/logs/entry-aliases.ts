@@ -1,4 +1,4 @@
-import { fieldAliases } from "@sazabi/sdk/protocol";
+import { fieldAliases, levels } from "@sazabi/sdk/protocol";
 
 /** What an entry has a place of its own for. */
 export type Slot = "timestamp" | "level" | "message" | "service" | "environment" | "traceId" | "spanId";
@@ -50,6 +50,9 @@ export const slotPlaces: Readonly<Record<Slot, number>> = {
   traceId: 5,
   spanId: 6,
 };
+
+/** Levels as most senders spell them, and their ranks. */
+export const levelsAsSpelled: ReadonlyMap<unknown, number> = new Map(levels.map((level, rank) => [level, rank]));
 
 /** Name of a member → the slot it may fill. As written, capitalised (.NET) and in capitals (journald). */
 export const entryAliases: ReadonlyMap<string, Alias> = aliasTable();

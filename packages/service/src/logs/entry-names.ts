@@ -7,6 +7,9 @@ export const keyAttribute = "sazabi.public_key";
 /** OpenTelemetry's name of it: entries with the same one are the same entry, whatever else they say. */
 export const uidName = "log.record.uid";
 
+/** What was sent, by name. */
+export type Members = Readonly<Record<string, unknown>>;
+
 /** What there is to know of a member's name. */
 export interface Name {
   readonly path: string;
@@ -34,7 +37,8 @@ export function nameOf(path: string): Name {
   const isMended = key !== path;
   const isTooLong = isLongerThan(key, intakeLimits.attributeKeyBytes);
   const holdsKey = path.endsWith(keyAttribute);
-  const role = roleOf(alias, isMended || isTooLong || holdsKey || special.has(path));
+  const isUnclear = isMended || isTooLong || holdsKey || unclearNames.has(path);
+  const role = roleOf(alias, isUnclear);
   // Written out: copied from another object it would be slower to read.
   const name = { path, alias, key, isMended, isTooLong, holdsKey, role };
   // Those that are too long are not worth the memory.
@@ -46,11 +50,11 @@ export const attributeRole = 100;
 /** More has to be known than the name. */
 export const unclearRole = 101;
 /** `id` and `log.record.uid` are attributes, and say which entry it is as well. */
-const special: ReadonlySet<string> = new Set(["attributes", "id", uidName]);
+const unclearNames: ReadonlySet<string> = new Set(["attributes", "id", uidName]);
 
-function roleOf(alias: Alias | undefined, isSpecial: boolean): number {
+function roleOf(alias: Alias | undefined, isUnclear: boolean): number {
   if (alias !== undefined) return alias.vague ? unclearRole : alias.place;
-  return isSpecial ? unclearRole : attributeRole;
+  return isUnclear ? unclearRole : attributeRole;
 }
 
 const placesRemembered = 100;

@@ -7,11 +7,11 @@ import {
   type QueriedEntry,
   storable,
 } from "@sazabi/sdk/protocol";
-import { type Alias, slotPlaces } from "./entry-aliases.ts";
+import { type Alias, levelsAsSpelled, slotPlaces } from "./entry-aliases.ts";
 import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { plainIdentity } from "./entry-identity.ts";
 import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
-import { LastNames, type Name, nameOf, uidName } from "./entry-names.ts";
+import { LastNames, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
 import { parseTimestamp } from "./timestamp.ts";
 import { normaliseUsual } from "./usual-entry.ts";
 
@@ -41,12 +41,26 @@ export function normaliseEntry(
 ): NormalisedEntry | EntryRefusal {
   const members = typeof value === "string" ? { message: value } : value;
   if (!isObject(members)) return refuse("", "must be an object or a string.");
-  return (
-    normaliseUsual(members, arrivedAtMs * 1000, retentionMs * 1000) ?? normaliseAny(members, arrivedAtMs, retentionMs)
-  );
+  if (passing > 0) {
+    passing -= 1;
+  } else {
+    const usual = normaliseUsual(members, arrivedAtMs * 1000, retentionMs * 1000);
+    if (usual !== undefined) {
+      declined = 0;
+      return usual;
+    }
+    declined += 1;
+    passing = Math.min(2 ** declined, longestPass);
+  }
+  return normaliseAny(members, arrivedAtMs, retentionMs);
 }
 
-/** Without the short cut for entries like most, `normaliseUsual`. */
+/** Entries in a row that `normaliseUsual` declined, and how many are not shown to it now: the next are like them. */
+let declined = 0;
+let passing = 0;
+const longestPass = 64;
+
+/** Any entry, also those that `normaliseUsual` takes. */
 export function normaliseAny(
   members: Members,
   arrivedAtMs: number,
@@ -86,8 +100,6 @@ interface Candidate {
 /** Names inside `attributes` and other objects fill a slot only when no name at the top does. */
 const nestedRank = 100;
 const info = levels.indexOf("info");
-
-type Members = Readonly<Record<string, unknown>>;
 
 /** An entry while its members are read. */
 interface Draft {
@@ -262,6 +274,8 @@ function readLevel(draft: Draft): number {
   const sent = draft.slots[slotPlaces.level];
   if (sent === undefined) return info;
   const spelled = sent.value as string | number | boolean;
+  const known = levelsAsSpelled.get(spelled);
+  if (known !== undefined) return known;
   const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
   if (level === undefined || String(spelled).toLowerCase() !== level) note(draft, "level.original", spelled);
   return level === undefined ? info : levels.indexOf(level);

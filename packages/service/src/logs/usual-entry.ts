@@ -1,33 +1,28 @@
 import { type AttributeValue, canonicalId, intakeLimits, levels, storable } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "./entry.ts";
-import { slotPlaces } from "./entry-aliases.ts";
+import { levelsAsSpelled, slotPlaces } from "./entry-aliases.ts";
 import { Attributes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
-import { attributeRole, LastNames, unclearRole } from "./entry-names.ts";
+import { attributeRole, LastNames, type Members, unclearRole } from "./entry-names.ts";
 import { parseTimestamp } from "./timestamp.ts";
-
-type Members = Readonly<Record<string, unknown>>;
 
 const topNames = new LastNames();
 const attributeNames = new LastNames();
 const info = levels.indexOf("info");
-/** As most senders spell them. */
-const levelsAsSpelled: ReadonlyMap<unknown, number> = new Map(levels.map((level, place) => [level, place]));
 
-const { timestamp, level, message, service, environment, traceId, spanId } = slotPlaces;
+const places = slotPlaces;
 /** How long the text for a slot may be, by its place. */
 const textBytes: number[] = [];
-textBytes[message] = intakeLimits.entryBytes;
-textBytes[service] = shortTextBytes;
-textBytes[environment] = shortTextBytes;
-textBytes[traceId] = idBytes;
-textBytes[spanId] = idBytes;
-/** The texts of the slots that are filled. One list for all entries, which are read one by one. */
+textBytes[places.service] = shortTextBytes;
+textBytes[places.environment] = shortTextBytes;
+textBytes[places.traceId] = idBytes;
+textBytes[places.spanId] = idBytes;
+/** The texts of these slots, where they are filled. One list for all entries, which are read one by one. */
 const texts: string[] = [];
 
 /**
- * What `normaliseEntry` makes of an entry like most, in two thirds of the time: one of which nothing has to be mended,
- * cut, noted or told apart. Undefined for any other. Times are in microseconds.
+ * What `normaliseEntry` makes of an entry like most: one of which nothing has to be mended, cut, noted or told apart.
+ * Undefined for any other. Times are in microseconds.
  */
 export function normaliseUsual(members: Members, arrived: number, retention: number): NormalisedEntry | undefined {
   const attributes = new Attributes();
@@ -35,7 +30,8 @@ export function normaliseUsual(members: Members, arrived: number, retention: num
   let source: Members | undefined;
   let bytes = entryOverheadBytes;
   let timestampMicros = arrived;
-  let severity = info;
+  let level = info;
+  let message = "";
   /** A bit for each slot. */
   let filled = 0;
   let place = 0;
@@ -50,44 +46,48 @@ export function normaliseUsual(members: Members, arrived: number, retention: num
       if (size === 0) return undefined;
       bytes += size;
     } else if (role === unclearRole) {
-      if (key !== "attributes" || source !== undefined || typeof value !== "object" || value === null) return undefined;
+      if (key !== "attributes" || typeof value !== "object") return undefined;
+      if (value === null) continue;
+      if (source !== undefined) return undefined;
       source = value as Members;
       const size = setAttributes(attributes, source);
       if (size < 0) return undefined;
       bytes += size;
-    } else {
+    } else if (value !== undefined && value !== null && value !== "") {
       const slot = 1 << role;
       if ((filled & slot) !== 0) return undefined;
       filled |= slot;
-      if (role === timestamp) {
+      if (role === places.timestamp) {
         const micros = parseTimestamp(value);
         if (micros === undefined || micros < arrived - retention || micros > arrived + futureMicros) return undefined;
         timestampMicros = micros;
-      } else if (role === level) {
+      } else if (role === places.level) {
         const known = levelsAsSpelled.get(value);
         if (known === undefined) return undefined;
-        severity = known;
+        level = known;
       } else {
-        const text = textOf(value, textBytes[role] as number);
-        if (text === "") return undefined;
-        texts[role] = text;
+        if (typeof value !== "string") return undefined;
+        const text = storable(value);
+        // Not among the texts: it can be a part of a whole body, which would stay in memory with it.
+        if (role === places.message) message = text;
+        else if (isLongerThan(text, textBytes[role] as number)) return undefined;
+        else texts[role] = text;
       }
     }
   }
-  if (!isFilled(filled, message)) return undefined;
-  const text = texts[message] as string;
-  const from = isFilled(filled, service) ? (texts[service] as string) : "";
-  bytes += text.length + from.length;
+  if (message === "") return undefined;
+  const service = isFilled(filled, places.service) ? (texts[places.service] as string) : "";
+  bytes += message.length + service.length;
   // A UTF-16 unit takes three bytes at most.
   if (bytes * 3 > intakeLimits.entryBytes) return undefined;
   return {
     timestampMicros,
-    level: severity,
-    service: from,
-    environment: isFilled(filled, environment) ? (texts[environment] as string) : null,
-    traceId: isFilled(filled, traceId) ? canonicalId(texts[traceId] as string) : null,
-    spanId: isFilled(filled, spanId) ? canonicalId(texts[spanId] as string) : null,
-    message: text,
+    level,
+    service,
+    environment: isFilled(filled, places.environment) ? (texts[places.environment] as string) : null,
+    traceId: isFilled(filled, places.traceId) ? canonicalId(texts[places.traceId] as string) : null,
+    spanId: isFilled(filled, places.spanId) ? canonicalId(texts[places.spanId] as string) : null,
+    message,
     attributes,
     uid: undefined,
     bytes,
@@ -113,23 +113,14 @@ function setAttributes(attributes: Record<string, AttributeValue>, members: Memb
   return bytes;
 }
 
-/** What it takes in bytes, roughly; 0 when it is not a text, a number or a boolean, and was not set. */
+/** What it takes in bytes, roughly; 0 when it is an object, or a number that JSON has no word for, and was not set. */
 function setAttribute(attributes: Record<string, AttributeValue>, key: string, value: unknown): number {
   if (typeof value === "string") {
     const kept = storable(value);
     attributes[key] = kept;
     return attributeSize(key, kept);
   }
-  if (typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))) {
-    attributes[key] = value;
-    return attributeSize(key, value);
-  }
-  return 0;
-}
-
-/** Empty when it is none, or too long. */
-function textOf(value: unknown, maxBytes: number): string {
-  if (typeof value !== "string") return "";
-  const text = storable(value);
-  return isLongerThan(text, maxBytes) ? "" : text;
+  if (typeof value === "number" ? !Number.isFinite(value) : typeof value !== "boolean" && value !== null) return 0;
+  attributes[key] = value as number | boolean | null;
+  return attributeSize(key, value as number | boolean | null);
 }

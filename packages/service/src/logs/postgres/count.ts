@@ -19,9 +19,9 @@ export async function countVolume(db: Database, request: VolumeRequest): Promise
   const named = { name: rawOf(groupBy), bucket };
   // A minute that was counted is its own bucket: to compute that for each of them takes a tenth of the time.
   const ofMinutes = bucketMicros === minuteMicros ? { ...named, bucket: sql`ts` } : named;
-  // Buckets begin at multiples of their length, and their numbers are shorter than times. Seconds as a double are exact
-  // to a microsecond; as a numeric they take four times as long.
-  const number = sql`(date_part('epoch', bucket) * 1000000 / ${bucketMicros}::bigint)::bigint`;
+  // Buckets begin at multiples of their length, and their numbers are shorter than times. Seconds as a double, which are
+  // rounded to the number that they are off by less than a millionth, take a quarter of the time of a numeric.
+  const bucketNumber = sql`(date_part('epoch', bucket) * 1000000 / ${bucketMicros}::bigint)::bigint`;
   // As columns: thousands of rows of three short values cost more on the way than to count.
   const { rows } = await db.query<{
     names: readonly (string | number | null)[] | null;
@@ -31,7 +31,7 @@ export async function countVolume(db: Database, request: VolumeRequest): Promise
     sql`
       select json_agg(name) as names, json_agg(bucket_number) as buckets, json_agg(entries) as entries
       from (
-        select name, ${number} as bucket_number, entries
+        select name, ${bucketNumber} as bucket_number, entries
         from (${counts(request, wholeMinutes, named, ofMinutes)}) c
         order by bucket, name ${groupBy === "level" ? sql`` : sql`collate "C"`} nulls first
         limit ${maxCounts + 1}

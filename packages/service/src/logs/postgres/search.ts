@@ -79,7 +79,7 @@ async function findNearest(db: Database, search: LogSearch, range: TimeRange): P
   return { fromMicros: from, toMicros: to + 1 };
 }
 
-/** The first of a range, so many at most. */
+/** So many of a range, in the order of the search. */
 interface Reading extends TimeRange {
   readonly limit: number;
 }
