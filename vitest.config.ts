@@ -17,6 +17,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/test/unit/**/*.test.ts"],
+          // Functions without a world around them: to load all modules anew for each file takes as long as the tests.
+          isolate: false,
           testTimeout: 60_000,
           retry,
         },
