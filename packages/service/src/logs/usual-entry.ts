@@ -1,6 +1,6 @@
 import { type AttributeValue, canonicalId, intakeLimits, levels, storable } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "./entry.ts";
-import { levelsAsSpelled, slotPlaces } from "./entry-aliases.ts";
+import { levelsAsSpelled, slotPlaces as places } from "./entry-aliases.ts";
 import { Attributes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
 import { attributeRole, LastNames, type Members, unclearRole } from "./entry-names.ts";
@@ -10,7 +10,6 @@ const topNames = new LastNames();
 const attributeNames = new LastNames();
 const info = levels.indexOf("info");
 
-const places = slotPlaces;
 /** How long the text for a slot may be, by its place. */
 const textBytes: number[] = [];
 textBytes[places.service] = shortTextBytes;
