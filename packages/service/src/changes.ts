@@ -1,7 +1,9 @@
+import type { ChangeAuthor } from "./auth/authenticate.ts";
 import type { KeyDirectory } from "./auth/key-directory.ts";
-import { type AuditSource, insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
+import { insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
 import { type Database, isConflict, type Queryable } from "./store/database.ts";
 import { keyChangeToAwait } from "./store/key-changes.ts";
+import { lockOrganization } from "./store/organizations.ts";
 
 /** A transaction that also collects what shall be on record about it. */
 export interface Change extends Queryable {
@@ -11,23 +13,32 @@ export interface Change extends Queryable {
 /**
  * The one way to change anything: `work` and what it puts on record are committed together or not at all, and when
  * this resolves no process can act any more on a key as it was before.
+ *
+ * The transaction locks the organization, then checks the author again. Everything that takes rights away does so under
+ * the same lock. So a change commits only for an author who has the rights at that moment, and none commits unseen by a
+ * revocation. The author is checked once more before the answer, which may hold a new key.
  */
-export type Changes = <T>(source: AuditSource, work: (change: Change) => Promise<T>) => Promise<T>;
+export type Changes = <T>(author: ChangeAuthor, work: (change: Change) => Promise<T>) => Promise<T>;
 
 export function changesOf(db: Database, keys: KeyDirectory): Changes {
-  return async (source, work) => {
+  return async (author, work) => {
     const attempt = () =>
       db.transaction(async (tx) => {
+        await lockOrganization(tx, author.organizationId);
+        await author.assertStillAllowed(tx);
         const events: NewAuditEvent[] = [];
         const result = await work({ query: (statement) => tx.query(statement), record: (event) => events.push(event) });
-        if (events.length > 0) await insertAuditEvents(tx, source, events);
-        return { result, seq: await keyChangeToAwait(tx) };
+        if (events.length > 0) await insertAuditEvents(tx, author, events);
+        const ofItself = events.some(({ target }) => target.id === author.keyId);
+        return { result, seq: await keyChangeToAwait(tx), ofItself };
       });
-    const { result, seq } = await attempt().catch((error) => {
+    const { result, seq, ofItself } = await attempt().catch((error) => {
       if (isConflict(error)) return attempt();
       throw error;
     });
     await keys.awaitForgotten(seq);
+    // A revocation may have answered by now. A change of the author's own key is what took the rights away itself.
+    if (!ofItself) await author.assertStillAllowed();
     return result;
   };
 }

@@ -10,6 +10,7 @@ import { changesOf } from "../src/changes.ts";
 import { type Database, openDatabase } from "../src/store/database.ts";
 import { insertKey, updateKey } from "../src/store/keys.ts";
 import { insertOrganization } from "../src/store/organizations.ts";
+import { testAuthor } from "./support/author.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { bearer, send, startTestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
@@ -187,8 +188,7 @@ describe("keys that nobody has", () => {
     const key = unknownKey();
     for (let count = 0; count < 20; count++) expect(await directory.find(key)).toBeUndefined();
     expect(statements).toBe(1);
-    const source = { organizationId, actor: { kind: "system", name: "test" }, address: null, requestId: null } as const;
-    await changesOf(db, directory)(source, (tx) =>
+    await changesOf(db, directory)(testAuthor(organizationId), (tx) =>
       updateKey(tx, { organizationId }, "secret", other.id, { name: "n" }),
     );
     statements = 0;

@@ -9,6 +9,7 @@ import { type Database, openDatabase } from "../src/store/database.ts";
 import { insertKey, revokeKey, updateKey } from "../src/store/keys.ts";
 import { insertOrganization } from "../src/store/organizations.ts";
 import { sql } from "../src/store/sql.ts";
+import { testAuthor } from "./support/author.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { newKeyring } from "./support/keyring.ts";
 
@@ -45,8 +46,7 @@ const closeAll = (replicas: KeyDirectory[]) => Promise.all(replicas.map((replica
 
 /** A change made through one replica, as its routes make it. */
 function changeThrough<T>(replica: KeyDirectory, work: Parameters<ReturnType<typeof changesOf>>[1]): Promise<T> {
-  const source = { organizationId, actor: { kind: "system", name: "test" }, address: null, requestId: null } as const;
-  return changesOf(db, replica)(source, work) as Promise<T>;
+  return changesOf(db, replica)(testAuthor(organizationId), work) as Promise<T>;
 }
 
 function revoke(replica: KeyDirectory, id: string) {

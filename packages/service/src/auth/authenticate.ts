@@ -1,12 +1,14 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
-import { clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
-import { findCredential, malformedKey, missingKey, readCredential, refuseWrongKind } from "../http/credential.ts";
+import { type Admission, clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
+import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
+import type { Queryable } from "../store/database.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { KeyUses } from "./key-uses.ts";
 import type { KnownKey } from "./known-key.ts";
+import { escalation } from "./privileges.ts";
 import type { Bucket, RateLimiter, RateLimitState } from "./rate-limit.ts";
 
 /** Who sent a request with a secret key. */
@@ -47,11 +49,6 @@ export interface Authentication {
 }
 
 type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promise<Response>;
-type StreamHandler = (
-  c: HttpContext,
-  caller: SecretCaller,
-  recheck: () => Promise<void>,
-) => Response | Promise<Response>;
 type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
 /** For a request whose headers carry no key: finds one elsewhere and has it admitted, or throws. */
@@ -70,26 +67,24 @@ export function guards(auth: Authentication) {
     secretKey: (operationId: string, scope: Scope | undefined, handle: SecretHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "secret", scope, handle),
 
-    /**
-     * As `secretKey`, for an answer that goes on: `recheck` throws what a new request with the key would be refused with,
-     * and does not count as one.
-     */
-    secretKeyStream(operationId: string, scope: Scope, handle: StreamHandler) {
-      const handleStream: SecretHandler = (c, caller) => handle(c, caller, rechecker(auth, c, scope));
-      return (c: HttpContext) => guarded(auth, c, operationId, "secret", scope, handleStream);
-    },
+    /** As `secretKey`, for an answer that goes on: the handler itself asks `assertStillAllowed` before each part of it. */
+    secretKeyStream: (operationId: string, scope: Scope, handle: SecretHandler) => (c: HttpContext) =>
+      guarded(auth, c, operationId, "secret", scope, handle, { isStream: true }),
 
     /**
      * A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own.
      * `whenKeyless` is for formats in which the key may stand in the body.
      */
     publicKey(operationId: string, handle: PublicHandler, whenKeyless?: KeylessHandler) {
+      const handlePublic = asPublic(handle);
       const keyless =
         whenKeyless &&
         ((check: Check) =>
-          whenKeyless(check.c, (key, handleKey) => identify({ ...check, handle: asPublic(handleKey) }, key)));
-      const handlePublic = asPublic(handle);
-      return (c: HttpContext) => guarded(auth, c, operationId, "public", undefined, handlePublic, keyless);
+          whenKeyless(check.c, (key, handleKey) => {
+            check.handle = asPublic(handleKey);
+            return identify(check, key);
+          }));
+      return (c: HttpContext) => guarded(auth, c, operationId, "public", undefined, handlePublic, { keyless });
     },
 
     /** A handler for what whoever holds a key may ask with it, of either kind and without a scope. */
@@ -100,27 +95,79 @@ export function guards(auth: Authentication) {
 
 export type Guards = ReturnType<typeof guards>;
 
-/** Under whose name a caller's changes go on record. */
-export function auditSource(c: HttpContext, { organizationId, keyId, keyName }: Omit<OwnCaller, "kind">): AuditSource {
+/** Who makes a change: on record as an audit source, and checked again inside the transaction of the change. */
+export interface ChangeAuthor extends AuditSource {
+  /** Of the key that the request was sent with. */
+  readonly keyId: string | undefined;
+  /**
+   * Throws 401 or 403 when the caller's key was revoked, expired, rotated away, fenced off or narrowed since the request
+   * was admitted: as `tx` sees it, or without one as this process knows it under its lease.
+   */
+  assertStillAllowed(tx?: Queryable): void | Promise<void>;
+}
+
+/** The caller as the author of changes. Call it in a guarded handler only. */
+export function authorOf(c: HttpContext, { organizationId, keyId, keyName }: Omit<OwnCaller, "kind">): ChangeAuthor {
+  const { admission } = c.env;
+  if (!admission) throw new Error("The request did not pass a guard.");
   return {
     organizationId,
+    keyId,
     actor: { kind: "key", id: keyId, name: keyName },
     address: clientAddress(c),
     requestId: requestId(c),
+    assertStillAllowed: (tx) => admission.assertStillAllowed(tx),
   };
+}
+
+/** Judges an admitted request again. A promise only where the key is not in memory. */
+export function assertStillAllowed(c: HttpContext): void | Promise<void> {
+  return c.env.admission?.assertStillAllowed();
 }
 
 type Handle = (c: HttpContext, key: KnownKey) => Response | Promise<Response>;
 
-/** What a request is checked with. */
-interface Check {
-  readonly auth: Authentication;
-  readonly c: HttpContext;
-  readonly takes: KeyKind | "any";
-  readonly scope: Scope | undefined;
-  readonly address: string;
-  readonly handle: Handle;
+/** What a request is checked with, at its start and again later. */
+class Check implements Admission {
+  /** The credential. */
+  text = "";
+  /** The key as the handler got it. */
+  admitted: KnownKey | undefined;
+
+  constructor(
+    readonly auth: Authentication,
+    readonly c: HttpContext,
+    readonly takes: KeyKind | "any",
+    readonly scope: Scope | undefined,
+    readonly address: string,
+    public handle: Handle,
+    readonly isStream: boolean,
+  ) {}
+
+  assertStillAllowed(tx?: Queryable): void | Promise<void> {
+    const { keys } = this.auth;
+    const found = tx ? keys.findIn(tx, this.text) : keys.find(this.text, this.address);
+    return found instanceof Promise ? found.then((key) => this.#judgeAgain(key)) : this.#judgeAgain(found);
+  }
+
+  /** True for a request that changes nothing: its answer can still be refused when it is there. */
+  get isRead(): boolean {
+    return this.c.req.method === "GET" || (this.scope !== undefined && !this.scope.startsWith("write:"));
+  }
+
+  #judgeAgain(key: KnownKey | undefined): void {
+    refuseDead(key, this.takes, this.auth.keys.now());
+    const refusal = requestRefusal(this, key) ?? narrowedRefusal(key, this.admitted);
+    if (refusal) throw refusal;
+  }
 }
+
+interface GuardOptions {
+  readonly keyless?: ((check: Check) => Response | Promise<Response>) | undefined;
+  readonly isStream?: boolean;
+}
+
+const noOptions: GuardOptions = {};
 
 /** Answers without a pause where the key is in memory: a promise for each request costs more than the check. */
 function guarded(
@@ -130,18 +177,19 @@ function guarded(
   takes: KeyKind | "any",
   scope: Scope | undefined,
   handle: Handle,
-  whenKeyless?: (check: Check) => Response | Promise<Response>,
+  { keyless, isStream = false }: GuardOptions = noOptions,
 ): Response | Promise<Response> {
   c.env.operationId = operationId;
-  const check = { auth, c, takes, scope, address: clientAddress(c), handle };
+  const check = new Check(auth, c, takes, scope, clientAddress(c), handle, isStream);
   const text = findCredential(c, takes);
   if (text !== undefined) return identify(check, text);
-  if (whenKeyless) return whenKeyless(check);
+  if (keyless) return keyless(check);
   throw missingKey(takes);
 }
 
 function identify(check: Check, text: string): Response | Promise<Response> {
   const { keys } = check.auth;
+  check.text = text;
   // Reading a clock costs as much as a look-up: once is enough where nothing is waited for.
   const monotonic = keys.monotonic();
   const known = keys.known(text, monotonic);
@@ -170,22 +218,30 @@ function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response
     : finish(check, key, nowMs, refusal);
 }
 
-function finish({ auth, c, address, handle }: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
+function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
+  const { auth, c, address } = check;
   auth.uses.record(key, !refusal, nowMs, address, c.env.incoming.headers["user-agent"]);
   if (refusal) throw refusal;
-  return handle(c, key);
+  check.admitted = key;
+  c.env.admission = check;
+  const answer = check.handle(c, key);
+  return answer instanceof Promise && !check.isStream && check.isRead ? judgedAgain(check, answer) : answer;
+}
+
+/** What was read for a key that lost its rights meanwhile is not handed over. */
+async function judgedAgain(check: Check, answer: Promise<Response>): Promise<Response> {
+  const response = await answer;
+  await check.assertStillAllowed();
+  return response;
 }
 
 /**
- * What a live key is asked beyond being one; undefined when nothing stands against the request. The limit comes last: a
- * request that is refused for another reason does not use it up, but its answer tells how it stands.
+ * Returns the reason to reject a request with a valid key, or undefined. The rate limit comes last: a request that is
+ * refused for another reason does not use it up, but its answer states the limit.
  */
-function refusalOf(
-  { auth, c, address, scope }: Check,
-  key: KnownKey,
-  nowMs: number,
-): ApiError | undefined | Promise<ApiError | undefined> {
-  const refusal = addressRefusal(key, address) ?? originRefusal(c, key) ?? scopeRefusal(key, scope);
+function refusalOf(check: Check, key: KnownKey, nowMs: number): ApiError | undefined | Promise<ApiError | undefined> {
+  const { auth, c } = check;
+  const refusal = requestRefusal(check, key);
   const limit = key.requestsPerMinute ?? (key.kind === "secret" ? auth.requestsPerMinute : undefined);
   if (limit === undefined) return refusal;
   const bucket = bucketOf(auth.limiter, key);
@@ -193,20 +249,24 @@ function refusalOf(
   return state instanceof Promise ? state.then((known) => tell(c, known, refusal)) : tell(c, state, refusal);
 }
 
+/** Whether a live key may be used for this request: from its address and page, and with its scopes. */
+function requestRefusal({ c, address, scope }: Check, key: KnownKey): ApiError | undefined {
+  return addressRefusal(key, address) ?? originRefusal(c, key) ?? scopeRefusal(key, scope);
+}
+
+/** The handler works with the rights that the key had: none of them may have been taken away since. */
+function narrowedRefusal(now: KnownKey, admitted: KnownKey | undefined): ApiError | undefined {
+  if (!admitted || now === admitted || now.kind !== "secret") return undefined;
+  const gotLimit = now.requestsPerMinute !== undefined && admitted.requestsPerMinute === undefined;
+  if (!gotLimit && !escalation(now, admitted)) return undefined;
+  return new ApiError("FORBIDDEN", "This key was narrowed while the request was under way. Send the request again.", {
+    reason: "missing_scope",
+  });
+}
+
 function bucketOf(limiter: RateLimiter, key: KnownKey): Bucket {
   if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.keyId);
   return key.bucket;
-}
-
-function rechecker(auth: Authentication, c: HttpContext, scope: Scope): () => Promise<void> {
-  const text = readCredential(c, "secret");
-  const address = clientAddress(c);
-  return async () => {
-    const record = await auth.keys.find(text, address);
-    refuseDead(record, "secret", auth.keys.now());
-    const refusal = addressRefusal(record, address) ?? scopeRefusal(record, scope);
-    if (refusal) throw refusal;
-  };
 }
 
 /** A public key has a project: only a secret one can do without. */

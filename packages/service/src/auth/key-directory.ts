@@ -87,6 +87,11 @@ export class KeyDirectory implements Forgetful {
     return this.known(key) ?? this.#ask(digestOf(key), key, address);
   }
 
+  /** The key that was sent, live or dead, as a transaction sees it; not from memory, and not kept there. */
+  findIn(tx: Queryable, key: string): Promise<KnownKey | undefined> {
+    return this.#read(key, new KeyLoader(tx));
+  }
+
   /** Whether a text that is none of our own keys may be one that was imported. */
   mayBeImported(text: string): boolean | Promise<boolean> {
     return this.#importedPrefixes.match(text);
@@ -144,9 +149,9 @@ export class KeyDirectory implements Forgetful {
     return landed;
   }
 
-  async #read(key: string): Promise<KnownKey | undefined> {
+  async #read(key: string, loader = this.#loader): Promise<KnownKey | undefined> {
     const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
-    const found = await this.#loader.find(digests);
+    const found = await loader.find(digests);
     if (!found) return undefined;
     // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
     this.#lease.notBehind(found.databaseTimeMs);

@@ -3,7 +3,17 @@ import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
 import { holdsKey } from "../misplaced-keys.ts";
+import type { Queryable } from "../store/database.ts";
 import { forwardedAddress } from "./client-address.ts";
+
+/** A request that was admitted, to be judged again: a key may lose its rights while the request is under way. */
+export interface Admission {
+  /**
+   * Throws what a new request with the same credential would be refused with, and 403 when the key was narrowed since. It
+   * does not count as a request. As `tx` sees the key; without one from memory under the lease, or from the database.
+   */
+  assertStillAllowed(tx?: Queryable): void | Promise<void>;
+}
 
 /**
  * What comes with each request: node's request and answer, the proxies whose word on its origin counts, and what we
@@ -19,6 +29,8 @@ interface RequestBindings extends HttpBindings {
   /** The sender speaks protobuf: OTLP has its answer in the encoding of the request, errors included. */
   answersProtobuf?: true;
   answerHeaders?: Record<string, string>;
+  /** Set when the guard admits the request. */
+  admission?: Admission;
 }
 
 export interface HttpEnv {

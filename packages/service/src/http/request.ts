@@ -7,9 +7,14 @@ import { type HttpContext, header } from "./context.ts";
 /** Bodies of everything but the intake. */
 const maxBodyBytes = 256 * 1024;
 
-/** The request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. */
+/**
+ * Returns the request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. A body
+ * may take its time, so the caller is judged again when it is there: 401 or 403 when its rights were taken away meanwhile.
+ */
 export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>): Promise<T> {
-  return parse(schema, await readJson(c), "body");
+  const body = await readJson(c);
+  await c.env.admission?.assertStillAllowed();
+  return parse(schema, body, "body");
 }
 
 /** The request's query parameters as `schema` has them. */

@@ -1,11 +1,10 @@
-import { expiryPresets, hasScope, maxFenceEntries, maxNameLength, type SecretKey, scopes } from "@sazabi/sdk/protocol";
+import { expiryPresets, maxFenceEntries, maxNameLength, scopes } from "@sazabi/sdk/protocol";
 import { z } from "zod";
-import { addressList, isWithin, parseAddressRange } from "../addresses.ts";
+import { addressList, parseAddressRange } from "../addresses.ts";
 import type { SecretCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
-import type { Services } from "../services.ts";
 
 /*
  * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
@@ -106,78 +105,6 @@ export function refuseEmptyChange(change: object): void {
   }
 }
 
-/** How far a secret key reaches. */
-export interface Reach {
-  readonly projectId: string | undefined;
-  readonly scopes: readonly string[];
-  /** Empty for anywhere. */
-  readonly allowedAddresses: readonly string[];
-  /** Undefined for never. */
-  readonly expiresAtMs: number | undefined;
-  /** Of a key without a limit of its own, the one that holds for it. */
-  readonly requestsPerMinute: number;
-}
-
-export function reachOf(key: SecretKey, { requestsPerMinute }: Pick<Services, "requestsPerMinute">): Reach {
-  return {
-    projectId: key.projectId ?? undefined,
-    scopes: key.scopes,
-    allowedAddresses: key.allowedAddresses,
-    expiresAtMs: key.expiresAt === null ? undefined : Date.parse(key.expiresAt),
-    requestsPerMinute: key.requestsPerMinute ?? requestsPerMinute,
-  };
-}
-
-/** A secret key cannot make, import, change or rotate another that may do more than itself, for longer, or more often. */
-export function refuseWidening(caller: SecretCaller, reach: Reach): void {
-  refuseOtherProject(caller, reach.projectId);
-  const beyond = reach.scopes.filter((scope) => !hasGranted(caller, scope));
-  if (beyond.length > 0) throw cannotGrant(`This key cannot grant what it has not: ${beyond.join(", ")}.`);
-  refuseWiderFence(caller, reach.allowedAddresses);
-  refuseLongerLife(caller, reach.expiresAtMs);
-  refuseHigherLimit(caller, reach.requestsPerMinute);
-}
-
-export function refuseOtherProject(caller: SecretCaller, projectId: string | undefined): void {
-  if (!caller.projectId || caller.projectId === projectId) return;
-  throw new ApiError("FORBIDDEN", "This key is narrowed to one project and can only make keys for that project.", {
-    reason: "project_mismatch",
-  });
-}
-
-function refuseLongerLife({ expiresAtMs: own }: SecretCaller, expiresAtMs = Number.POSITIVE_INFINITY): void {
-  if (own === undefined || expiresAtMs <= own) return;
-  throw cannotGrant(
-    `This key expires at ${new Date(own).toISOString()} and cannot hand out one that works longer. ` +
-      "Give expiresAt or expiresIn up to then.",
-  );
-}
-
-function refuseHigherLimit({ requestsPerMinute: own }: SecretCaller, requestsPerMinute: number): void {
-  if (own === undefined || requestsPerMinute <= own) return;
-  throw cannotGrant(
-    `This key may make ${own} requests a minute and cannot hand out one that may make ${requestsPerMinute}. ` +
-      `Give requestsPerMinute up to ${own}.`,
-  );
-}
-
-function cannotGrant(message: string): ApiError {
-  return new ApiError("FORBIDDEN", message, { reason: "missing_scope" });
-}
-
-function refuseWiderFence(caller: SecretCaller, ranges: readonly string[]): void {
-  const own = caller.allowedAddresses;
-  if (own.length === 0) return;
-  const beyond = ranges.length === 0 ? ["anywhere"] : ranges.filter((range) => !isWithin(range, own));
-  if (beyond.length > 0) {
-    throw new ApiError(
-      "FORBIDDEN",
-      `This key may be used from ${own.join(", ")} only, and cannot hand out one that may be used from ${beyond.join(", ")}.`,
-      { reason: "address_not_allowed" },
-    );
-  }
-}
-
 /** Refuses a list for the caller's own key that would shut it out with the next request. */
 export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
   if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
@@ -193,10 +120,6 @@ export function lastKey(): ApiError {
     "This is the last secret key that can administer the organization (write:keys in all projects). Make another one first, " +
       "or repeat with ?force=true.",
   );
-}
-
-function hasGranted(caller: SecretCaller, scope: string): boolean {
-  return scope === "*" ? caller.scopes.includes("*") : hasScope(caller.scopes, scope as (typeof scopes)[number]);
 }
 
 /** A list of texts that `parse` takes, kept in their canonical form, without repetitions. */

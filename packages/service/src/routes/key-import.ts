@@ -1,10 +1,11 @@
 import { type Rejection, reservedKeyPrefixes } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource, type SecretCaller } from "../auth/authenticate.ts";
+import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
 import { keyImported } from "../auth/key-events.ts";
 import { importedDigestsOf, noPepper } from "../auth/key-material.ts";
 import type { Keyring } from "../auth/keyring.ts";
+import { assertNoEscalation, assertOwnProject } from "../auth/privileges.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
@@ -15,15 +16,7 @@ import type { Services } from "../services.ts";
 import { type Queryable, sqlState } from "../store/database.ts";
 import { findImportedDigests, type ImportedKey, insertImportedKeys } from "../store/keys.ts";
 import type { NumberedProject } from "../store/projects.ts";
-import {
-  allowedOrigins,
-  expiryOf,
-  grantedScopes,
-  newKeyFields,
-  noOrigins,
-  refuseOtherProject,
-  refuseWidening,
-} from "./key-fields.ts";
+import { allowedOrigins, expiryOf, grantedScopes, newKeyFields, noOrigins } from "./key-fields.ts";
 
 const maxImported = 500;
 
@@ -76,7 +69,7 @@ export const keyImportRoutes = (services: Services) => {
       const projects = await readProjects(db, { ...caller, projectId: undefined }, undefined);
       const keys = wanted.map((key, index) => toImported(services, caller, projects, key, index));
       const importAll = () =>
-        change(auditSource(c, caller), (tx) =>
+        change(authorOf(c, caller), (tx) =>
           once(c, services, tx, caller, wanted, async () => {
             await refuseKnown(tx, pepper, wanted);
             const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
@@ -117,7 +110,7 @@ function toImported(
   const secret = { digest: key.sha256, pepperVersion: noPepper, lastFour: key.lastFour };
   const stored = { projectId, name, prefix, expiresAt, requestsPerMinute, allowedAddresses, importedDigest, secret };
   if (key.kind === "public") return { ...stored, kind, scopes: [], allowedOrigins: key.allowedOrigins };
-  refuseWidening(caller, {
+  assertNoEscalation(caller, {
     projectId,
     scopes: key.scopes,
     allowedAddresses,
@@ -140,7 +133,7 @@ function projectOf(
     return undefined;
   }
   if (!projects.some(({ id }) => id === named)) throw new ApiError("NOT_FOUND", "No such project.");
-  refuseOtherProject(caller, named);
+  assertOwnProject(caller, named);
   return named;
 }
 

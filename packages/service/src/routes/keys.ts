@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { keyRevoked } from "../auth/key-events.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
@@ -45,7 +45,7 @@ export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
         if (projectId) await readProject(db, caller, projectId);
         const owner = { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
         const kept = except.map((id) => (id === "caller" ? caller.keyId : id));
-        const revoked = await change(auditSource(c, caller), async (tx) => {
+        const revoked = await change(authorOf(c, caller), async (tx) => {
           const how = { revokedBy: caller.keyId, reason };
           const keys = await revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how);
           for (const key of keys) tx.record(keyRevoked(key, reason));

@@ -1,7 +1,7 @@
 import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { keyRevoked } from "../auth/key-events.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
@@ -37,7 +37,7 @@ export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
         if (caller.kind === "public") throw everybodyHasIt();
         const { force, reason } = readQuery(c, revocation);
         const { organizationId, keyId, kind } = caller;
-        await change(auditSource(c, caller), async (tx) => {
+        await change(authorOf(c, caller), async (tx) => {
           const how = { revokedBy: keyId, reason, force: force === "true" };
           const revoked = await revokeKey(tx, { organizationId }, kind, keyId, how);
           if (revoked === "last") throw lastKey();

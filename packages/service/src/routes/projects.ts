@@ -1,7 +1,7 @@
 import { type AuditTarget, maxNameLength, type Project, regions } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
@@ -63,7 +63,7 @@ export const projectRoutes = (services: Services) => {
             reason: "project_mismatch",
           });
         }
-        const answer = await change(auditSource(c, caller), (tx) =>
+        const answer = await change(authorOf(c, caller), (tx) =>
           once(c, services, tx, caller, { name, region }, async () => {
             const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
             if (!made) throw taken(name);
@@ -82,7 +82,7 @@ export const projectRoutes = (services: Services) => {
         const wanted = await readBody(c, projectChange);
         const { name, retentionDays } = wanted;
         refuseLongerRetention(retentionDays, logRetentionDays);
-        const project = await change(auditSource(c, caller), async (tx) => {
+        const project = await change(authorOf(c, caller), async (tx) => {
           const updated = await updateProject(tx, caller, id, wanted);
           if (!updated) throw new ApiError("NOT_FOUND", "No such project.");
           if (updated === "taken") throw taken(name as string);

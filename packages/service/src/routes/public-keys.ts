@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Created, PublicKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { keyCreated, keyRevealed, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { seal, unseal } from "../auth/seal.ts";
@@ -74,7 +74,7 @@ export const publicKeyRoutes = (services: Services) => {
           const wanted = await readBody(c, newPublicKey);
           const expiresAt = expiryOf(wanted, now());
           const project = await readProject(db, caller, wanted.projectId);
-          const answer = await change(auditSource(c, caller), (tx) =>
+          const answer = await change(authorOf(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "public", wanted.style);
               const { style, name, requestsPerMinute, allowedAddresses, allowedOrigins } = wanted;
@@ -97,7 +97,7 @@ export const publicKeyRoutes = (services: Services) => {
           const project = await readProject(db, caller, projectId);
           const owner = { organizationId: caller.organizationId, projectId: project.id };
           const ensure = () =>
-            change(auditSource(c, caller), (tx) => ensureLogForwarding(services, tx, owner, caller.keyId));
+            change(authorOf(c, caller), (tx) => ensureLogForwarding(services, tx, owner, caller.keyId));
           const publicKey = await ensure().catch((error) => {
             // Another request made the key at the same moment: now it is there.
             if (sqlState(error) === "23505") return ensure();
@@ -123,7 +123,7 @@ export const publicKeyRoutes = (services: Services) => {
           refuseEmptyChange(wanted);
           if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const owner = narrowed(caller, projectId);
-          const key = await change(auditSource(c, caller), async (tx) => {
+          const key = await change(authorOf(c, caller), async (tx) => {
             const key = found(await updateKey(tx, owner, "public", id, wanted));
             tx.record(keyUpdated(key, wanted));
             return key;
@@ -138,7 +138,7 @@ export const publicKeyRoutes = (services: Services) => {
         secretKey("publicKeys.deactivate", "write:keys", async (c, caller) => {
           const owner = ownerOf(c, caller);
           const id = readId(c, "id", "public key");
-          const key = await change(auditSource(c, caller), async (tx) => {
+          const key = await change(authorOf(c, caller), async (tx) => {
             const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId, force: true }));
             if (revoked === "last") throw lastKey();
             if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, undefined));

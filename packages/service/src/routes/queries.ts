@@ -8,7 +8,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
@@ -96,7 +96,7 @@ export const queryRoutes = (services: Services) => {
         const wanted = await readBody(c, newQuery);
         const project = await readProject(db, caller, wanted.projectId);
         const request = { ...wanted, projectId: project.id };
-        const answer = await change(auditSource(c, caller), (tx) =>
+        const answer = await change(authorOf(c, caller), (tx) =>
           once(c, services, tx, caller, request, async () => {
             const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
             if (made === "taken") throw taken(wanted.name);
@@ -123,7 +123,7 @@ export const queryRoutes = (services: Services) => {
       secretKey("queries.update", "write:queries", async (c, caller) => {
         const id = readId(c, "id", thing);
         const wanted = await readBody(c, queryChange);
-        const updated = await change(auditSource(c, caller), async (tx) => {
+        const updated = await change(authorOf(c, caller), async (tx) => {
           const after = await updateSavedQuery(tx, caller, id, wanted);
           if (!after) throw noSuchQuery();
           if (after === "taken") throw taken(wanted.name as string);
@@ -138,7 +138,7 @@ export const queryRoutes = (services: Services) => {
       "/:id",
       secretKey("queries.delete", "write:queries", async (c, caller) => {
         const id = readId(c, "id", thing);
-        await change(auditSource(c, caller), async (tx) => {
+        await change(authorOf(c, caller), async (tx) => {
           const deleted = await deleteSavedQuery(tx, caller, id);
           if (!deleted) throw noSuchQuery();
           tx.record({ action: "query.deleted", target: targetOf(deleted), details: detailsOf(deleted) });

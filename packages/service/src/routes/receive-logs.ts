@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
-import type { PublicCaller } from "../auth/authenticate.ts";
+import { assertStillAllowed, type PublicCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { type HttpContext, header } from "../http/context.ts";
 import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
@@ -44,7 +44,10 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
     read: ReadBody<Body>,
   ): Promise<Response> {
     const { body } = read;
-    const begun = begin(dialect, caller, read, await retentions.maxAgeMs(caller.projectNumber));
+    const maxAgeMs = await retentions.maxAgeMs(caller.projectNumber);
+    // A body may have taken its time: the key may have been revoked since it began.
+    await assertStillAllowed(c);
+    const begun = begin(dialect, caller, read, maxAgeMs);
     const { repeated, ...result } = await begun.stored;
     return dialect.answer(c, {
       result,

@@ -1,9 +1,10 @@
 import { type KeyKind, maxGraceSeconds } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource, type SecretCaller } from "../auth/authenticate.ts";
+import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
 import { keyRotated, type RotationStep } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
+import { assertNoEscalation, privilegesOf } from "../auth/privileges.ts";
 import type { Change } from "../changes.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
@@ -13,7 +14,6 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { endOf, findKey, isSealed, withValue } from "../store/keys.ts";
 import { beginRotation, cancelRotation, finishRotation } from "../store/rotation.ts";
-import { reachOf, refuseWidening } from "./key-fields.ts";
 
 const rotation = z.strictObject({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
 
@@ -40,7 +40,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     const key = await findKey(tx, caller, kind, id);
     if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
     // Its new secret would do what the caller cannot.
-    if ("scopes" in key) refuseWidening(caller, reachOf(key, services));
+    if ("scopes" in key) assertNoEscalation(caller, privilegesOf(key, services));
     return key;
   }
 
@@ -51,7 +51,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     step: RotationStep,
   ) {
     const id = readId(c, "id", `${kind} key`);
-    const key = await change(auditSource(c, caller), async (tx) => {
+    const key = await change(authorOf(c, caller), async (tx) => {
       await liveKey(tx, caller, id);
       if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
       const ended = await liveKey(tx, caller, id);
@@ -67,7 +67,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
       guards.secretKey(`${operation}.rotate`, "write:keys", async (c, caller) => {
         const id = readId(c, "id", `${kind} key`);
         const { graceSeconds } = await readBody(c, rotation);
-        const answer = await change(auditSource(c, caller), (tx) =>
+        const answer = await change(authorOf(c, caller), (tx) =>
           once(c, services, tx, caller, { graceSeconds }, async () => {
             const { style } = await liveKey(tx, caller, id);
             if (await isSealed(tx, id)) throw sealed();

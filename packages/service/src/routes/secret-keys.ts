@@ -1,9 +1,10 @@
 import type { SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { auditSource } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
+import { assertNoEscalation, privilegesOf } from "../auth/privileges.ts";
 import { ApiError } from "../errors.ts";
 import { clientAddress, type HttpEnv } from "../http/context.ts";
 import { once } from "../http/idempotency.ts";
@@ -22,10 +23,8 @@ import {
   lastKey,
   newKeyFields,
   noOrigins,
-  reachOf,
   refuseEmptyChange,
   refuseShuttingOut,
-  refuseWidening,
   revocationReason,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
@@ -78,14 +77,14 @@ export const secretKeyRoutes = (services: Services) => {
           if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
           // A key of a fenced one is fenced as it is, unless narrower.
           const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
-          refuseWidening(caller, {
+          assertNoEscalation(caller, {
             projectId,
             scopes: wanted.scopes,
             allowedAddresses,
             expiresAtMs: expiresAt?.getTime(),
             requestsPerMinute: wanted.requestsPerMinute ?? services.requestsPerMinute,
           });
-          const answer = await change(auditSource(c, caller), (tx) =>
+          const answer = await change(authorOf(c, caller), (tx) =>
             once(c, services, tx, caller, wanted, async () => {
               const secret = newSecret(pepper, "secret", wanted.style);
               const { style, name, scopes, requestsPerMinute } = wanted;
@@ -113,12 +112,12 @@ export const secretKeyRoutes = (services: Services) => {
           if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const { allowedAddresses } = wanted;
           if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
-          const key = await change(auditSource(c, caller), async (tx) => {
+          const key = await change(authorOf(c, caller), async (tx) => {
             // What it may do now counts, too: a change must not put a key to use that the caller could not make.
             const before = found(await findKey(tx, caller, "secret", id)) as SecretKey;
-            refuseWidening(caller, reachOf(before, services));
+            assertNoEscalation(caller, privilegesOf(before, services));
             const key = found(await updateKey(tx, caller, "secret", id, wanted)) as SecretKey;
-            refuseWidening(caller, reachOf(key, services));
+            assertNoEscalation(caller, privilegesOf(key, services));
             tx.record(keyUpdated(key, wanted));
             return key;
           });
@@ -132,7 +131,7 @@ export const secretKeyRoutes = (services: Services) => {
         secretKey("secretKeys.delete", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "secret key");
           const { force, reason } = readQuery(c, revocation);
-          await change(auditSource(c, caller), async (tx) => {
+          await change(authorOf(c, caller), async (tx) => {
             const how = { revokedBy: caller.keyId, reason, force: force === "true" };
             const revoked = found(await revokeKey(tx, caller, "secret", id, how));
             if (revoked === "last") throw lastKey();

@@ -13,6 +13,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
+import { assertStillAllowed } from "../auth/authenticate.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { type EventStream, openEventStream, RESPONSE_ALREADY_SENT } from "../http/event-stream.ts";
 import { readProject } from "../http/project.ts";
@@ -54,13 +55,13 @@ const recheckEveryMs = 500;
 export const tailRoutes = ({ db, tails, guards: { secretKeyStream } }: Services) =>
   new Hono<HttpEnv>().get(
     "/",
-    secretKeyStream("logs.tail", "read:logs", async (c, caller, recheck) => {
+    secretKeyStream("logs.tail", "read:logs", async (c, caller) => {
       const { projectId, filters, query, cursor } = readQuery(c, tailQuery);
       const wanted = allOf([readFilters(filters), parseQuery(query ?? "").ast]);
       const project = await readProject(db, caller, projectId);
       const after = cursor === undefined ? undefined : BigInt(cursor);
       const tail = await tails.open({ keyId: caller.keyId, projectNumber: project.number, query: wanted, after });
-      await stream(openEventStream(c), tail, recheck);
+      await stream(openEventStream(c), tail, async () => assertStillAllowed(c));
       return RESPONSE_ALREADY_SENT;
     }),
   );

@@ -334,7 +334,7 @@ export interface Revoked {
 /**
  * Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key.
  * The last live secret key that can administer the organization is left alone unless `force`: the answer is then
- * `"last"`.
+ * `"last"`. The organization has to be locked, or two revocations at once each take the other's key for one that is left.
  */
 export async function revokeKey(
   tx: Queryable,
@@ -345,7 +345,6 @@ export async function revokeKey(
 ): Promise<Revoked | "last" | undefined> {
   const conditions = [sql`k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`];
   if (kind === "secret" && !force) {
-    await lockOrganization(tx, owner.organizationId);
     conditions.push(isNotLastSecretKey);
   }
   const { rowCount } = await tx.query(sql`
@@ -363,14 +362,16 @@ export interface RevokeAllFilter {
   readonly except: readonly string[];
 }
 
-/** Revokes every live key of the owner that the filter takes. Returns them as they are now. */
+/**
+ * Revokes every live key of the owner that the filter takes. Returns them as they are now. The organization has to be
+ * locked, or a key that is made at the same time is left.
+ */
 export async function revokeAllKeys(
   tx: Queryable,
   owner: KeyOwner,
   { kind, unusedForDays, except }: RevokeAllFilter,
   { revokedBy, reason }: Revocation,
 ): Promise<readonly (SecretKey | PublicKey)[]> {
-  await lockOrganization(tx, owner.organizationId);
   const conditions = [ownedBy(owner), sql`k.revoked_at is null`, sql`k.id <> all(${except}::uuid[])`];
   if (kind) conditions.push(sql`k.kind = ${kind}`);
   if (unusedForDays !== undefined) conditions.push(unusedFor(unusedForDays));
@@ -426,14 +427,6 @@ export function withValue<K>(key: K, value: string): Created<K> {
 /** When the key was revoked; null while it was not. */
 export function endOf(key: SecretKey | PublicKey): string | null {
   return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
-}
-
-/**
- * Two revocations at once must not each leave the other's key as "not the last". Who only refers to the organization,
- * as every record does, is not held up.
- */
-async function lockOrganization(tx: Queryable, organizationId: string): Promise<void> {
-  await tx.query(sql`select 1 from organizations where id = ${organizationId} for no key update`);
 }
 
 const administers = (key: string): Sql =>

@@ -7,6 +7,14 @@ export async function findOrganization(db: Queryable, id: string): Promise<Organ
   return rows[0];
 }
 
+/**
+ * Waits for its turn to change what the organization has, or who may do what in it: until the transaction ends nobody else
+ * does. Exclusive also for those who only use their rights: with a shared lock they would keep a revocation waiting.
+ */
+export async function lockOrganization(tx: Queryable, id: string): Promise<void> {
+  await tx.query(sql`select from organizations where id = ${id} for no key update`);
+}
+
 /** Undefined when another organization has the slug. */
 export async function insertOrganization(
   db: Queryable,

@@ -12,6 +12,7 @@ import { insertOrganization } from "../../src/store/organizations.ts";
 import { insertProject } from "../../src/store/projects.ts";
 import { beginRotation, cancelRotation, finishRotation } from "../../src/store/rotation.ts";
 import { sql } from "../../src/store/sql.ts";
+import { testAuthor } from "../support/author.ts";
 import { type FreshDatabase, freshDatabase } from "../support/database.ts";
 import { bearer, send, startTestService, type TestService } from "../support/index.ts";
 import { newKeyring } from "../support/keyring.ts";
@@ -136,10 +137,7 @@ class World {
     const key = pick(this.keys, number);
     const owner = { organizationId: key.organization.id };
     const make = (work: (tx: Change) => Promise<unknown>) =>
-      changesOf(db, replica)(
-        { ...owner, actor: { kind: "system", name: "model" }, address: null, requestId: null },
-        work,
-      );
+      changesOf(db, replica)(testAuthor(owner.organizationId), work);
     switch (what) {
       case "revoke":
         await make((tx) => revokeKey(tx, owner, key.kind, key.id, { revokedBy: key.id, force: true }));

@@ -1,0 +1,99 @@
+import { hasScope, type SecretKey, type scopes } from "@sazabi/sdk/protocol";
+import { isWithin } from "../addresses.ts";
+import { ApiError } from "../errors.ts";
+
+/** What a secret key may do, for how long, and from where. */
+export interface Privileges {
+  /** The one project the key is narrowed to; undefined for all of the organization. */
+  readonly projectId: string | undefined;
+  readonly scopes: readonly string[];
+  /** Addresses and networks; empty for anywhere. */
+  readonly allowedAddresses: readonly string[];
+  /** Unix milliseconds; undefined for never. */
+  readonly expiresAtMs: number | undefined;
+  /** Undefined where the default limit holds. */
+  readonly requestsPerMinute: number | undefined;
+}
+
+/** `defaults.requestsPerMinute` is the limit of a key that has none of its own. */
+export function privilegesOf(key: SecretKey, defaults: { readonly requestsPerMinute: number }): Privileges {
+  return {
+    projectId: key.projectId ?? undefined,
+    scopes: key.scopes,
+    allowedAddresses: key.allowedAddresses,
+    expiresAtMs: key.expiresAt === null ? undefined : Date.parse(key.expiresAt),
+    requestsPerMinute: key.requestsPerMinute ?? defaults.requestsPerMinute,
+  };
+}
+
+/** A secret key cannot make, import, change or rotate another that may do more than itself, for longer, or more often. */
+export function assertNoEscalation(caller: Privileges, wanted: Privileges): void {
+  const refusal = escalation(caller, wanted);
+  if (refusal) throw refusal;
+}
+
+/** Returns 403 with what of `wanted` the caller does not have; undefined when it has all of it. */
+export function escalation(caller: Privileges, wanted: Privileges): ApiError | undefined {
+  return (
+    otherProject(caller, wanted.projectId) ??
+    moreScopes(caller, wanted.scopes) ??
+    widerFence(caller, wanted.allowedAddresses) ??
+    longerLife(caller, wanted.expiresAtMs) ??
+    higherLimit(caller, wanted.requestsPerMinute)
+  );
+}
+
+export function assertOwnProject(caller: Privileges, projectId: string | undefined): void {
+  const refusal = otherProject(caller, projectId);
+  if (refusal) throw refusal;
+}
+
+function otherProject(caller: Privileges, projectId: string | undefined): ApiError | undefined {
+  if (!caller.projectId || caller.projectId === projectId) return undefined;
+  return new ApiError("FORBIDDEN", "This key is narrowed to one project and can only make keys for that project.", {
+    reason: "project_mismatch",
+  });
+}
+
+function moreScopes(caller: Privileges, wanted: readonly string[]): ApiError | undefined {
+  const beyond = wanted.filter((scope) => !hasGranted(caller, scope));
+  return beyond.length > 0 ? cannotGrant(`This key cannot grant what it has not: ${beyond.join(", ")}.`) : undefined;
+}
+
+function longerLife({ expiresAtMs: own }: Privileges, expiresAtMs = Number.POSITIVE_INFINITY): ApiError | undefined {
+  if (own === undefined || expiresAtMs <= own) return undefined;
+  return cannotGrant(
+    `This key expires at ${new Date(own).toISOString()} and cannot hand out one that works longer. ` +
+      "Give expiresAt or expiresIn up to then.",
+  );
+}
+
+function higherLimit(
+  { requestsPerMinute: own }: Privileges,
+  requestsPerMinute: number | undefined,
+): ApiError | undefined {
+  if (own === undefined || requestsPerMinute === undefined || requestsPerMinute <= own) return undefined;
+  return cannotGrant(
+    `This key may make ${own} requests a minute and cannot hand out one that may make ${requestsPerMinute}. ` +
+      `Give requestsPerMinute up to ${own}.`,
+  );
+}
+
+function widerFence({ allowedAddresses: own }: Privileges, ranges: readonly string[]): ApiError | undefined {
+  if (own.length === 0) return undefined;
+  const beyond = ranges.length === 0 ? ["anywhere"] : ranges.filter((range) => !isWithin(range, own));
+  if (beyond.length === 0) return undefined;
+  return new ApiError(
+    "FORBIDDEN",
+    `This key may be used from ${own.join(", ")} only, and cannot hand out one that may be used from ${beyond.join(", ")}.`,
+    { reason: "address_not_allowed" },
+  );
+}
+
+function cannotGrant(message: string): ApiError {
+  return new ApiError("FORBIDDEN", message, { reason: "missing_scope" });
+}
+
+function hasGranted({ scopes: own }: Privileges, scope: string): boolean {
+  return scope === "*" ? own.includes("*") : hasScope(own, scope as (typeof scopes)[number]);
+}

@@ -1,0 +1,13 @@
+import type { ChangeAuthor } from "../../src/auth/authenticate.ts";
+
+/** An author of changes who sent no request, and whose rights are not what a test is about. */
+export function testAuthor(organizationId: string): ChangeAuthor {
+  return {
+    organizationId,
+    keyId: undefined,
+    actor: { kind: "system", name: "test" },
+    address: null,
+    requestId: null,
+    assertStillAllowed: async () => {},
+  };
+}
