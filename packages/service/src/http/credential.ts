@@ -28,13 +28,6 @@ function sameOf(one: string | undefined, other: string | undefined): string | un
   return one ?? other;
 }
 
-/** As `findCredential`; 401 when there is none. */
-export function readCredential(c: HttpContext, takes: KeyKind | "any"): string {
-  const text = findCredential(c, takes);
-  if (text === undefined) throw missingKey(takes);
-  return text;
-}
-
 export function missingKey(takes: KeyKind | "any"): ApiError {
   return new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
     reason: "missing_api_key",
