@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type PartsOptions, partsOf, type TimeRange } from "../../src/logs/postgres/parts.ts";
+import { maxParts, type PartsOptions, partsOf, type TimeRange } from "../../src/logs/postgres/parts.ts";
 
 const day = 86_400_000_000;
 const longest = 60 * day;
@@ -58,6 +58,34 @@ test("the first part holds the nearest rows, and no later one crosses the border
     }),
     { numRuns: 5000 },
   );
+});
+
+test("whatever is found in them, there are never more parts than the window allows for", () => {
+  const progress = fc.array(fc.tuple(fc.integer({ min: 0, max: 1_001 }), fc.integer({ min: 1, max: 1_001 })), {
+    minLength: 1,
+    maxLength: 100,
+  });
+  fc.assert(
+    fc.property(cases, progress, ({ range, options }, steps) => {
+      let step = 0;
+      const next = () => {
+        const [found, wanted] = steps[step++ % steps.length] as [number, number];
+        return { found, wanted };
+      };
+      const parts = [...partsOf(range, { ...options, progress: next })];
+      expect(parts.length).toBeLessThanOrEqual(maxParts(range, options.nearest));
+    }),
+    { numRuns: 20_000 },
+  );
+  // Ten years, of which the nearest rows were all of one microsecond.
+  const years = { fromMicros: 0, toMicros: 3_650 * day };
+  expect(maxParts(years, { fromMicros: 0, toMicros: 1 })).toBe(27);
+});
+
+test("a page that is nearly full does not make the parts tiny", () => {
+  const options = { ...sixtyDays(0), progress: () => ({ found: 1_000, wanted: 1 }) };
+  const parts = [...partsOf({ fromMicros: 0, toMicros: longest }, options)];
+  expect(parts.map(({ along }) => along)).toEqual([true, true, false, true]);
 });
 
 /** Sixty days of one row a minute, of which the first 2,000 held so many matches. */

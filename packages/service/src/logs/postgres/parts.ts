@@ -25,16 +25,22 @@ export interface PartsOptions {
   readonly progress: () => { readonly found: number; readonly wanted: number };
 }
 
-/** So much longer each part is than the one before: what is read in vain is a small share of what is read. */
+/** So much longer each part is than all before it: what is read in vain is a small share of what is read. */
 const growth = 16;
 
 /** More rows than this are not read one by one in the hope that matches go on as they began. */
 const rowsAlong = 100_000;
 
+/** Parts, and so statements, of any search: two for each time that what is covered grows, and three at its edges. */
+export function maxParts(range: TimeRange, nearest: TimeRange): number {
+  const times = (range.toMicros - range.fromMicros) / (nearest.toMicros - nearest.fromMicros);
+  return 3 + 2 * Math.ceil(Math.log(Math.max(1, times)) / Math.log(1 + growth));
+}
+
 /**
  * The range in parts that follow each other in the order of the search and cover it. First the nearest rows. Where they
- * say that enough matches will come soon, so many more; else ever longer parts, at least a day at once where days are
- * sealed.
+ * say that enough matches will come soon, so many more, read one by one. After such a guess that was wrong, and where
+ * matches are rare, ever longer parts, at least a day at once where days are sealed. Never more than `maxParts`.
  */
 export function* partsOf(range: TimeRange, options: PartsOptions): Generator<Part> {
   const { nearest, nearestRows, direction, sealedBeforeMicros, progress } = options;
@@ -44,6 +50,7 @@ export function* partsOf(range: TimeRange, options: PartsOptions): Generator<Par
   const longestAlong = (length * rowsAlong) / nearestRows;
   let covered = 0;
   let along = true;
+  let isFirst = true;
   let end = descending ? nearest.fromMicros : nearest.toMicros;
   for (;;) {
     if (descending) {
@@ -60,9 +67,13 @@ export function* partsOf(range: TimeRange, options: PartsOptions): Generator<Par
     const { found, wanted } = progress();
     // Twice as far as it should take.
     const likely = found === 0 ? Number.POSITIVE_INFINITY : Math.ceil((2 * covered * wanted) / found);
-    along = likely <= longestAlong;
+    along = (isFirst || !along) && likely <= longestAlong;
+    isFirst = false;
     const isSealed = descending ? toMicros <= sealedBeforeMicros : fromMicros < sealedBeforeMicros;
-    length = along ? likely : Math.max(covered * growth, isSealed ? dayMicros : 0);
+    // Matches may not go on as they began: a page that is nearly full must not make the parts tiny.
+    length = along
+      ? Math.max(likely, Math.min(covered, longestAlong))
+      : Math.max(covered * growth, isSealed ? dayMicros : 0);
     end = descending ? toMicros - length : fromMicros + length;
     const crosses = descending
       ? end < sealedBeforeMicros && sealedBeforeMicros < toMicros
