@@ -111,6 +111,8 @@ const credentialRefusals: Partial<Record<string, (key: string, another: string) 
 function exitOf(error: SazabiApiError): ExitName {
   if (error.status === 401 || error.status === 403) return "denied";
   if (error.status === 404) return "notFound";
+  // Waiting does not help: the same query would be ended again.
+  if (error.reason === "tail_budget_exceeded") return "failed";
   if (error.status === 429) return "rateLimited";
   // The service has no database, or a gateway no service.
   if ([502, 503, 504].includes(error.status)) return "unreachable";
@@ -122,6 +124,7 @@ function hintOf(error: SazabiApiError): string | undefined {
     const at = new Date(Date.now() + error.retryAfterSeconds * 1000);
     return `Try again in ${error.retryAfterSeconds} s (at ${at.toLocaleTimeString("sv")}).`;
   }
+  if (error.reason === "tail_budget_exceeded") return undefined;
   if (error.status === 429) return "It does not say for how long. Wait a minute, then try again.";
   if (error.status >= 500 && error.requestId) return `The service's log has more under request ${error.requestId}.`;
   if (error.status >= 500) return "Is there a proxy or a load balancer in between, and does the service run behind it?";

@@ -1,6 +1,7 @@
 import { SazabiApiError } from "./errors.ts";
 import { readEvents } from "./events.ts";
-import type { TailedLog, TailFilters, TailFrame } from "./protocol/log-reading.ts";
+import { errorStatus } from "./protocol/errors.ts";
+import type { TailEnd, TailedLog, TailFilters, TailFrame } from "./protocol/log-reading.ts";
 import type { Id, Timestamp } from "./protocol/resources.ts";
 import { type RequestOptions, sleep, type Transport } from "./transport.ts";
 
@@ -39,8 +40,8 @@ const longestWaitMs = 5_000;
 
 /**
  * Entries as they are committed, each once and ascending by id, until the caller stops reading or `signal` is aborted. A
- * connection that is lost is made again, from the last entry on. Throws when the first connection fails, and when the
- * service refuses.
+ * connection that is lost is made again, from the last entry on. Throws when the first connection fails, when the
+ * service refuses, and when it ends the tail because its query costs too much (`tail_budget_exceeded`).
  */
 export async function* tail(
   transport: Transport,
@@ -70,6 +71,7 @@ export async function* tail(
         lost = undefined;
         if (!connected && id !== "") onPosition?.(id);
         connected = true;
+        if (event === "end") throw errorOf(JSON.parse(data) as TailEnd);
         if (event === "log") yield* (JSON.parse(data) as TailFrame).data;
         if (id !== "") cursor = id;
       }
@@ -88,8 +90,18 @@ function queryOf({ projectId, query, filters }: TailRequest, cursor: string | un
   return { projectId, query, cursor, filters: filters && JSON.stringify(filters) };
 }
 
+function errorOf({ code, reason, message }: TailEnd): SazabiApiError {
+  return new SazabiApiError(message, {
+    code,
+    status: errorStatus[code],
+    operationId: "logs.tail",
+    ...(reason && { reason }),
+  });
+}
+
 /** What the service refuses for good, it refuses again. */
 function isWorthAnotherTry(error: unknown): boolean {
+  if (error instanceof SazabiApiError && error.reason === "tail_budget_exceeded") return false;
   return !(error instanceof SazabiApiError) || error.status >= 500 || error.status === 429;
 }
 

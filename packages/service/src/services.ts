@@ -1,9 +1,9 @@
 import type { Guards } from "./auth/authenticate.ts";
 import type { Keyring } from "./auth/keyring.ts";
 import type { Changes } from "./changes.ts";
+import type { LogTails } from "./logs/live-tail/log-tails.ts";
 import type { Retentions } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
-import type { LogTails } from "./logs/tails.ts";
 import type { Turns } from "./logs/turns.ts";
 import type { Database } from "./store/database.ts";
 

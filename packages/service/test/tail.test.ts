@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SazabiAdmin, SazabiApiError, type TailedLog, type TailGap } from "@sazabi/sdk";
 import { parseQuery } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { LogTails } from "../src/logs/live-tail/log-tails.ts";
 import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import { LogTails } from "../src/logs/tails.ts";
 import { openTail } from "./support/events.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { openCuttableProxy } from "./support/proxy.ts";
@@ -434,6 +434,7 @@ test("the tails of a process read together: a hundred of them ask the database n
     Array.from({ length: 100 }, (_, index) =>
       tails.open({
         keyId: `key ${index % 10}`,
+        organizationId: "organization",
         projectNumber: rows[0].number,
         query: parseQuery(`n:${index % 4}`).ast,
         after: undefined,

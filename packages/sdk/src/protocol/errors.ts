@@ -18,7 +18,7 @@ export const errorStatus = {
 
 export type ErrorCode = keyof typeof errorStatus;
 
-/** Finer than the code, for programs: why a credential was refused. */
+/** Finer than the code, for programs: why a credential was refused, or why a tail ended. */
 export type ErrorReason =
   | "missing_api_key"
   | "malformed_api_key"
@@ -30,7 +30,8 @@ export type ErrorReason =
   | "project_mismatch"
   | "address_not_allowed"
   | "origin_not_allowed"
-  | "conflicting_credentials";
+  | "conflicting_credentials"
+  | "tail_budget_exceeded";
 
 /** One thing that is wrong with a request: where (`limit`, `logs[3].message`, `query`), and what. */
 export interface Issue {

@@ -1,3 +1,4 @@
+import type { ErrorCode, ErrorReason } from "./errors.ts";
 import type { Id, LogEntry, LogFilter, LogQueryRequest, QueryWarning, Timestamp } from "./resources.ts";
 
 /** Milliseconds of each interval that entries are counted by. */
@@ -204,6 +205,14 @@ export interface TailFrame {
   readonly timestamp: Timestamp;
   /** Ascending by id. */
   readonly data: readonly TailedLog[];
+}
+
+/** The data of an `end` event: the service ended the tail, and would end it again. Its id is where to go on from. */
+export interface TailEnd {
+  readonly code: ErrorCode;
+  readonly reason?: ErrorReason | undefined;
+  /** A sentence for a person: why it ended and what to do. */
+  readonly message: string;
 }
 
 export interface NativeQueryRequest {

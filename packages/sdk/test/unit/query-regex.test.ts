@@ -117,11 +117,3 @@ test("it finds what the regular expressions of JavaScript find", () => {
   );
   expect(compared).toBeGreaterThan(2000);
 });
-
-test("time grows with the text, not with the ways to match", () => {
-  const text = "a".repeat(20_000);
-  const startedAt = performance.now();
-  for (const source of ["(a|aa)+b", "(a+a+)+b", "a*a*a*a*a*b", "(x+x+)+y"])
-    expect(matchesRegex(parsed(source), text)).toBe(false);
-  expect(performance.now() - startedAt).toBeLessThan(5000);
-});

@@ -10,6 +10,8 @@ export interface EventStream {
   /** Sends frames; resolves when the client can take more, or the stream has ended. */
   send(frames: string): Promise<void>;
   end(): void;
+  /** Ends it at once, with what is still on its way. */
+  destroy(): void;
 }
 
 /** Written at once, so that also a slow client is seen to take something. */
@@ -66,6 +68,9 @@ export function openEventStream(c: HttpContext): EventStream {
     end() {
       ended.abort();
       outgoing.end();
+    },
+    destroy() {
+      outgoing.destroy();
     },
   };
 }

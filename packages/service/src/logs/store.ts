@@ -126,6 +126,8 @@ export interface FollowRequest {
   /** The last id seen of each project; a project without one is read from its first entry. */
   readonly after: ReadonlyMap<number, bigint>;
   readonly limit: number;
+  /** Of messages and attributes; a single entry may be larger. Default 4 MiB. */
+  readonly maxBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -8,18 +8,20 @@ import {
   parseQuery,
   type QueryNode,
   storable,
+  type TailEnd,
   type TailedLog,
-  type TailFrame,
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { assertStillAllowed } from "../auth/authenticate.ts";
+import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { type EventStream, openEventStream, RESPONSE_ALREADY_SENT } from "../http/event-stream.ts";
+import { inTurn } from "../http/in-turn.ts";
 import { readProject } from "../http/project.ts";
 import { readJsonParameter, readQuery } from "../http/request.ts";
+import type { Tail } from "../logs/live-tail/tail.ts";
 import type { StoredLog } from "../logs/store.ts";
-import type { Tail } from "../logs/tails.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import type { Services } from "../services.ts";
 
@@ -47,6 +49,9 @@ const tailQuery = z.strictObject({
     .optional(),
 });
 
+/** Characters of JSON. */
+const maxFrame = 256 * 1024;
+const smallFrame = 16 * 1024;
 const heartbeatEveryMs = 15_000;
 /** A key that was revoked has its tails ended within this time, also where there is nothing to tell. */
 const recheckEveryMs = 500;
@@ -60,7 +65,8 @@ export const tailRoutes = ({ db, tails, guards: { secretKeyStream } }: Services)
       const wanted = allOf([readFilters(filters), parseQuery(query ?? "").ast]);
       const project = await readProject(db, caller, projectId);
       const after = cursor === undefined ? undefined : BigInt(cursor);
-      const tail = await tails.open({ keyId: caller.keyId, projectNumber: project.number, query: wanted, after });
+      const { keyId, organizationId } = caller;
+      const tail = await tails.open({ keyId, organizationId, projectNumber: project.number, query: wanted, after });
       await stream(openEventStream(c), tail, async () => assertStillAllowed(c));
       return RESPONSE_ALREADY_SENT;
     }),
@@ -68,10 +74,10 @@ export const tailRoutes = ({ db, tails, guards: { secretKeyStream } }: Services)
 
 /** Until the client leaves, the key dies, or the store cannot be read: then the client comes back with its cursor. */
 async function stream(events: EventStream, tail: Tail, recheck: () => Promise<void>): Promise<void> {
-  let told = -1n;
-  const tell = () => {
-    told = tail.position;
-    return `event: position\nid: ${told}\ndata: {}\n\n`;
+  const cursor = { sent: -1n, isWaiting: false };
+  const positionFrame = () => {
+    cursor.sent = tail.position;
+    return frameOf("position", cursor.sent, "{}");
   };
   const end = () => {
     tail.close();
@@ -79,28 +85,53 @@ async function stream(events: EventStream, tail: Tail, recheck: () => Promise<vo
   };
   const rechecks = setInterval(() => void recheck().catch(end), recheckEveryMs);
   const heartbeats = setInterval(() => {
-    // Also a tail that finds nothing gets on: its reader need not begin far behind when it comes back.
-    if (events.isReady) void events.send(`: ping\n\n${told === tail.position ? "" : tell()}`);
+    if (!events.isReady) return;
+    // Also a tail that finds nothing moves on: its reader need not begin far behind when it comes back.
+    const hasMoved = cursor.isWaiting && cursor.sent !== tail.position;
+    void events.send(`: ping\n\n${hasMoved ? positionFrame() : ""}`);
   }, heartbeatEveryMs);
+  tail.cutOff.addEventListener("abort", () => events.destroy(), { once: true });
   if (events.ended.aborted) end();
   else events.ended.addEventListener("abort", end, { once: true });
   try {
-    await events.send(tell());
+    await events.send(positionFrame());
     for (;;) {
+      cursor.isWaiting = true;
       const logs = await tail.next();
+      cursor.isWaiting = false;
       if (!logs) break;
-      // Not only now and then: after a revocation was answered, nothing is told any more.
-      await recheck();
-      told = BigInt((logs.at(-1) as StoredLog).position.id);
-      await events.send(logFrame(logs, told));
+      await sendLogs(events, tail, { logs, recheck });
+      cursor.sent = BigInt((logs.at(-1) as StoredLog).position.id);
     }
-  } catch {
-    // Nothing can be answered any more; the reader comes back with its cursor, and is answered why.
+  } catch (error) {
+    // Anything else cannot be answered any more; the reader comes back with its cursor, and is answered why.
+    if (isBudgetError(error)) await events.send(endFrame(tail, error));
   } finally {
     clearInterval(rechecks);
     clearInterval(heartbeats);
     end();
   }
+}
+
+/** In frames of a bounded size; a single entry may be larger. */
+async function sendLogs(
+  events: EventStream,
+  tail: Tail,
+  { logs, recheck }: { readonly logs: readonly StoredLog[]; readonly recheck: () => Promise<void> },
+): Promise<void> {
+  for (const frame of logFrames(logs)) {
+    tail.setBuffered(2 * frame.length);
+    // Not only now and then: after a revocation was answered, nothing more is sent.
+    await recheck();
+    await events.send(frame);
+    if (events.ended.aborted) return;
+    // Many tails may have been handed something at the same time.
+    if (frame.length > smallFrame) await inTurn();
+  }
+}
+
+function isBudgetError(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.options.reason === "tail_budget_exceeded";
 }
 
 function readFilters(text: string | undefined): QueryNode {
@@ -120,9 +151,35 @@ function readFilters(text: string | undefined): QueryNode {
   ]);
 }
 
-function logFrame(logs: readonly StoredLog[], cursor: bigint): string {
-  const frame: TailFrame = { type: "logs", timestamp: new Date().toISOString(), data: logs.map(toTailed) };
-  return `event: log\nid: ${cursor}\ndata: ${JSON.stringify(frame)}\n\n`;
+function* logFrames(logs: readonly StoredLog[]): Generator<string> {
+  let entries: string[] = [];
+  let length = 0;
+  for (const [index, log] of logs.entries()) {
+    const entry = JSON.stringify(toTailed(log));
+    if (entries.length > 0 && length + entry.length > maxFrame) {
+      yield logFrame(entries, logs[index - 1] as StoredLog);
+      entries = [];
+      length = 0;
+    }
+    entries.push(entry);
+    length += entry.length;
+  }
+  yield logFrame(entries, logs.at(-1) as StoredLog);
+}
+
+/** A `TailFrame`. */
+function logFrame(entries: readonly string[], last: StoredLog): string {
+  const data = `{"type":"logs","timestamp":"${new Date().toISOString()}","data":[${entries.join(",")}]}`;
+  return frameOf("log", last.position.id, data);
+}
+
+/** The reader does not come back by itself: its tail would end again. */
+function endFrame(tail: Tail, { code, options: { reason }, message }: ApiError): string {
+  return frameOf("end", tail.position, JSON.stringify({ code, reason, message } satisfies TailEnd));
+}
+
+function frameOf(event: string, id: bigint | string, data: string): string {
+  return `event: ${event}\nid: ${id}\ndata: ${data}\n\n`;
 }
 
 function toTailed({

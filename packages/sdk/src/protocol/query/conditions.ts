@@ -1,7 +1,7 @@
 import { levels, parseLevel } from "../levels.ts";
 import { allOf, type Comparison, everything, type FieldReference, type QueryNode, type TextPattern } from "./ast.ts";
-import { covers } from "./evaluate.ts";
 import { canonicalId } from "./fields.ts";
+import { covers } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
 import type { Regex } from "./regex.ts";
 import { fold } from "./text.ts";

@@ -1,7 +1,9 @@
 import type { AttributeValue } from "../resources.ts";
-import type { Column, FieldTest, QueryNode, TextPattern } from "./ast.ts";
+import type { Column, FieldTest, QueryNode } from "./ast.ts";
+import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
-import { compareText, decimalText, fold, readNumber } from "./text.ts";
+import { nativeSteps, type StepMeter, unlimitedSteps } from "./steps.ts";
+import { compareText, decimalText, fold, isAscii, readNumber } from "./text.ts";
 
 /** An entry as intake normalised it: what a query can see. */
 export interface QueriedEntry {
@@ -18,28 +20,51 @@ export interface QueriedEntry {
 
 /**
  * Whether the entry is an answer to the query. This is the meaning of the language; the compilers have to agree
- * with it on every query and entry.
+ * with it on every query and entry. Throws `StepLimitError` when it takes more steps than the meter allows.
  */
-export function evaluate(query: QueryNode, entry: QueriedEntry): boolean {
+export function evaluate(query: QueryNode, entry: QueriedEntry, meter: StepMeter = unlimitedSteps): boolean {
+  meter.spend(stepsPerNode);
   switch (query.kind) {
     case "everything":
       return true;
     case "and":
-      return query.nodes.every((node) => evaluate(node, entry));
+      return query.nodes.every((node) => evaluate(node, entry, meter));
     case "or":
-      return query.nodes.some((node) => evaluate(node, entry));
+      return query.nodes.some((node) => evaluate(node, entry, meter));
     case "not":
-      return !evaluate(query.node, entry);
+      return !evaluate(query.node, entry, meter);
     case "text":
-      return occursIn(query.pattern, entry.message);
+      return occursInFolded(query.pattern, foldOf(entry.message, meter), meter);
     case "regex":
-      return matchesRegex(query.regex, entry.message);
+      return matchesRegex(query.regex, entry.message, meter);
     case "level":
       return query.ranks.includes(entry.level);
     case "field":
-      if ("column" in query.field) return passesColumn(query.test, columnOf(entry, query.field.column));
-      return passes(query.test, attributeOf(entry, query.field.attribute));
+      if ("column" in query.field) return passesColumn(query.test, columnOf(entry, query.field.column), meter);
+      return passes(query.test, attributeOf(entry, query.field.attribute), meter);
   }
+}
+
+const stepsPerNode = 4;
+
+/** The last texts that were folded: the conditions of a query ask for the same ones, and so do the queries of tails. */
+const folds = new Map<string, string>();
+const maxFolds = 4;
+/** Shorter texts are folded faster than they are looked up. */
+const shortestKept = 256;
+
+function foldOf(text: string, meter: StepMeter): string {
+  if (text.length < shortestKept) {
+    meter.spend(nativeSteps(text.length));
+    return fold(text);
+  }
+  const known = folds.get(text);
+  if (known !== undefined) return known;
+  meter.spend(isAscii(text) ? nativeSteps(text.length) : text.length);
+  const folded = fold(text);
+  if (folds.size >= maxFolds) folds.clear();
+  folds.set(text, folded);
+  return folded;
 }
 
 function columnOf(entry: QueriedEntry, column: Column): string | null {
@@ -62,13 +87,13 @@ function attributeOf({ attributes }: QueriedEntry, key: string): AttributeValue 
 }
 
 /** A column holds text or nothing, and an empty one exists as little as an absent one. */
-function passesColumn(test: FieldTest, value: string | null): boolean {
+function passesColumn(test: FieldTest, value: string | null, meter: StepMeter): boolean {
   if (value === null) return false;
   if (test.kind === "exists") return value !== "";
-  return test.kind === "equals" ? value === test.value : passes(test, value);
+  return test.kind === "equals" ? value === test.value : passes(test, value, meter);
 }
 
-function passes(test: FieldTest, value: AttributeValue | undefined): boolean {
+function passes(test: FieldTest, value: AttributeValue | undefined, meter: StepMeter): boolean {
   if (value === undefined) return false;
   if (test.kind === "equals") return equals(value, test.value);
   if (value === null) return false;
@@ -76,9 +101,9 @@ function passes(test: FieldTest, value: AttributeValue | undefined): boolean {
     case "exists":
       return true;
     case "matches":
-      return covers(test.pattern, textOf(value));
+      return coversFolded(test.pattern, foldOf(textOf(value), meter), meter);
     case "regex":
-      return matchesRegex(test.regex, textOf(value));
+      return matchesRegex(test.regex, textOf(value), meter);
     case "compares": {
       const order = compare(value, test.value);
       if (order === undefined) return false;
@@ -104,73 +129,4 @@ function compare(value: AttributeValue, wanted: string): number | undefined {
 
 function textOf(value: string | number | boolean): string {
   return typeof value === "number" ? decimalText(value) : String(value);
-}
-
-/** Whether the pattern occurs somewhere in the text, without case. */
-function occursIn(pattern: TextPattern, text: string): boolean {
-  const folded = fold(text);
-  const [only] = pattern;
-  if (pattern.length === 1 && typeof only === "string") return folded.includes(only);
-  return covers([{ any: "many" }, ...pattern, { any: "many" }], folded);
-}
-
-/** Whether the pattern is the whole text, without case. */
-export function covers(pattern: TextPattern, text: string): boolean {
-  const folded = fold(text);
-  const pieces = piecesOf(pattern);
-  const first = pieces[0] as Piece;
-  const last = pieces.at(-1) as Piece;
-  let place = lengthAt(first, folded, 0);
-  if (place === undefined) return false;
-  if (pieces.length === 1) return place === folded.length;
-  // Between two runs of anything, the leftmost place is as good as any.
-  for (const piece of pieces.slice(1, -1)) {
-    place = endOfFirst(piece, folded, place);
-    if (place === undefined) return false;
-  }
-  for (let start = place; start <= folded.length; start = nextPlace(folded, start)) {
-    if (lengthAt(last, folded, start) === folded.length) return true;
-  }
-  return false;
-}
-
-/** What stands between two `many`: literal text and single characters. */
-type Piece = readonly (string | { readonly any: "one" })[];
-
-function piecesOf(pattern: TextPattern): readonly Piece[] {
-  const pieces: (string | { any: "one" })[][] = [[]];
-  for (const part of pattern) {
-    if (typeof part === "string") pieces.at(-1)?.push(part);
-    else if (part.any === "one") pieces.at(-1)?.push({ any: "one" });
-    else pieces.push([]);
-  }
-  return pieces;
-}
-
-/** Where the piece ends when it stands at `place`, or undefined when it does not. */
-function lengthAt(piece: Piece, text: string, place: number): number | undefined {
-  let end = place;
-  for (const part of piece) {
-    if (typeof part === "string") {
-      if (!text.startsWith(part, end)) return undefined;
-      end += part.length;
-    } else {
-      if (end >= text.length) return undefined;
-      end = nextPlace(text, end);
-    }
-  }
-  return end;
-}
-
-function endOfFirst(piece: Piece, text: string, from: number): number | undefined {
-  for (let start = from; start <= text.length; start = nextPlace(text, start)) {
-    const end = lengthAt(piece, text, start);
-    if (end !== undefined) return end;
-  }
-  return undefined;
-}
-
-/** One character further: two UTF-16 units for those beyond U+FFFF. */
-function nextPlace(text: string, place: number): number {
-  return place + ((text.codePointAt(place) ?? 0) > 0xffff ? 2 : 1);
 }

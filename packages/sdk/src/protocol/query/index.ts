@@ -12,4 +12,5 @@ export { evaluate, type QueriedEntry } from "./evaluate.ts";
 export { builtInField, canonicalId, fieldAliases, resolveField } from "./fields.ts";
 export { type ParsedQuery, parseQuery } from "./parse.ts";
 export { printRegex, type Regex } from "./regex.ts";
+export { StepLimitError, StepMeter } from "./steps.ts";
 export { caseVariants, decimalText, fold, numberPattern, readNumber, storable } from "./text.ts";

@@ -1,3 +1,4 @@
+import { type CodePointRange, firstAtLeast, holdsPoint, mergeRanges, wordRanges } from "./code-points.ts";
 import { caseVariants, unfoldings } from "./text.ts";
 
 /**
@@ -12,7 +13,7 @@ export interface Regex {
 }
 
 export type RegexNode =
-  /** One character in, or when negated not in, these ranges of code points; both cases are already among them. */
+  /** One character in, or when negated not in, these ranges of code points: ascending, apart, and in both cases. */
   | { readonly kind: "class"; readonly ranges: readonly CodePointRange[]; readonly negated: boolean }
   | { readonly kind: "edge"; readonly edge: "start" | "end" | "word" | "inside" }
   | { readonly kind: "sequence"; readonly nodes: readonly RegexNode[] }
@@ -20,20 +21,12 @@ export type RegexNode =
   /** `max` null: without end. */
   | { readonly kind: "repeat"; readonly node: RegexNode; readonly min: number; readonly max: number | null };
 
-export type CodePointRange = readonly [from: number, to: number];
-
-/** States of the matcher after repetitions are written out; bounds the time per character. */
+/** States of the matcher after repetitions are written out; bounds the cost of a character. */
 const maxStates = 256;
 const maxDepth = 20;
 const maxRepeat = 100;
 
 const digit: readonly CodePointRange[] = [[0x30, 0x39]];
-const word: readonly CodePointRange[] = [
-  [0x30, 0x39],
-  [0x41, 0x5a],
-  [0x5f, 0x5f],
-  [0x61, 0x7a],
-];
 const space: readonly CodePointRange[] = [
   [0x09, 0x0d],
   [0x20, 0x20],
@@ -58,6 +51,7 @@ class RegexReader {
   readonly #characters: readonly string[];
   #place = 0;
   #depth = 0;
+  #atoms = 0;
 
   constructor(source: string) {
     this.#characters = Array.from(source);
@@ -111,6 +105,8 @@ class RegexReader {
   }
 
   #atom(): RegexNode {
+    // Before the cases of a class are looked up, which takes longer than to read it.
+    if (++this.#atoms > maxStates) throw new RefusedRegex("is too large");
     const next = this.#next();
     if (next === "(") return this.#group();
     if (next === "[") return this.#class();
@@ -191,7 +187,7 @@ class RegexReader {
   }
 }
 
-const shorthands: Readonly<Record<string, readonly CodePointRange[]>> = { d: digit, w: word, s: space };
+const shorthands: Readonly<Record<string, readonly CodePointRange[]>> = { d: digit, w: wordRanges, s: space };
 const controls: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v" };
 
 function escapedCharacter(escaped: string): string {
@@ -202,8 +198,8 @@ function escapedCharacter(escaped: string): string {
 }
 
 function literal(character: string): RegexNode {
-  const ranges = caseVariants(character).map((variant): CodePointRange => [codePoint(variant), codePoint(variant)]);
-  return { kind: "class", ranges, negated: false };
+  const points = caseVariants(character).map(codePoint);
+  return { kind: "class", ranges: mergeRanges(points.map((point) => [point, point])), negated: false };
 }
 
 function codePoint(character: string): number {
@@ -211,28 +207,50 @@ function codePoint(character: string): number {
 }
 
 function withBothCases(ranges: readonly CodePointRange[]): readonly CodePointRange[] {
-  const all = [...ranges];
-  const holds = (point: number) => ranges.some(([from, to]) => point >= from && point <= to);
+  const sorted = mergeRanges(ranges);
+  const all = [...sorted];
+  const holds = (point: number) => holdsPoint(sorted, point);
   for (let letter = 0x61; letter <= 0x7a; letter++) {
     if (holds(letter) || holds(letter - 0x20)) all.push([letter, letter], [letter - 0x20, letter - 0x20]);
   }
-  if (ranges.some(([, to]) => to > 0x7f)) {
-    for (const [folded, others] of unfoldings()) {
-      const alike = [folded, ...others].map(codePoint);
-      if (alike.some(holds)) for (const point of alike) all.push([point, point]);
-    }
-  }
-  return merged(all);
+  for (const group of brokenCaseGroups(sorted)) for (const point of group) all.push([point, point]);
+  return mergeRanges(all);
 }
 
-function merged(ranges: readonly CodePointRange[]): readonly CodePointRange[] {
-  const result: [number, number][] = [];
-  for (const [from, to] of [...ranges].sort((a, b) => a[0] - b[0])) {
-    const last = result.at(-1);
-    if (last && from <= last[1] + 1) last[1] = Math.max(last[1], to);
-    else result.push([from, to]);
+/** Characters beyond ASCII that are one letter in its cases are a group. */
+interface CaseTable {
+  readonly groups: readonly (readonly number[])[];
+  /** Every character of a group, ascending, and the number of its group. */
+  readonly points: Int32Array;
+  readonly groupOf: Int32Array;
+}
+
+let caseTable: CaseTable | undefined;
+
+function readCaseTable(): CaseTable {
+  const groups = [...unfoldings()].map(([folded, others]) => [folded, ...others].map(codePoint));
+  const points = groups.flatMap((group, index) => group.map((point) => [point, index] as const));
+  points.sort(([left], [right]) => left - right);
+  return {
+    groups,
+    points: Int32Array.from(points, ([point]) => point),
+    groupOf: Int32Array.from(points, ([, group]) => group),
+  };
+}
+
+/** The groups of which the ranges hold some characters and not all. */
+function brokenCaseGroups(ranges: readonly CodePointRange[]): readonly (readonly number[])[] {
+  if ((ranges.at(-1)?.[1] ?? 0) <= 0x7f) return [];
+  caseTable ??= readCaseTable();
+  const { groups, points, groupOf } = caseTable;
+  const held = new Uint8Array(groups.length);
+  for (const [from, to] of ranges) {
+    for (let at = firstAtLeast(points, from); at < points.length && (points[at] as number) <= to; at++) {
+      const group = groupOf[at] as number;
+      held[group] = (held[group] as number) + 1;
+    }
   }
-  return result;
+  return groups.filter((group, index) => held[index] !== 0 && held[index] !== group.length);
 }
 
 /** Engines that write out repetitions may grow beyond measure where one is of nothing, or of a position. */

@@ -8,9 +8,6 @@ import { type LogRow, logColumns, toLog } from "./rows.ts";
 import { ch, int64, joined, type Statement } from "./statement.ts";
 import { isOutside, readVisible } from "./visible.ts";
 
-/** Of messages and attributes; a single entry may be larger. */
-const maxBytes = 4 * 1024 * 1024;
-
 /** Ids say where in time their entries lie (`log_commits`), and there they are read in the order of the table. */
 export function followLogs(reading: Reading, request: FollowRequest): Promise<Followed> {
   return followProjects(request, (project) => followProject(reading, project));
@@ -49,7 +46,7 @@ async function followProject(reading: Reading, request: ProjectRequest): Promise
   if (!commits) return { logs: [], after: request.from, more: false };
   // Read after the commits: whatever is a hole by then was one at the time of these.
   const holes = (await readVisible(reading.db, [request.number])).get(request.number)?.holes ?? [];
-  const { number, from, limit, query, signal } = request;
+  const { number, from, limit, query, maxBytes, signal } = request;
   const conditions = [
     ch`project_number = ${int64(number)}`,
     ch`id > ${int64(from)}`,

@@ -12,8 +12,7 @@ const idsAtOnce = 5_000;
 const stretchesAtOnce = 1_000;
 /** What a bigint holds. */
 export const maxId = 9_223_372_036_854_775_807n;
-/** Of messages and attributes; a single entry may be larger. */
-const maxBytes = 4 * 1024 * 1024;
+const defaultMaxBytes = 4 * 1024 * 1024;
 
 export async function readHeads(db: Database, projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
   const { rows } = await db.query<{ project_number: number; last_id: string }>(sql`
@@ -42,7 +41,8 @@ export async function followProjects(
     }
     const from = after.get(number) ?? 0n;
     const limit = request.limit - logs.length;
-    const found = await followOne({ number, from, limit, query: request.query, signal: request.signal });
+    const { query, maxBytes = defaultMaxBytes, signal } = request;
+    const found = await followOne({ number, from, limit, query, maxBytes, signal });
     logs.push(...found.logs);
     after.set(number, found.after);
     more ||= found.more;
@@ -77,6 +77,7 @@ export interface ProjectRequest {
   readonly from: bigint;
   readonly limit: number;
   readonly query: QueryNode;
+  readonly maxBytes: number;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -135,30 +136,34 @@ export async function readCommits(
   };
 }
 
-/** Up to the limits of rows and bytes; `total` is how many there are without them. */
+/** Up to the limits of rows and bytes; `total` is how many there are without them, counted to one beyond the limit. */
 async function readRows(
   db: Database,
-  { number, from, limit, query, signal }: ProjectRequest,
+  { number, from, limit, query, maxBytes, signal }: ProjectRequest,
   { lastId, stretches }: Commits,
 ): Promise<{ rows: readonly LogRow[]; total: number }> {
   const { rows } = await db.query<LogRow & { total: string }>(
     sql`
       select * from (
-        select l.*, count(*) over () as total,
-               coalesce(sum(octet_length(l.message) + pg_column_size(l.attributes)) over (
-                 order by l.id rows between unbounded preceding and 1 preceding), 0) as bytes_before
-        from unnest(${stretches.map(([min]) => isoOfMicros(min))}::timestamptz[],
-                    ${stretches.map(([, max]) => isoOfMicros(max))}::timestamptz[]) as s(min_ts, max_ts)
-        cross join lateral (
-          select ${logColumns} from logs
-          where project_number = ${number} and ts >= s.min_ts and ts <= s.max_ts
-            and id > ${from}::bigint and id <= ${lastId}::bigint and (${compileQuery(query)})
-        ) l
-        order by l.id
-        limit ${limit}
+        select first.*, count(*) over () as total,
+               coalesce(sum(octet_length(message) + pg_column_size(attributes)) over (
+                 order by id rows between unbounded preceding and 1 preceding), 0) as bytes_before
+        from (
+          select l.*
+          from unnest(${stretches.map(([min]) => isoOfMicros(min))}::timestamptz[],
+                      ${stretches.map(([, max]) => isoOfMicros(max))}::timestamptz[]) as s(min_ts, max_ts)
+          cross join lateral (
+            select ${logColumns} from logs
+            where project_number = ${number} and ts >= s.min_ts and ts <= s.max_ts
+              and id > ${from}::bigint and id <= ${lastId}::bigint and (${compileQuery(query)})
+          ) l
+          order by l.id
+          limit ${limit + 1}
+        ) first
       ) counted
       where bytes_before < ${maxBytes}
-      order by id`,
+      order by id
+      limit ${limit}`,
     { signal },
   );
   return { rows, total: Number(rows[0]?.total ?? 0) };

@@ -23,7 +23,8 @@ const limits = { lanes, rowsPerCommit: 2_000, queueBytes: 64 * 1024 * 1024 };
 /** For maps of words and counts per minute, while housekeeping waits its turn. */
 const behindTheirBack = 2;
 const readers = 4;
-const followers = 2;
+/** Tails that are behind take two; the others are for what is new. */
+const followers = 4;
 const nativesAtOnce = 2;
 const defaultReadTimeoutMs = 15_000;
 
