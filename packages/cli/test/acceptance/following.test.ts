@@ -89,6 +89,16 @@ describe("logs tail", () => {
     expect(found).toHaveLength(count);
   });
 
+  test("ends with exit code 1 and the reason when its query takes too many steps", async () => {
+    const { env, home, send } = await newProject();
+    const tail = startTail(home, env, [`${"a?".repeat(1_900)}b OR begin`]);
+    while (tail.lines.length === 0) await send(["begin"]);
+    await send(["a".repeat(250_000)]);
+    expect(await tail.exitCode).toBe(1);
+    expect(tail.talk()).toMatch(/The tail ended: its query takes more than 2,000,000 steps on entry \d+\./);
+    expect(tail.talk()).not.toContain("The connection was lost");
+  });
+
   test("says what the service refuses, and does not try it again", async () => {
     const { run } = await newProject();
     const { code, err } = await run(["logs", "tail", "--project", "00000000-0000-4000-8000-000000000000"]);

@@ -76,7 +76,9 @@ test.each<[string, string, string]>([
 });
 
 test("a common query takes a few steps", () => {
-  expect(stepsOf("level:>=warn service:api timeout -health /time(out|r)/", "GET /v1/users took 3000 ms")).toBeLessThan(50);
+  expect(stepsOf("level:>=warn service:api timeout -health /time(out|r)/", "GET /v1/users took 3000 ms")).toBeLessThan(
+    50,
+  );
   expect(stepsOf("timeout", "GET /v1/users took 3000 ms")).toBeLessThan(20);
 });
 

@@ -1,7 +1,7 @@
 /** Bytes that tails hold for readers: of all tails, and of the tails of one key. */
 export const bufferLimits = {
-  process: 64 * 1024 * 1024,
-  key: 8 * 1024 * 1024,
+  process: 32 * 1024 * 1024,
+  key: 4 * 1024 * 1024,
   /** A small frame is never put off: 1,000 of them fit beside the rest. */
   small: 16 * 1024,
 };
