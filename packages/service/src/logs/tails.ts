@@ -48,6 +48,11 @@ export class LogTails {
     this.#store = store;
   }
 
+  /** How many are open. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Throws 429 when the key, or the process, has as many tails as it may have, 503 when the process is stopping. */
   async open({ keyId, projectNumber, query, after }: TailRequest): Promise<Tail> {
     const leave = this.#enter(keyId);
