@@ -28,7 +28,7 @@ export type ReportedKind = "secret" | "public" | "unknown";
 
 const maxWaiting = 1_000;
 const retryMs = 1_000;
-/** Audit events about one key in an hour: whoever holds a key must not be able to flood its owner's record. */
+/** Audit events and log lines about one key in an hour: whoever holds a key must not be able to flood its owner's record. */
 const eventsPerHour = 10;
 const hourMs = 3_600_000;
 const maxCounted = 10_000;
@@ -96,8 +96,9 @@ export class KeyReports {
       try {
         await this.record(report);
       } catch (error) {
-        log.warn("report of a key not looked up yet", { error });
-        if (isUnavailable(error) && !this.#closed) {
+        log.warn("report of a key could not be looked up", { error, waiting: this.#waiting.length });
+        if (isUnavailable(error)) {
+          if (this.#closed) return;
           await new Promise((resolve) => setTimeout(resolve, retryMs));
           continue;
         }
@@ -108,10 +109,10 @@ export class KeyReports {
 
   async #tellOwner(key: KnownKey, report: KeyReport): Promise<void> {
     const { keyId, keyName, organizationId } = key;
+    if (!this.#mayRecord(keyId)) return;
     const state = deathOf(key, this.#keys.now()) ?? "live";
     const { reporter } = report;
     log.each("warn", "a secret key was reported as found", { keyId, organizationId, state, reporter });
-    if (!this.#mayRecord(keyId)) return;
     const where = Object.fromEntries(
       (["url", "source", "note"] as const).flatMap((name) => {
         const text = report[name];
