@@ -37,6 +37,7 @@ async function openReplica() {
 
 async function openParts() {
   const { guards } = await built("auth/authenticate");
+  const { DeadKeyUses } = await built("auth/dead-key-uses");
   const { FailedAttempts } = await built("auth/failed-attempts");
   const { KeyDirectory } = await built("auth/key-directory");
   const { KeyUses } = await built("auth/key-uses");
@@ -53,8 +54,9 @@ async function openParts() {
   });
   await keys.open();
   const uses = new KeyUses(db);
+  const deadKeys = new DeadKeyUses();
   const limiter = new LocalRateLimiter(() => keys.now());
-  const { secretKey } = guards({ keys, uses, failures, limiter, requestsPerMinute: 1_000_000 });
+  const { secretKey } = guards({ keys, uses, failures, deadKeys, limiter, requestsPerMinute: 1_000_000 });
   const app = new Hono()
     .get("/v1/bare", (c) => ok(c, resource))
     .get(

@@ -6,6 +6,7 @@ import { elasticsearchRoutes } from "./routes/elasticsearch.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { intakeRoutes } from "./routes/intake.ts";
 import { keyImportRoutes } from "./routes/key-import.ts";
+import { keyReportRoutes } from "./routes/key-reports.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { logContextRoutes } from "./routes/log-context.ts";
 import { logCountRoutes } from "./routes/log-counts.ts";
@@ -35,6 +36,7 @@ export function createApp(services: Services): Hono<HttpEnv> {
     .route("/secret-keys", secretKeyRoutes(services))
     .route("/public-keys", publicKeyRoutes(services))
     .route("/keys/import", keyImportRoutes(services))
+    .route("/keys/report", keyReportRoutes(services))
     .route("/keys/self", ownKeyRoutes(services))
     .route("/keys", keyRoutes(services))
     .route("/audit", auditRoutes(services))

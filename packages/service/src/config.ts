@@ -23,6 +23,10 @@ export interface Config {
   readonly trustedProxies: AddressList | undefined;
   /** Where several processes share their rate limits. Undefined: each process counts for itself. */
   readonly redisUrl: string | undefined;
+  /** Where metrics are served. Undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  /** A file with GitHub's public keys for secret scanning. Undefined: its reports are not taken. */
+  readonly githubScanningKeys: string | undefined;
 }
 
 /** Where a ClickHouse server is, and as whom it is spoken to. */
@@ -44,11 +48,14 @@ export class ConfigError extends Error {}
 
 const known = new Set([
   "SAZABI_DATA_DIR",
+  "SAZABI_GITHUB_SCANNING_KEYS",
   "SAZABI_INTAKE_BYTES_PER_SECOND",
   "SAZABI_KEY_PEPPER",
   "SAZABI_LOG_RETENTION",
   "SAZABI_LOG_STORE",
   "SAZABI_MASTER_KEY",
+  "SAZABI_METRICS_HOST",
+  "SAZABI_METRICS_PORT",
   "SAZABI_TRUSTED_PROXIES",
   // Read by the command line and the SDK's users, harmless here.
   "SAZABI_API_URL",
@@ -88,6 +95,8 @@ export function readConfig(env: Environment): Config {
       }) ?? defaultIntakeBytesPerSecond,
     trustedProxies: proxies(env, "SAZABI_TRUSTED_PROXIES"),
     redisUrl: redisUrl(env),
+    metrics: metrics(env),
+    githubScanningKeys: text(env, "SAZABI_GITHUB_SCANNING_KEYS"),
   };
 }
 
@@ -171,6 +180,14 @@ function redisUrl(env: Environment): string | undefined {
     throw new ConfigError("REDIS_URL must look like redis://user:password@host:6379/0, or rediss://… for TLS.");
   }
   return value;
+}
+
+function metrics(env: Environment): Config["metrics"] {
+  const port = integer(env, "SAZABI_METRICS_PORT", { minimum: 0, maximum: 65_535, unit: "a port number" });
+  const host = text(env, "SAZABI_METRICS_HOST");
+  if (port !== undefined) return { host: host ?? "127.0.0.1", port };
+  if (host === undefined) return undefined;
+  throw new ConfigError("SAZABI_METRICS_HOST needs SAZABI_METRICS_PORT: without a port no metrics are served.");
 }
 
 const loopback = ["127.0.0.0/8", "::1"];

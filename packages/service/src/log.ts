@@ -18,6 +18,8 @@ export const log = {
     warnings.set(message, { writtenAt: now, unwritten: 0 });
     write("warn", message, { ...fields, ...(before?.unwritten && { repeated: before.unwritten }) });
   },
+  /** Written each time: whoever calls it bounds how often. */
+  each: (level: "info" | "warn", message: string, fields: Fields = {}) => write(level, message, fields),
   /** Something that somebody has to look at. */
   error: (message: string, fields: Fields = {}) => write("error", message, fields),
 };

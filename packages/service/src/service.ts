@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
+import { DeadKeyUses } from "./auth/dead-key-uses.ts";
 import { FailedAttempts } from "./auth/failed-attempts.ts";
+import { openGithubSignatures } from "./auth/github-signatures.ts";
 import { KeyDirectory } from "./auth/key-directory.ts";
+import { KeyReports } from "./auth/key-reports.ts";
 import { KeyUses } from "./auth/key-uses.ts";
 import { fingerprint, type Keyring, openKeyringFile } from "./auth/keyring.ts";
 import { LocalRateLimiter } from "./auth/rate-limit.ts";
@@ -23,6 +26,11 @@ import { Retentions, withRetention } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
 import { Turns } from "./logs/turns.ts";
 import { claimLogs } from "./logs/whereabouts.ts";
+import { EventLoopWatchdog } from "./metrics/event-loop.ts";
+import { listenForMetrics } from "./metrics/listener.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { RequestCounts } from "./metrics/request-counts.ts";
+import { registerServiceMetrics } from "./metrics/service-metrics.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
@@ -30,9 +38,9 @@ import { deleteOldKeyUsage } from "./store/key-uses.ts";
 import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
-export interface ServiceOptions
-  extends Omit<Config, "intakeBytesPerSecond" | "logStore">,
-    Partial<Pick<Config, "intakeBytesPerSecond" | "logStore">> {
+type OptionalSetting = "intakeBytesPerSecond" | "logStore" | "metrics" | "githubScanningKeys";
+
+export interface ServiceOptions extends Omit<Config, OptionalSetting>, Partial<Pick<Config, OptionalSetting>> {
   /** Of the PostgreSQL to use; by now there is one. */
   readonly databaseUrl: string;
   readonly onProgress?: (message: string) => void;
@@ -44,6 +52,8 @@ export interface ServiceOptions
 
 export interface Service {
   readonly url: string;
+  /** Of the metrics, where they are served. */
+  readonly metricsUrl: string | undefined;
   /** The keys made at the first start; undefined at every later one. Shown once, by whoever started the service. */
   readonly firstKeys: FirstKeys | undefined;
   /** Stops taking requests, finishes and writes what was taken, and lets go of the database. */
@@ -94,7 +104,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
   const retentions = new Retentions(db, logRetentionDays);
-  const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError));
+  const metrics = new Metrics();
+  const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
   const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
   const logs = metered(withRetention(store, retentions), meter);
   opened.push(() => logs.close());
@@ -105,11 +116,22 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
   opened.push(() => limiter.close());
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
+  const turns = new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting });
+  const deadKeys = new DeadKeyUses();
+  opened.push(() => deadKeys.close());
+  const watchdog = new EventLoopWatchdog();
+  opened.push(() => watchdog.close());
+  const requests = new RequestCounts();
+  const reports = new KeyReports(db, keys);
+  opened.push(() => reports.close());
+  const reportLimiter = new LocalRateLimiter(now);
+  opened.push(() => reportLimiter.close());
+  registerServiceMetrics(metrics, { db, keys, uses, deadKeys, reports, turns, tails, requests, watchdog });
   const app = createApp({
     db,
     change: changesOf(db, keys),
     logs,
-    turns: new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting }),
+    turns,
     tails,
     pepper,
     master,
@@ -118,26 +140,37 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     requestsPerMinute,
     now,
     leaseHeld: () => keys.leaseHeld,
-    guards: guards({ keys, uses, failures, limiter, requestsPerMinute }),
+    reports,
+    reportLimiter,
+    githubSignatures: options.githubScanningKeys ? await openGithubSignatures(options.githubScanningKeys) : undefined,
+    recentStallMs: () => watchdog.recentStallMs(),
+    guards: guards({ keys, uses, failures, deadKeys, limiter, requestsPerMinute }),
   });
   const fetch: typeof app.fetch = trustedProxies
-    ? (request, bindings) => app.fetch(request, { ...(bindings as HttpBindings), trustedProxies })
-    : app.fetch;
+    ? (request, bindings) => requests.count(app.fetch(request, { ...(bindings as HttpBindings), trustedProxies }))
+    : (request, bindings) => requests.count(app.fetch(request, bindings));
   const server = createAdaptorServer({ fetch }) as Server;
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
   // Before the server waits for its answers to end: a tail has no end of its own.
   opened.push(() => tails.close());
-  return { url, firstKeys: await makeFirstKeys(db, pepper) };
+  const metricsListener = options.metrics && (await listenForMetrics(metrics, options.metrics));
+  if (metricsListener) {
+    opened.push(() => metricsListener.close());
+    onProgress(`Metrics are at ${metricsListener.url}`);
+  }
+  return { url, metricsUrl: metricsListener?.url, firstKeys: await makeFirstKeys(db, pepper) };
 }
 
 async function openLogStore(
   { databaseUrl, logRetentionDays: retentionDays, logStore }: ServiceOptions,
   db: Database,
   onIdleError: (error: Error) => void,
+  metrics: Metrics,
 ): Promise<LogStore> {
   if (logStore) {
     const store = await openClickHouseLogStore({
+      metrics,
       address: logStore,
       databaseUrl,
       retentionDays,
@@ -153,6 +186,7 @@ async function openLogStore(
   }
   await claimLogs(db, "postgresql");
   return openPostgresLogStore({
+    metrics,
     url: databaseUrl,
     onIdleError,
     retentionDays,

@@ -1,5 +1,8 @@
 import type { Guards } from "./auth/authenticate.ts";
+import type { GithubSignatures } from "./auth/github-signatures.ts";
+import type { KeyReports } from "./auth/key-reports.ts";
 import type { Keyring } from "./auth/keyring.ts";
+import type { RateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
 import type { LogTails } from "./logs/live-tail/log-tails.ts";
 import type { Retentions } from "./logs/retention.ts";
@@ -16,6 +19,13 @@ export interface Services {
   readonly turns: Turns;
   readonly tails: LogTails;
   readonly guards: Guards;
+  readonly reports: KeyReports;
+  /** Bounds reports of keys by address. */
+  readonly reportLimiter: RateLimiter;
+  /** Undefined: reports in GitHub's format are not taken. */
+  readonly githubSignatures: GithubSignatures | undefined;
+  /** The longest stall of the event loop within the last seconds. */
+  readonly recentStallMs: () => number;
   /** True while keys are checked without asking the database. */
   readonly leaseHeld: () => boolean;
   /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */

@@ -4,6 +4,7 @@ import { type Admission, clientAddress, type HttpContext, requestId, tellLimit }
 import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { Queryable } from "../store/database.ts";
+import type { DeadKeyUses, DeadReason } from "./dead-key-uses.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
 import type { KeyUses } from "./key-uses.ts";
@@ -43,6 +44,7 @@ export interface Authentication {
   readonly keys: KeyDirectory;
   readonly uses: KeyUses;
   readonly failures: FailedAttempts;
+  readonly deadKeys: DeadKeyUses;
   readonly limiter: RateLimiter;
   /** Requests a minute for a secret key without a limit of its own. */
   readonly requestsPerMinute: number;
@@ -156,7 +158,7 @@ class Check implements Admission {
   }
 
   #judgeAgain(key: KnownKey | undefined): void {
-    refuseDead(key, this.takes, this.auth.keys.now());
+    refuseDead(this, key, this.auth.keys.now());
     const refusal = requestRefusal(this, key) ?? narrowedRefusal(key, this.admitted);
     if (refusal) throw refusal;
   }
@@ -211,7 +213,7 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 }
 
 function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
-  refuseDead(key, check.takes, nowMs);
+  refuseDead(check, key, nowMs);
   const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
     ? refusal.then((found) => finish(check, key, nowMs, found))
@@ -298,28 +300,45 @@ function scopeRefusal({ scopes }: KnownKey, scope: Scope | undefined): ApiError 
   return new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
 }
 
-function refuseDead(record: KnownKey | undefined, takes: KeyKind | "any", nowMs: number): asserts record is KnownKey {
+function refuseDead(check: Check, record: KnownKey | undefined, nowMs: number): asserts record is KnownKey {
   if (!record) {
     throw new ApiError("UNAUTHORIZED", "No such API key. It may belong to another server.", {
       reason: "invalid_api_key",
     });
   }
-  refuseWrongKind(takes, record.kind);
-  if (record.revoked) {
-    throw new ApiError("UNAUTHORIZED", "This API key was revoked.", { reason: "revoked_api_key" });
+  refuseWrongKind(check.takes, record.kind);
+  const reason = deathOf(record, nowMs);
+  if (!reason) return;
+  check.auth.deadKeys.record(record, reason, check.address);
+  throw deadRefusal(record, reason);
+}
+
+/** Why a key is not valid at this time; undefined while it is. */
+export function deathOf(record: KnownKey, nowMs: number): DeadReason | undefined {
+  if (record.revoked) return "revoked";
+  if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return "expired";
+  if (record.retiresAtMs !== undefined && record.retiresAtMs <= nowMs) return "rotated";
+  return undefined;
+}
+
+function deadRefusal({ expiresAtMs, retiresAtMs }: KnownKey, reason: DeadReason): ApiError {
+  if (reason === "revoked") {
+    return new ApiError("UNAUTHORIZED", "This API key was revoked.", { reason: "revoked_api_key" });
   }
-  if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) {
-    throw new ApiError("UNAUTHORIZED", `This API key expired at ${new Date(record.expiresAtMs).toISOString()}.`, {
+  if (reason === "expired") {
+    return new ApiError("UNAUTHORIZED", `This API key expired at ${isoText(expiresAtMs)}.`, {
       reason: "expired_api_key",
     });
   }
-  if (record.retiresAtMs !== undefined && record.retiresAtMs <= nowMs) {
-    throw new ApiError(
-      "UNAUTHORIZED",
-      `This secret was replaced: its key was rotated, and the grace ended at ${new Date(record.retiresAtMs).toISOString()}.`,
-      { reason: "revoked_api_key" },
-    );
-  }
+  return new ApiError(
+    "UNAUTHORIZED",
+    `This secret was replaced: its key was rotated, and the grace ended at ${isoText(retiresAtMs)}.`,
+    { reason: "revoked_api_key" },
+  );
+}
+
+function isoText(ms: number | undefined): string {
+  return new Date(ms as number).toISOString();
 }
 
 /** Most requests have the limit and the second of the one before. */

@@ -42,6 +42,11 @@ export class KeyUses {
     this.#writeAfter(writeEveryMs);
   }
 
+  /** Counts that are not written yet. */
+  get held(): number {
+    return this.#counts.length + this.#closed.length;
+  }
+
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
   record(count: UseCount, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
     const minute = Math.floor(nowMs / minuteMs);

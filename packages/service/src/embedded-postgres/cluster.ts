@@ -11,6 +11,9 @@ const run = promisify(execFile);
 /** The name of PostgreSQL's superuser and of our database in it. */
 export const ownerName = "sazabi";
 
+/** In the data folder while a backup is being restored into it. */
+export const unfinishedRestoreName = "restore-unfinished";
+
 /** A database cluster on disk, and what it takes to run a server on it. */
 export interface Cluster {
   readonly dir: string;
@@ -27,6 +30,11 @@ export interface Cluster {
 export async function openCluster(dataDir: string, onProgress: (message: string) => void): Promise<Cluster> {
   const home = await makeDataDir(dataDir);
   const dir = join(home, "postgres");
+  if (await stat(join(home, unfinishedRestoreName)).catch(() => undefined)) {
+    throw new Error(
+      `A restore into ${home} runs or was interrupted. If none runs, empty the folder and restore again.`,
+    );
+  }
   try {
     const user = await findServerUser(dir);
     if (user) await letIn(user, home);

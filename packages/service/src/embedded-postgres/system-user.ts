@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { chown, lstat, readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -58,4 +58,11 @@ export async function findBarred(paths: readonly string[], { uid, gid }: SystemU
 export function foldersAbove(path: string): string[] {
   const parent = dirname(path);
   return parent === path ? [] : [...foldersAbove(parent), parent];
+}
+
+/** Gives a file, or a folder with all that is in it, to `user`. */
+export async function chownTree(path: string, user: SystemUser): Promise<void> {
+  await chown(path, user.uid, user.gid);
+  if (!(await lstat(path)).isDirectory()) return;
+  for (const name of await readdir(path)) await chownTree(join(path, name), user);
 }

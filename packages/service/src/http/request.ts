@@ -11,10 +11,15 @@ const maxBodyBytes = 256 * 1024;
  * Returns the request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. A body
  * may take its time, so the caller is judged again when it is there: 401 or 403 when its rights were taken away meanwhile.
  */
-export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>): Promise<T> {
-  const body = await readJson(c);
+export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>, maxBytes = maxBodyBytes): Promise<T> {
+  const body = await readJson(c, maxBytes);
   await c.env.admission?.assertStillAllowed();
   return parse(schema, body, "body");
+}
+
+/** What is in a body that was read already, as `schema` has it. */
+export function parseBody<T>(body: Buffer, schema: z.ZodType<T>): T {
+  return parse(schema, parseJson(body), "body");
 }
 
 /** The request's query parameters as `schema` has them. */
@@ -43,25 +48,31 @@ export function readId(c: HttpContext, name: string, thing: string): string {
   return id.toLowerCase();
 }
 
-async function readJson(c: HttpContext): Promise<unknown> {
+async function readJson(c: HttpContext, maxBytes: number): Promise<unknown> {
   const type = header(c, "content-type");
   if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
     throw new ApiError("UNSUPPORTED_MEDIA_TYPE", "This route takes a JSON body: send Content-Type: application/json.");
   }
+  return parseJson(await readBytes(c, maxBytes));
+}
+
+/** The request's body as it came. Throws 413 when it is larger than `maxBytes`. */
+export async function readBytes(c: HttpContext, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of c.env.incoming as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBodyBytes) {
-      throw new ApiError(
-        "PAYLOAD_TOO_LARGE",
-        `The body is larger than ${maxBodyBytes} bytes, the limit of this route.`,
-      );
+    if (bytes > maxBytes) {
+      throw new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBytes} bytes, the limit of this route.`);
     }
     chunks.push(chunk);
   }
+  return Buffer.concat(chunks);
+}
+
+function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return JSON.parse(body.toString("utf8"));
   } catch {
     throw new ApiError("VALIDATION_ERROR", "The body is not JSON.", {
       issues: [{ path: "body", message: "must be a JSON object" }],

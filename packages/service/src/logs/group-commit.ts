@@ -71,6 +71,18 @@ export class GroupCommit<Work> {
     this.#room = new QueueRoom(options.queueBytes);
   }
 
+  /** Bytes that wait or are being written. */
+  get bytes(): number {
+    return this.#room.total;
+  }
+
+  /** Requests that wait. */
+  get requests(): number {
+    let count = 0;
+    for (const { requests } of this.#queues.values()) count += requests.length;
+    return count;
+  }
+
   append(batch: LogBatch): Promise<StoredResult> {
     const { projectNumber, bytes } = batch;
     if (!this.#room.take(projectNumber, bytes)) {

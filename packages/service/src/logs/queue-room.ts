@@ -12,6 +12,11 @@ export class QueueRoom {
     this.#bytes = bytes;
   }
 
+  /** Bytes that wait. */
+  get total(): number {
+    return this.#total;
+  }
+
   /** Takes room, or says that there is none. A single request larger than the room is let in when nothing waits. */
   take(projectNumber: number, bytes: number): boolean {
     const held = this.#held.get(projectNumber) ?? 0;

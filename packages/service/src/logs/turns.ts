@@ -17,6 +17,14 @@ export class Turns {
     this.#limits = limits;
   }
 
+  get running(): number {
+    return [...this.#lines.values()].reduce((sum, { running }) => sum + running, 0);
+  }
+
+  get waiting(): number {
+    return [...this.#lines.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+  }
+
   /** Runs `work` when it is its turn. Throws 429 when the line is full. */
   async take<T>(organizationId: string, work: () => Promise<T>): Promise<T> {
     const line = this.#lines.get(organizationId) ?? { running: 0, waiting: [] };

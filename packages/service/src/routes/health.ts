@@ -5,12 +5,15 @@ import type { Services } from "../services.ts";
 import { answers } from "../store/database.ts";
 
 /** For whoever watches the service: no key needed, nothing told. */
-export const healthRoutes = ({ db, leaseHeld }: Services) =>
+/** Half of the lease: a process that stops for so long is about to lose it. */
+const stalledMs = 3_000;
+
+export const healthRoutes = ({ db, leaseHeld, recentStallMs }: Services) =>
   new Hono<HttpEnv>()
     // Alive: the process answers.
     .get("/healthz", (c) => c.json({ status: "ok" }))
 
-    // Ready: the database answers too, and keys are checked from memory. A load balancer sends requests elsewhere meanwhile.
+    // Ready: the database answers too, keys are checked from memory, and the process did not stall just now. A load balancer sends requests elsewhere meanwhile.
     .get("/readyz", async (c) => {
       c.env.operationId = "health.ready";
       if (!(await answers(db))) {
@@ -19,6 +22,12 @@ export const healthRoutes = ({ db, leaseHeld }: Services) =>
       if (!leaseHeld()) {
         throw new ApiError("UNAVAILABLE", "This replica has lost its lease, and asks the database about each key.", {
           retryAfterSeconds: 1,
+        });
+      }
+      const stallMs = recentStallMs();
+      if (stallMs >= stalledMs) {
+        throw new ApiError("UNAVAILABLE", `This process stood still for ${Math.round(stallMs)} ms a moment ago.`, {
+          retryAfterSeconds: 5,
         });
       }
       return c.json({ status: "ready" });

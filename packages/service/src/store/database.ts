@@ -57,6 +57,8 @@ export interface Database extends Queryable {
     work: (tx: Transaction) => Promise<T>,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<T>;
+  /** The pool as it is now. `waiting` is how many wait for a connection. */
+  connections(): { readonly total: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
 }
 
@@ -95,6 +97,7 @@ export function openDatabase({
     query: (statement, { signal } = {}) =>
       signal ? runUnlessAborted(pool, statement, { url, signal }) : run(pool, statement),
     transaction: (work, { signal } = {}) => transaction(pool, work, signal && { url, signal }),
+    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
 }

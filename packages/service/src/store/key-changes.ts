@@ -115,6 +115,14 @@ export async function listReplicas(db: Queryable): Promise<readonly ReplicaState
   }));
 }
 
+/** Processes whose lease was renewed within the last six seconds. */
+export async function countReplicas(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ count: string }>(
+    sql`select count(*) as count from replicas where renewed_at > now() - interval '6 seconds'`,
+  );
+  return Number(rows[0]?.count);
+}
+
 export async function deleteReplica(db: Queryable, id: string): Promise<void> {
   await db.query(sql`delete from replicas where id = ${id}`);
 }

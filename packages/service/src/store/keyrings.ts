@@ -24,3 +24,13 @@ export async function registerFingerprints(
     where k.keyring = ${keyring} and k.fingerprint <> u.fingerprint`);
   return rows.map(({ version }) => version);
 }
+
+/** The versions of all keyrings that this database was written with, by version. */
+export async function listFingerprints(
+  db: Queryable,
+): Promise<readonly { readonly keyring: KeyringName; readonly version: number; readonly fingerprint: Buffer }[]> {
+  const { rows } = await db.query<{ keyring: KeyringName; version: number; fingerprint: Buffer }>(
+    sql`select keyring, version, fingerprint from keyring_fingerprints order by version`,
+  );
+  return rows;
+}

@@ -6,6 +6,8 @@ import { newKeyring } from "./keyring.ts";
 
 export interface TestService {
   readonly url: string;
+  /** Of the metrics, where the test asked for them. */
+  readonly metricsUrl: string | undefined;
   /** Of the organization `default`, full access. */
   readonly secretKey: string;
   /** Of its project `default`. */
@@ -42,6 +44,7 @@ export async function startTestService(options: Partial<ServiceOptions> = {}): P
   const { rows } = await queryDatabase(databaseUrl, "select id, organization_id from projects order by number limit 1");
   return {
     url: service.url,
+    metricsUrl: service.metricsUrl,
     secretKey,
     publicKey,
     organizationId: rows[0].organization_id,

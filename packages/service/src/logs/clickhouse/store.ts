@@ -1,4 +1,6 @@
 import type { ClickHouseAddress } from "../../config.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import { registerLogStoreMetrics } from "../../metrics/store-metrics.ts";
 import { type DatabaseOptions, openDatabase } from "../../store/database.ts";
 import { deleteOldCommits } from "../postgres/commits.ts";
 import { deleteOldUids } from "../postgres/entry-uids.ts";
@@ -27,6 +29,7 @@ export interface ClickHouseLogStoreOptions extends Pick<DatabaseOptions, "onIdle
   /** Of the PostgreSQL that says which entries are committed. */
   readonly databaseUrl: string;
   readonly retentionDays: number;
+  readonly metrics?: Metrics;
   /** A reading that takes longer is stopped. Default 15 s. */
   readonly readTimeoutMs?: number;
   /** Told why something was put off until the next housekeeping. */
@@ -56,6 +59,9 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: timeoutMs });
   const reading: Reading = { server, db: reads, timeoutMs };
   const writer = new ClickHouseWriter(server, { db: writes, notes }, limits);
+  if (options.metrics) {
+    registerLogStoreMetrics(options.metrics, writer, { log_writes: writes, log_notes: notes, log_reads: reads });
+  }
   return {
     backend: { id: "clickhouse", name: "ClickHouse" },
     append: (batch) => writer.append(batch),

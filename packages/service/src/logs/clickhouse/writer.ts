@@ -56,6 +56,11 @@ export class ClickHouseWriter {
     });
   }
 
+  /** What waits to be committed. */
+  get queue(): { readonly bytes: number; readonly requests: number } {
+    return this.#queue;
+  }
+
   append(batch: LogBatch): Promise<StoredResult> {
     return this.#queue.append(batch);
   }

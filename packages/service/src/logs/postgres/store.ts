@@ -1,3 +1,5 @@
+import type { Metrics } from "../../metrics/metrics.ts";
+import { registerLogStoreMetrics } from "../../metrics/store-metrics.ts";
 import { type DatabaseOptions, isTimeout, openDatabase } from "../../store/database.ts";
 import type { LogSearch, LogStore } from "../store.ts";
 import { tooLong } from "../too-long.ts";
@@ -30,6 +32,7 @@ const defaultReadTimeoutMs = 15_000;
 
 export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "onIdleError"> {
   readonly retentionDays: number;
+  readonly metrics?: Metrics;
   /** A reading that takes longer is stopped. Default 15 s. */
   readonly readTimeoutMs?: number;
   /** Told, once, what works less well than it could. */
@@ -59,6 +62,10 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     folding.due();
   };
   const writer = new LogWriter({ db: writes, partitions, limits, onStored });
+  if (options.metrics) {
+    const pools = { log_writes: writes, log_reads: reads, log_tails: follows, native_queries: natives };
+    registerLogStoreMetrics(options.metrics, writer, pools);
+  }
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
     append: (batch) => writer.append(batch),

@@ -50,6 +50,11 @@ export class LogWriter {
     });
   }
 
+  /** What waits to be committed. */
+  get queue(): { readonly bytes: number; readonly requests: number } {
+    return this.#queue;
+  }
+
   append(batch: LogBatch): Promise<StoredResult> {
     return this.#queue.append(batch);
   }

@@ -1,0 +1,36 @@
+import type { Sample } from "./metrics.ts";
+
+const classes = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
+
+/** Counts answers by class of status. A few additions for each request, nothing more. */
+export class RequestCounts {
+  readonly #answered = [0, 0, 0, 0, 0];
+  inFlight = 0;
+
+  /** Counts an answer when it is there, and hands it on. */
+  count(answer: Response | Promise<Response>): Response | Promise<Response> {
+    if (!(answer instanceof Promise)) return this.#add(answer);
+    this.inFlight += 1;
+    return answer.then(this.#arrived, this.#failed);
+  }
+
+  samples(): readonly Sample[] {
+    return classes.map((status, index) => ({ labels: { status }, value: this.#answered[index] as number }));
+  }
+
+  #arrived = (response: Response): Response => {
+    this.inFlight -= 1;
+    return this.#add(response);
+  };
+
+  #failed = (error: unknown): never => {
+    this.inFlight -= 1;
+    throw error;
+  };
+
+  #add(response: Response): Response {
+    const index = Math.floor(response.status / 100) - 1;
+    this.#answered[index] = (this.#answered[index] as number) + 1;
+    return response;
+  }
+}

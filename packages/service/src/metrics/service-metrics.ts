@@ -1,0 +1,56 @@
+import type { DeadKeyUses } from "../auth/dead-key-uses.ts";
+import type { KeyDirectory } from "../auth/key-directory.ts";
+import type { KeyReports } from "../auth/key-reports.ts";
+import type { KeyUses } from "../auth/key-uses.ts";
+import type { LogTails } from "../logs/live-tail/log-tails.ts";
+import type { Turns } from "../logs/turns.ts";
+import type { Database } from "../store/database.ts";
+import { countReplicas } from "../store/key-changes.ts";
+import type { EventLoopWatchdog } from "./event-loop.ts";
+import type { Metrics } from "./metrics.ts";
+import type { RequestCounts } from "./request-counts.ts";
+import { registerPool } from "./store-metrics.ts";
+
+export interface MeasuredParts {
+  readonly db: Database;
+  readonly keys: KeyDirectory;
+  readonly uses: KeyUses;
+  readonly deadKeys: DeadKeyUses;
+  readonly reports: KeyReports;
+  readonly turns: Turns;
+  readonly tails: LogTails;
+  readonly requests: RequestCounts;
+  readonly watchdog: EventLoopWatchdog;
+}
+
+/** What the parts of the service report. The log store registers its own. */
+export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
+  const { db, keys, uses, deadKeys, reports, turns, tails, requests, watchdog } = parts;
+  watchdog.registerAt(metrics);
+  metrics.counter("sazabi_requests_total", "Answered requests by class of status.", () => requests.samples());
+  metrics.gauge("sazabi_requests_in_flight", "Requests whose answer is not made yet.", () => requests.inFlight);
+  metrics.gauge("sazabi_lease_held", "1 while keys are checked from memory.", () => Number(keys.leaseHeld));
+  metrics.gauge("sazabi_replicas", "Processes that hold a lease on this database.", () => countReplicas(db));
+  metrics.counter("sazabi_dead_key_uses_total", "Requests with a key that is no longer valid.", () =>
+    deadKeys.samples(),
+  );
+  metrics.counter("sazabi_key_reports_total", "Reports of found keys, by what was found.", () => reports.samples());
+  metrics.gauge("sazabi_key_reports_waiting", "Reports that are not looked up yet.", () => reports.waiting);
+  metrics.gauge("sazabi_key_uses_held", "Counts of key uses that are not written yet.", () => uses.held);
+  metrics.gauge("sazabi_searches_running", "Searches of logs under way.", () => turns.running);
+  metrics.gauge("sazabi_searches_waiting", "Searches of logs that wait for their turn.", () => turns.waiting);
+  metrics.gauge("sazabi_tails_open", "Open tails.", () => tails.gauges().open);
+  metrics.gauge("sazabi_tail_buffered_bytes", "Bytes that are held for readers of tails.", () => {
+    return tails.gauges().bufferedBytes;
+  });
+  registerPool(metrics, "requests", db);
+  metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
+  metrics.gauge("nodejs_heap_size_used_bytes", "Used heap of the process.", () => process.memoryUsage().heapUsed);
+  metrics.gauge("nodejs_external_memory_bytes", "Memory outside of the heap, such as buffers.", () => {
+    const { external } = process.memoryUsage();
+    return external;
+  });
+  metrics.gauge("process_start_time_seconds", "Start of the process in Unix time.", () => startedAtSeconds);
+}
+
+const startedAtSeconds = Math.round(Date.now() / 1000 - process.uptime());

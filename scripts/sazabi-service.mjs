@@ -1,0 +1,11 @@
+import "./require-node.mjs";
+
+const { run } = await import("./processes.mjs");
+const { ensureReady } = await import("./toolchain.mjs");
+
+await run(async () => {
+  await ensureReady();
+  process.setSourceMapsEnabled(true);
+  const { main } = await import(new URL("../packages/service/dist/sazabi-service.js", import.meta.url));
+  await main(process.argv.slice(2));
+});
