@@ -24,7 +24,6 @@ const limits = { lanes, rowsPerCommit: 2_000, queueBytes: 64 * 1024 * 1024 };
 const behindTheirBack = 2;
 const readers = 4;
 const followers = 2;
-const nativesAtOnce = 2;
 const defaultReadTimeoutMs = 15_000;
 
 export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "onIdleError"> {
@@ -45,8 +44,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const writes = openDatabase({ ...shared, connections: lanes + behindTheirBack });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
-  const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
-  const native = new NativeQueries(natives);
+  const native = new NativeQueries({ url, db: reads });
   const partitions = new Partitions(writes);
   const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
@@ -89,7 +87,8 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await writer.drain();
       await wordMaps.close();
       await folding.close();
-      await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
+      await native.close();
+      await Promise.all([writes.close(), reads.close(), follows.close()]);
     },
   };
 }
