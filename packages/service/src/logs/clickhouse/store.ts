@@ -1,5 +1,6 @@
 import type { ClickHouseAddress } from "../../config.ts";
 import { type DatabaseOptions, openDatabase } from "../../store/database.ts";
+import { NativeSlots } from "../native-slots.ts";
 import { deleteOldCommits } from "../postgres/commits.ts";
 import { deleteOldUids } from "../postgres/entry-uids.ts";
 import { readHeads } from "../postgres/follow.ts";
@@ -55,6 +56,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
   const notes = openDatabase({ ...shared, connections: lanes });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: timeoutMs });
   const reading: Reading = { server, db: reads, timeoutMs };
+  const natives = new NativeSlots();
   const writer = new ClickHouseWriter(server, { db: writes, notes }, limits);
   return {
     backend: { id: "clickhouse", name: "ClickHouse" },
@@ -67,7 +69,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     find: (projectNumbers, id) => findLogs(reading, projectNumbers, id),
     heads: (projectNumbers) => readHeads(reads, projectNumbers),
     follow: (request) => followLogs(reading, request),
-    queryNative: (request) => queryNative(reading, request),
+    queryNative: (request) => natives.run(request.signal, () => queryNative(reading, request)),
     async keepHouse() {
       await ensureTable(server, retentionDays);
       await deleteOldBatches(writes);

@@ -49,19 +49,31 @@ export const nativeWeights: ReadonlyMap<string, number> = new Map([
   ["!~~*", 4],
 ]);
 
-/** By object id, as this server has them. */
-export async function listAllowed(tx: Queryable): Promise<Allowed> {
-  const { rows } = await tx.query<{ relation: string; types: string[] }>(sql`
-    select 'pg_temp.logs'::regclass::oid as relation,
-           (select array_agg(oid) from pg_catalog.pg_type
-            where typnamespace = 'pg_catalog'::regnamespace and typname = any(${nativeTypes}::text[])) as types`);
-  const { relation, types } = rows[0] as (typeof rows)[0];
-  const functions = await listFunctions(tx, types);
+/** By object id, as the servers that were asked have them: the ids of their own objects are fixed for each version. */
+export class AllowedByServer {
+  readonly #known = new Map<string, Omit<Allowed, "relations">>();
+
+  /** What a query may use, and the view it may read. */
+  async list(tx: Queryable): Promise<Allowed> {
+    const { rows } = await tx.query<{ relation: string; version: string }>(sql`
+      select 'pg_temp.logs'::regclass::oid as relation, current_setting('server_version_num') as version`);
+    const { relation, version } = rows[0] as (typeof rows)[0];
+    const known = this.#known.get(version) ?? (await listAllowed(tx));
+    this.#known.set(version, known);
+    return { ...known, relations: new Set([Number(relation)]) };
+  }
+}
+
+export async function listAllowed(tx: Queryable): Promise<Omit<Allowed, "relations">> {
+  const { rows } = await tx.query<{ id: number; takesAny: boolean }>(sql`
+    select oid::int as id, typname = any(${anyTypes}::text[]) as "takesAny" from pg_catalog.pg_type
+    where typnamespace = 'pg_catalog'::regnamespace and typname = any(${[...nativeTypes, ...anyTypes]}::text[])`);
+  const types = rows.filter(({ takesAny }) => !takesAny).map(({ id }) => id);
+  const functions = await listFunctions(tx, types, rows.map(({ id }) => id));
   const operators = await listOperators(tx, types);
   const all = [...functions, ...operators];
   return {
-    relations: new Set([Number(relation)]),
-    types: new Set(types.map(Number)),
+    types: new Set(types),
     functions: new Set(functions.map(({ id }) => id)),
     operators: new Set(operators.map(({ id }) => id)),
     matching: new Set(all.filter((each) => each.matches).map(({ id }) => id)),
@@ -76,20 +88,19 @@ interface Callable {
 }
 
 /** Casts among the types are functions, too. */
-async function listFunctions(tx: Queryable, types: readonly string[]): Promise<readonly Callable[]> {
+async function listFunctions(
+  tx: Queryable,
+  types: readonly number[],
+  takenTypes: readonly number[],
+): Promise<readonly Callable[]> {
   const { rows } = await tx.query<Callable>(sql`
-    with types as (
-      select oid as t from pg_catalog.pg_type
-      where typnamespace = 'pg_catalog'::regnamespace
-        and (oid = any(${types}::oid[]) or typname = any(${anyTypes}::text[]))
-    )
     select oid::int as id, proname::text as name,
            coalesce(proname = any(${nativeMatching}::text[]) and proargtypes[1] = 'text'::regtype, false) as matches
     from pg_catalog.pg_proc
     where pronamespace = 'pg_catalog'::regnamespace and proname = any(${nativeFunctions}::text[])
       and provolatile <> 'v' and prokind in ('f', 'a', 'w')
-      and not exists (select unnest(proargtypes) except select t from types)
-      and (prorettype in (select t from types) and prorettype <> 'text[]'::regtype
+      and proargtypes::oid[] <@ ${takenTypes}::oid[]
+      and (prorettype = any(${takenTypes}::oid[]) and prorettype <> 'text[]'::regtype
            or proretset and prorettype = 'record'::regtype)
     union
     select castfunc::int, 'cast', false from pg_catalog.pg_cast
@@ -97,7 +108,7 @@ async function listFunctions(tx: Queryable, types: readonly string[]): Promise<r
   return rows;
 }
 
-async function listOperators(tx: Queryable, types: readonly string[]): Promise<readonly Callable[]> {
+async function listOperators(tx: Queryable, types: readonly number[]): Promise<readonly Callable[]> {
   const { rows } = await tx.query<Callable>(sql`
     select oid::int as id, oprname::text as name, oprname = any(${nativeMatching}::text[]) as matches
     from pg_catalog.pg_operator

@@ -1,3 +1,4 @@
+import type { Allowed } from "./native-tree.ts";
 import { childrenOf, isNode, nodesIn, type TreeNode, type TreeValue } from "./parse-tree.ts";
 
 /** What an expression takes for one row, at most. */
@@ -35,6 +36,7 @@ const typeFields = [
 ];
 /** A control character in jsonb becomes six in its text. */
 const jsonTextWeight = 8;
+const patternBytesPerWeight = 100;
 
 const rteKinds = { relation: "0", subquery: "1", join: "2", function: "3", values: "5", cte: "6", group: "9" } as const;
 
@@ -42,9 +44,11 @@ const rteKinds = { relation: "0", subquery: "1", join: "2", function: "3", value
  * Counts what a query can hold for one row. PostgreSQL writes an inner query out wherever its columns are used, so an
  * expression of n uses of a column that itself uses n columns is evaluated n times n times: so it is counted.
  */
-export function measureCost(query: TreeNode, weights: ReadonlyMap<number, number>): QueryCost {
-  return new Meter(weights).measure(query);
+export function measureCost(query: TreeNode, callables: Callables): QueryCost {
+  return new Meter(callables).measure(query);
 }
+
+type Callables = Pick<Allowed, "matching" | "weights">;
 
 class Scope {
   readonly query: TreeNode;
@@ -65,23 +69,24 @@ class Scope {
 }
 
 class Meter {
-  readonly #weights: ReadonlyMap<number, number>;
+  readonly #callables: Callables;
   readonly #scopes = new Map<TreeNode, Scope>();
   readonly #wholes = new Map<TreeNode, Cost>();
   readonly #outputs = new Map<TreeNode, Cost>();
   #groupingSets = 1;
   #sortingAggregates = 0;
+  #longValues = 0;
   #limit = 0;
 
-  constructor(weights: ReadonlyMap<number, number>) {
-    this.#weights = weights;
+  constructor(callables: Callables) {
+    this.#callables = callables;
   }
 
   measure(query: TreeNode): QueryCost {
     this.#look(query);
-    const { expressions, weight, made } = this.#whole(query, undefined);
+    const { expressions, weight } = this.#whole(query, undefined);
     const sortingAggregates = this.#sortingAggregates * this.#groupingSets;
-    return { expressions, weight, longValues: made, sortingAggregates, limit: this.#limit };
+    return { expressions, weight, longValues: this.#longValues, sortingAggregates, limit: this.#limit };
   }
 
   /** Grouping sets, limits and sorting aggregates, wherever they are. */
@@ -108,10 +113,11 @@ class Meter {
     const scope = this.#scopeOf(query, outer);
     const { fields } = query;
     const parts = ["targetList", "jointree", "havingQual", "limitOffset", "limitCount", "windowClause"];
-    const own = parts.flatMap((part) => belowOf(fields[part])).map((node) => this.#cost(node, scope));
+    const own = sum(parts.flatMap((part) => belowOf(fields[part])).map((node) => this.#cost(node, scope)));
+    this.#longValues = Math.max(this.#longValues, own.made);
     const inner = scope.tables.map((table) => this.#tableCost(table, scope));
     const named = nodesIn(fields["cteList"]).flatMap((cte) => belowOf(cte.fields["ctequery"]));
-    const cost = sum([...own, ...inner, ...named.map((cte) => this.#whole(cte, scope))]);
+    const cost = sum([own, ...inner, ...named.map((cte) => this.#whole(cte, scope))]);
     this.#wholes.set(query, cost);
     return cost;
   }
@@ -151,9 +157,10 @@ class Meter {
     const argumentType = argument && typeOf(argument);
     const isLong = longTypes.has(type) && (of.isLong || (kind === "COERCEVIAIO" && argumentType === numeric));
     const id = Number(fields["funcid"] ?? fields["opno"] ?? fields["aggfnoid"] ?? fields["winfnoid"] ?? 0);
-    const known = of.isLong ? this.#weights.get(id) : undefined;
+    const known = of.isLong ? this.#callables.weights.get(id) : undefined;
     const ofType = kind === "COERCEVIAIO" && argumentType === jsonb ? jsonTextWeight : 1;
-    const own = known ?? (isLong ? ofType : 0);
+    const pattern = of.isLong && this.#callables.matching.has(id) ? patternWeight(node) : 0;
+    const own = (known ?? (isLong ? ofType : 0)) + pattern;
     const times = kind === "AGGREF" ? this.#groupingSets : 1;
     return { expressions, weight: of.weight + own * times, made: of.made + (isLong ? ofType * times : 0), isLong };
   }
@@ -237,6 +244,20 @@ function sum(costs: readonly Cost[]): Cost {
     }),
     nothing,
   );
+}
+
+/** Its time is the length of the pattern times that of the value. */
+function patternWeight({ fields }: TreeNode): number {
+  const patterns = nodesIn(fields["args"]).slice(1).flatMap(constantsIn);
+  const bytes = patterns.reduce(
+    (total, { fields: { constvalue } }) => total + (constvalue as readonly string[]).length,
+    0,
+  );
+  return Math.floor(bytes / patternBytesPerWeight);
+}
+
+function constantsIn(node: TreeNode): readonly TreeNode[] {
+  return node.kind === "CONST" ? [node] : childrenOf(node).flatMap(constantsIn);
 }
 
 /** How many sets a ROLLUP, a CUBE or a list of sets stands for. */

@@ -20,7 +20,7 @@ export interface Allowed {
 export interface TreeCost {
   /** Aggregates that sort their input, times the grouping sets they do so for. */
   readonly sortingAggregates: number;
-  /** Values in a row that can be long and are made by the query, not read from the table. */
+  /** Values that can be long and that one of its queries makes for a row; those of the table lie in the table. */
   readonly longValues: number;
   /** The largest `limit` with its `offset`; infinite when it is not a constant, 0 without any. */
   readonly limit: number;
@@ -52,6 +52,9 @@ const constantKinds = new Set([
   "COLLATE",
   "SQLVALUEFUNCTION",
 ]);
+
+/** The current date and times; what comes after them tells of the role and the database. */
+const lastTimeValue = 8;
 
 const maxQueries = 8;
 /** Expressions that PostgreSQL may evaluate for a row once it has written inner queries out wherever they are used. */
@@ -108,6 +111,9 @@ function refuseConstructs(tree: TreeValue, allowed: Allowed): string | undefined
     // The text of a text in a row or an array is longer than itself, and that of a text in a row in a row twice so.
     if (fields["varattno"] === "0") return "uses a whole row as a value; name its columns";
     if (fields["hasRecursive"] === "true" || fields["cterecursive"] === "true") return "may not be recursive";
+    if (kind === "SQLVALUEFUNCTION" && Number(fields["op"]) > lastTimeValue) {
+      return "asks for the name of a role, a database or a schema";
+    }
     if (kind === "SUBLINK" && !subLinkTypes.has(fields["subLinkType"] as string)) {
       return "makes an array or a row of a subquery; take its values as rows";
     }
@@ -132,7 +138,7 @@ function refuseCost(tree: TreeValue, allowed: Allowed): string | TreeCost {
   if (queries > maxQueries) return `holds ${queries} queries; ${maxQueries} are the most`;
   const [query] = nodesIn(tree);
   if (!query) throw new Error("A view of PostgreSQL's holds no query.");
-  const cost = measureCost(query, allowed.weights);
+  const cost = measureCost(query, allowed);
   if (cost.expressions > maxExpressions) return "is too large for the queries in it; take fewer of them";
   if (cost.weight > maxLongValues) {
     return "uses message, attributes or what is made of them in too many places; take fewer of them";

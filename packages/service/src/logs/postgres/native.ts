@@ -3,12 +3,12 @@ import { runBounded } from "../../store/bounded-session.ts";
 import { type Database, sqlState, type Transaction } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
 import { NativeText, nativeBounds, refusedQuery } from "../native-answer.ts";
+import { NativeSlots } from "../native-slots.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { tooLong } from "../too-long.ts";
-import { listAllowed } from "./native-allowed.ts";
+import { AllowedByServer } from "./native-allowed.ts";
 import { checkPlan, type PlanNode } from "./native-plan.ts";
-import { NativeSlots } from "./native-slots.ts";
 import { type Allowed, checkTree, type TreeCost } from "./native-tree.ts";
 
 /*
@@ -55,6 +55,7 @@ export interface NativeQueriesOptions {
 export class NativeQueries {
   readonly #options: NativeQueriesOptions;
   readonly #slots = new NativeSlots();
+  readonly #allowed = new AllowedByServer();
   #prepared: Promise<void> | undefined;
 
   constructor(options: NativeQueriesOptions) {
@@ -76,7 +77,7 @@ export class NativeQueries {
     const release = await this.#slots.take(signal);
     const timeMs = nativeBounds.timeMs;
     const bounds = { url, name: "sazabi native query", timeMs, graceMs, signal, overdue: tooLong };
-    const { result, ended } = runBounded(bounds, (tx) => inside(tx, request));
+    const { result, ended } = runBounded(bounds, (tx) => inside(tx, request, this.#allowed));
     // What it holds in memory counts until its process is gone.
     void ended.then(release);
     return result;
@@ -104,9 +105,9 @@ async function prepare(db: Database): Promise<void> {
   });
 }
 
-async function inside(tx: Transaction, request: NativeRequest): Promise<NativeAnswer> {
+async function inside(tx: Transaction, request: NativeRequest, known: AllowedByServer): Promise<NativeAnswer> {
   const endsAt = performance.now() + nativeBounds.timeMs;
-  const allowed = await fence(tx, request).catch((error) => {
+  const allowed = await fence(tx, request, known).catch((error) => {
     throw sqlState(error) === "42501" ? notSetUp(error) : error;
   });
   const { columns, cost } = await define(tx, request.text, allowed);
@@ -115,7 +116,11 @@ async function inside(tx: Transaction, request: NativeRequest): Promise<NativeAn
 }
 
 /** The bounds, the one table there is to read, and the role that may read it. */
-async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: NativeRequest): Promise<Allowed> {
+async function fence(
+  tx: Transaction,
+  { projectNumber, keptFromMicros = 0 }: NativeRequest,
+  known: AllowedByServer,
+): Promise<Allowed> {
   await tx.query(sql`
     select set_config(name, value, true)
     from unnest(${Object.keys(settings)}::text[], ${Object.values(settings)}::text[]) as s(name, value)`);
@@ -130,7 +135,7 @@ async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: Nat
     from sazabi.logs
     where project_number = ${raw(String(Math.trunc(projectNumber)))} and ts >= ${raw(`'${isoOfMicros(keptFromMicros)}'`)}`);
   await tx.query(sql`grant select on pg_temp.logs to ${raw(role)}`);
-  const allowed = await listAllowed(tx);
+  const allowed = await known.list(tx);
   await tx.query(sql`set local role ${raw(role)}`);
   return allowed;
 }
@@ -139,8 +144,7 @@ async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: Nat
 async function boundTemporaryFiles(tx: Transaction): Promise<void> {
   await tx.query(sql`
     select set_config('temp_file_limit', ${`${temporaryFilesMiB}MB`}, true)
-    from pg_catalog.pg_settings
-    where name = 'temp_file_limit' and setting::bigint not between 0 and ${temporaryFilesMiB * 1024}`);
+    where pg_size_bytes(current_setting('temp_file_limit')) not between 0 and ${temporaryFilesMiB * 1024 * 1024}`);
 }
 
 /** A query that was looked at. */

@@ -1,4 +1,4 @@
-import { ApiError } from "../../errors.ts";
+import { ApiError } from "../errors.ts";
 
 /** Native queries of all organizations that run at once in this process. */
 const atOnce = 2;
@@ -17,6 +17,16 @@ export class NativeSlots {
     if (this.#taken < atOnce) this.#taken += 1;
     else await this.#wait(signal);
     return () => this.#giveBack();
+  }
+
+  /** Runs work that holds memory no longer than it takes. */
+  async run<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const release = await this.take(signal);
+    try {
+      return await work();
+    } finally {
+      release();
+    }
   }
 
   /** Resolves when no slot is taken. */
