@@ -8,7 +8,7 @@ import type { Allowed } from "./native-tree.ts";
  * arguments and result are of the types below, or of whatever type they are given; so none that makes arrays.
  */
 
-export const nativeFunctions: readonly string[] = (
+const nativeFunctions: readonly string[] = (
   "count sum avg min max bool_and bool_or every percentile_cont percentile_disc mode stddev stddev_pop stddev_samp " +
   "variance var_pop var_samp corr row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value " +
   "last_value nth_value lower upper length char_length character_length octet_length substr substring left right btrim " +
@@ -19,10 +19,10 @@ export const nativeFunctions: readonly string[] = (
   "jsonb_array_length generate_series like notlike"
 ).split(" ");
 
-export const nativeOperators: readonly string[] =
+const nativeOperators: readonly string[] =
   "= <> < <= > >= + - * / % ~~ !~~ ~~* !~~* ~ !~ ~* !~* -> ->> #> #>> @> <@ ? ?| ?& ^@".split(" ");
 
-export const nativeTypes: readonly string[] =
+const nativeTypes: readonly string[] =
   "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date time timestamp timestamptz interval jsonb uuid _text".split(
     " ",
   );
@@ -34,13 +34,13 @@ const anyTypes = ["any", "anyelement", "anynonarray", "anycompatible", "anycompa
  * Functions and operators whose second operand is a pattern, a format or a set: their time grows with the product of both
  * operands, and nothing interrupts most of them.
  */
-export const nativeMatching: readonly string[] = (
+const nativeMatching: readonly string[] = (
   "like notlike regexp_like regexp_count regexp_substr substring strpos position split_part btrim ltrim rtrim to_char " +
   "to_timestamp ~~ !~~ ~~* !~~* ~ !~ ~* !~* @> <@"
 ).split(" ");
 
 /** What some take of memory, in sizes of their operand, where that is more than what they make. Measured. */
-export const nativeWeights: ReadonlyMap<string, number> = new Map([
+const nativeWeights: ReadonlyMap<string, number> = new Map([
   ["regexp_count", 16],
   ["btrim", 12],
   ["ltrim", 12],
