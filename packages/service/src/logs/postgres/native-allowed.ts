@@ -69,7 +69,11 @@ export async function listAllowed(tx: Queryable): Promise<Omit<Allowed, "relatio
     select oid::int as id, typname = any(${anyTypes}::text[]) as "takesAny" from pg_catalog.pg_type
     where typnamespace = 'pg_catalog'::regnamespace and typname = any(${[...nativeTypes, ...anyTypes]}::text[])`);
   const types = rows.filter(({ takesAny }) => !takesAny).map(({ id }) => id);
-  const functions = await listFunctions(tx, types, rows.map(({ id }) => id));
+  const functions = await listFunctions(
+    tx,
+    types,
+    rows.map(({ id }) => id),
+  );
   const operators = await listOperators(tx, types);
   const all = [...functions, ...operators];
   return {
