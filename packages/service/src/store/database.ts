@@ -105,7 +105,7 @@ export function openDatabase({
 /** A process that stops in the middle of a transaction, frozen or cut off, must not keep its locks for longer. */
 const idleInTransactionMs = 5_000;
 
-function sessionSettings(statementTimeoutMs: number): string {
+export function sessionSettings(statementTimeoutMs: number): string {
   // An acknowledged write is on disk, whatever the server's own default.
   return (
     "-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on " +
@@ -262,11 +262,11 @@ async function transaction<T>(
 }
 
 /** `begin` goes out with the first statement, and costs no round trip of its own. */
-class OpenTransaction implements Transaction {
-  readonly #client: pg.PoolClient;
+export class OpenTransaction implements Transaction {
+  readonly #client: pg.ClientBase;
   #state: "new" | "begun" | "committed" = "new";
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.ClientBase) {
     this.#client = client;
   }
 

@@ -18,7 +18,7 @@ import { isVisible, readVisible } from "./visible.ts";
  *    read is written anew (native-parse.ts, native-compile.ts).
  * 2. What is written reads one table, with the condition on project, retention and what is committed beside its name.
  * 3. It calls functions of a list, none of which fails by what is in a row, reaches outside, or makes long values of short ones.
- * 4. It runs read-only, with bounds of time, memory and disk.
+ * 4. It runs read-only, with bounds of time, memory, threads and disk, and few run at once.
  */
 
 const memoryBytes = 512 * 1024 * 1024;
@@ -27,6 +27,9 @@ const settings: ClickHouseSettings = {
   max_temporary_data_on_disk_size_for_query: String(256 * 1024 * 1024),
   max_result_bytes: String(256 * 1024 * 1024),
   result_overflow_mode: "throw",
+  timeout_overflow_mode: "throw",
+  // Each has buffers of its own, and a server has other work.
+  max_threads: 2,
   allow_ddl: 0,
   allow_introspection_functions: 0,
   // Numbers in `group by` and `order by` were understood already.

@@ -2,6 +2,7 @@ import type { ClickHouseAddress } from "../../config.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { registerLogStoreMetrics } from "../../metrics/store-metrics.ts";
 import { type DatabaseOptions, openDatabase } from "../../store/database.ts";
+import { NativeSlots } from "../native-slots.ts";
 import { deleteOldCommits } from "../postgres/commits.ts";
 import { deleteOldUids } from "../postgres/entry-uids.ts";
 import { readHeads } from "../postgres/follow.ts";
@@ -58,6 +59,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
   const notes = openDatabase({ ...shared, connections: lanes });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: timeoutMs });
   const reading: Reading = { server, db: reads, timeoutMs };
+  const natives = new NativeSlots();
   const writer = new ClickHouseWriter(server, { db: writes, notes }, limits);
   if (options.metrics) {
     registerLogStoreMetrics(options.metrics, writer, { log_writes: writes, log_notes: notes, log_reads: reads });
@@ -73,7 +75,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     find: (projectNumbers, id) => findLogs(reading, projectNumbers, id),
     heads: (projectNumbers) => readHeads(reads, projectNumbers),
     follow: (request) => followLogs(reading, request),
-    queryNative: (request) => queryNative(reading, request),
+    queryNative: (request) => natives.run(request.signal, () => queryNative(reading, request)),
     async keepHouse() {
       await ensureTable(server, retentionDays);
       await deleteOldBatches(writes);

@@ -1,10 +1,15 @@
 import { ApiError } from "../../errors.ts";
-import { type Database, type Queryable, sqlState, type Transaction } from "../../store/database.ts";
+import { runBounded } from "../../store/bounded-session.ts";
+import { type Database, sqlState, type Transaction } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
 import { NativeText, nativeBounds, refusedQuery } from "../native-answer.ts";
+import { NativeSlots } from "../native-slots.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
-import { type Allowed, checkTree } from "./native-tree.ts";
+import { tooLong } from "../too-long.ts";
+import { AllowedByServer } from "./native-allowed.ts";
+import { checkPlan, type PlanNode } from "./native-plan.ts";
+import { type Allowed, checkTree, type TreeCost } from "./native-tree.ts";
 
 /*
  * Somebody else's SQL, in our database. What keeps it in:
@@ -13,60 +18,76 @@ import { type Allowed, checkTree } from "./native-tree.ts";
  * 2. The parse tree that PostgreSQL itself made of it is looked through before anything is run: it may use only the
  *    nodes, functions and operators that are listed, and read only the view of the project's entries. So it cannot
  *    change a setting or a role, take a lock, read the catalogue, sleep, or build values that fill the memory.
- * 3. It runs as a role that may read that view and nothing else, read-only, with bounds of time, memory and disk.
+ * 3. The plan that PostgreSQL made of it may hold no part whose memory `work_mem` does not bound, and all of its parts
+ *    share one budget.
+ * 4. It runs as a role that may read that view and nothing else, read-only, with bounds of time, memory and disk.
+ * 5. It runs in a server process of its own, which is terminated when its time is over, and of which there are few.
  */
 
 const role = "sazabi_reader";
-/** One number for every Sazabi process: grants to one role do not like each other's company. */
+/** One number for every Sazabi process: two grants to one role at once make one of them fail. */
 const preparationLock = 4_600_003;
 const settings = {
-  work_mem: "16MB",
   hash_mem_multiplier: "1",
+  // A hash table has no bound when its estimate is wrong or all of its keys are alike; a sort has one always.
+  enable_hashagg: "off",
+  enable_hashjoin: "off",
+  enable_memoize: "off",
   max_parallel_workers_per_gather: "0",
   jit: "off",
   lock_timeout: "1s",
-  statement_timeout: `${nativeBounds.timeMs}ms`,
   search_path: "pg_temp",
-  // Only who was given the right may set it; without it a sort could fill the disk.
-  temp_file_limit: "256MB",
 };
+/** Only who was given the right may set it; without it a sort could fill the disk. */
+const temporaryFilesMiB = 256;
 
 const rowsAtOnce = 50;
+/** What the server has for a cancellation beyond the time limit. */
+const graceMs = 1_000;
+
+export interface NativeQueriesOptions {
+  readonly url: string;
+  /** For the preparation. */
+  readonly db: Database;
+}
 
 /** Native queries on one database. */
 export class NativeQueries {
-  readonly #db: Database;
+  readonly #options: NativeQueriesOptions;
+  readonly #slots = new NativeSlots();
+  readonly #allowed = new AllowedByServer();
   #prepared: Promise<void> | undefined;
 
-  constructor(db: Database) {
-    this.#db = db;
+  constructor(options: NativeQueriesOptions) {
+    this.#options = options;
   }
 
-  /** Throws 400 for what the query is refused with, or when this database cannot run any; 504 when it takes too long. */
+  /**
+   * Throws 400 for what the query is refused with, or when this database cannot run any; 503 when too many run; 504 when
+   * it takes too long.
+   */
   async run(request: NativeRequest): Promise<NativeAnswer> {
-    this.#prepared ??= prepare(this.#db);
+    this.#prepared ??= prepare(this.#options.db);
     await this.#prepared.catch((error) => {
       this.#prepared = undefined;
       throw sqlState(error) === "42501" ? notSetUp(error) : error;
     });
-    let answer: NativeAnswer | undefined;
-    try {
-      await this.#db.transaction(
-        async (tx) => {
-          answer = await inside(tx, request);
-          // Nothing of it is to stay.
-          throw new RolledBack();
-        },
-        { signal: request.signal },
-      );
-    } catch (error) {
-      if (!(error instanceof RolledBack)) throw error;
-    }
-    return answer as NativeAnswer;
+    const { url } = this.#options;
+    const { signal } = request;
+    const release = await this.#slots.take(signal);
+    const timeMs = nativeBounds.timeMs;
+    const bounds = { url, name: "sazabi native query", timeMs, graceMs, signal, overdue: tooLong };
+    const { result, ended } = runBounded(bounds, (tx) => inside(tx, request, this.#allowed));
+    // What it holds in memory counts until its process is gone.
+    void ended.then(release);
+    return result;
+  }
+
+  /** Resolves when no query runs any more. */
+  close(): Promise<void> {
+    return this.#slots.close();
   }
 }
-
-class RolledBack extends Error {}
 
 /** The role, and the right to act as it. */
 async function prepare(db: Database): Promise<void> {
@@ -84,19 +105,26 @@ async function prepare(db: Database): Promise<void> {
   });
 }
 
-async function inside(tx: Transaction, request: NativeRequest): Promise<NativeAnswer> {
+async function inside(tx: Transaction, request: NativeRequest, known: AllowedByServer): Promise<NativeAnswer> {
   const endsAt = performance.now() + nativeBounds.timeMs;
-  const allowed = await fence(tx, request).catch((error) => {
+  const allowed = await fence(tx, request, known).catch((error) => {
     throw sqlState(error) === "42501" ? notSetUp(error) : error;
   });
-  const columns = await define(tx, request.text, allowed);
+  const { columns, cost } = await define(tx, request.text, allowed);
   await tx.query(sql`set transaction read only`);
-  return explained(() => read(tx, columns, endsAt));
+  return explained(() => read(tx, { columns, cost, endsAt }));
 }
 
 /** The bounds, the one table there is to read, and the role that may read it. */
-async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: NativeRequest): Promise<Allowed> {
-  for (const [name, value] of Object.entries(settings)) await tx.query(sql`select set_config(${name}, ${value}, true)`);
+async function fence(
+  tx: Transaction,
+  { projectNumber, keptFromMicros = 0 }: NativeRequest,
+  known: AllowedByServer,
+): Promise<Allowed> {
+  await tx.query(sql`
+    select set_config(name, value, true)
+    from unnest(${Object.keys(settings)}::text[], ${Object.values(settings)}::text[]) as s(name, value)`);
+  await boundTemporaryFiles(tx);
   // The number and the time are ours, and written out: there is nothing in the session that a query could change to see another project.
   await tx.query(sql`
     create view pg_temp.logs with (security_barrier) as
@@ -107,13 +135,26 @@ async function fence(tx: Transaction, { projectNumber, keptFromMicros = 0 }: Nat
     from sazabi.logs
     where project_number = ${raw(String(Math.trunc(projectNumber)))} and ts >= ${raw(`'${isoOfMicros(keptFromMicros)}'`)}`);
   await tx.query(sql`grant select on pg_temp.logs to ${raw(role)}`);
-  const allowed = await listAllowed(tx);
+  const allowed = await known.list(tx);
   await tx.query(sql`set local role ${raw(role)}`);
   return allowed;
 }
 
-/** Makes the query a view, and looks at what it became. The names of its columns. */
-async function define(tx: Transaction, text: string, allowed: Allowed): Promise<readonly string[]> {
+/** Whoever may not set it may have a smaller one already. */
+async function boundTemporaryFiles(tx: Transaction): Promise<void> {
+  await tx.query(sql`
+    select set_config('temp_file_limit', ${`${temporaryFilesMiB}MB`}, true)
+    where pg_size_bytes(current_setting('temp_file_limit')) not between 0 and ${temporaryFilesMiB * 1024 * 1024}`);
+}
+
+/** A query that was looked at. */
+interface Checked {
+  readonly columns: readonly string[];
+  readonly cost: TreeCost;
+}
+
+/** Makes the query a view, and looks at what it became. */
+async function define(tx: Transaction, text: string, allowed: Allowed): Promise<Checked> {
   const prefix = "create temporary view native_query as ";
   await explained(() => tx.single(prefix + text), prefix.length);
   const { rows } = await tx.query<{ tree: string; columns: string[]; self: string }>(sql`
@@ -123,21 +164,24 @@ async function define(tx: Transaction, text: string, allowed: Allowed): Promise<
     from pg_catalog.pg_rewrite where ev_class = 'pg_temp.native_query'::pg_catalog.regclass`);
   const { tree, columns, self } = rows[0] as (typeof rows)[0];
   // PostgreSQL 15 names the view itself in its tree; a view cannot read itself.
-  const fault = checkTree(tree, { ...allowed, relations: new Set([...allowed.relations, Number(self)]) });
-  if (fault) throw refusedQuery(fault);
+  const cost = checkTree(tree, { ...allowed, relations: new Set([...allowed.relations, Number(self)]) });
+  if (typeof cost === "string") throw refusedQuery(cost);
   const most = nativeBounds.columns;
   if (columns.length > most) throw refusedQuery(`has ${columns.length} columns; ${most} are the most`);
-  return columns;
+  return { columns, cost };
 }
 
-async function read(tx: Transaction, columns: readonly string[], endsAt: number): Promise<NativeAnswer> {
+async function read(
+  tx: Transaction,
+  { columns, cost, endsAt }: Checked & { readonly endsAt: number },
+): Promise<NativeAnswer> {
   const names = columns.map((_, index) => `c${index}`);
   const cells = names.map(
     (name) => `pg_catalog.left(${name}::pg_catalog.text, ${nativeBounds.cellCharacters + 1}) as ${name}`,
   );
-  await tx.query(sql`
-    declare native_rows no scroll cursor for
-    select ${raw(cells.join(", "))} from pg_temp.native_query as q(${raw(names.join(", "))})`);
+  const select = `select ${cells.join(", ")} from pg_temp.native_query as q(${names.join(", ")})`;
+  await boundMemory(tx, select, cost);
+  await tx.query(sql`declare native_rows no scroll cursor for ${raw(select)}`);
   const text = new NativeText(columns);
   for (;;) {
     const leftMs = Math.max(1, Math.ceil(endsAt - performance.now()));
@@ -150,49 +194,13 @@ async function read(tx: Transaction, columns: readonly string[], endsAt: number)
   }
 }
 
-/**
- * Nothing that makes large values of small ones (`||`, `repeat`, `string_agg`), has an effect, or tells of the server.
- */
-const functions =
-  "count sum avg min max bool_and bool_or every percentile_cont percentile_disc mode stddev stddev_pop stddev_samp " +
-  "variance var_pop var_samp corr row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value " +
-  "last_value nth_value lower upper length char_length character_length octet_length substr substring left right btrim " +
-  "ltrim rtrim strpos position split_part starts_with reverse initcap md5 ascii regexp_like regexp_count regexp_substr " +
-  "abs ceil ceiling floor round trunc sign mod sqrt ln log div width_bucket date_trunc date_bin date_part extract age " +
-  "now to_timestamp make_interval make_timestamptz make_date to_char timezone jsonb_typeof jsonb_extract_path " +
-  "jsonb_extract_path_text jsonb_object_keys jsonb_each jsonb_each_text jsonb_array_elements jsonb_array_elements_text " +
-  "jsonb_array_length generate_series like notlike";
-const operators = "= <> < <= > >= + - * / % ~~ !~~ ~~* !~~* ~ !~ ~* !~* -> ->> #> #>> @> <@ ? ?| ?& ^@";
-const types =
-  "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date time timestamp timestamptz interval jsonb uuid _text";
-
-async function listAllowed(tx: Queryable): Promise<Allowed> {
-  const { rows } = await tx.query<{ relation: string; functions: string[]; operators: string[]; types: string[] }>(sql`
-    with known as (
-      select oid from pg_catalog.pg_type
-      where typnamespace = 'pg_catalog'::regnamespace and typname = any(${types.split(" ")}::text[])
-    )
-    select 'pg_temp.logs'::regclass::oid as relation,
-           (select array_agg(oid) from known) as types,
-           (select array_agg(oid) from (
-              select oid from pg_catalog.pg_proc
-              where pronamespace = 'pg_catalog'::regnamespace and proname = any(${functions.split(" ")}::text[])
-                and provolatile <> 'v' and prokind in ('f', 'a', 'w')
-              union
-              select castfunc from pg_catalog.pg_cast
-              where castfunc <> 0 and castsource in (select oid from known) and casttarget in (select oid from known)
-            ) f) as functions,
-           (select array_agg(oid) from pg_catalog.pg_operator
-            where oprnamespace = 'pg_catalog'::regnamespace and oprname = any(${operators.split(" ")}::text[])
-              and (oprleft = 0 or oprleft in (select oid from known)) and oprright in (select oid from known)) as operators`);
-  const row = rows[0] as (typeof rows)[0];
-  const ids = (texts: readonly string[]) => new Set(texts.map(Number));
-  return {
-    relations: new Set([Number(row.relation)]),
-    functions: ids(row.functions),
-    operators: ids(row.operators),
-    types: ids(row.types),
-  };
+async function boundMemory(tx: Transaction, select: string, cost: TreeCost): Promise<void> {
+  const { rows } = await tx.query<{ "QUERY PLAN": readonly [{ readonly Plan: PlanNode }] }>(
+    sql`explain (format json, verbose) ${raw(select)}`,
+  );
+  const checked = checkPlan((rows[0] as (typeof rows)[0])["QUERY PLAN"][0].Plan, cost);
+  if (typeof checked === "string") throw refusedQuery(checked);
+  await tx.query(sql`select pg_catalog.set_config('work_mem', ${`${checked}kB`}, true)`);
 }
 
 /** Faults of the query itself: what PostgreSQL says of them is for its author. */

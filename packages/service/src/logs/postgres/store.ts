@@ -27,7 +27,6 @@ const behindTheirBack = 2;
 const readers = 4;
 /** Tails that are behind take two; the others are for what is new. */
 const followers = 4;
-const nativesAtOnce = 2;
 const defaultReadTimeoutMs = 15_000;
 
 export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "onIdleError"> {
@@ -49,8 +48,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const writes = openDatabase({ ...shared, connections: lanes + behindTheirBack });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
-  const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
-  const native = new NativeQueries(natives);
+  const native = new NativeQueries({ url, db: reads });
   const partitions = new Partitions(writes);
   const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
@@ -63,7 +61,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   };
   const writer = new LogWriter({ db: writes, partitions, limits, onStored });
   if (options.metrics) {
-    const pools = { log_writes: writes, log_reads: reads, log_tails: follows, native_queries: natives };
+    const pools = { log_writes: writes, log_reads: reads, log_tails: follows };
     registerLogStoreMetrics(options.metrics, writer, pools);
   }
   return {
@@ -97,7 +95,8 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
       await writer.drain();
       await wordMaps.close();
       await folding.close();
-      await Promise.all([writes.close(), reads.close(), follows.close(), natives.close()]);
+      await native.close();
+      await Promise.all([writes.close(), reads.close(), follows.close()]);
     },
   };
 }
