@@ -178,7 +178,7 @@ export interface LogStore {
   patterns(request: PatternRequest): Promise<readonly FoundPattern[]>;
   fields(scope: LogScope): Promise<LogFields>;
   /** The entries of this id: one of each project at most, since ids count up in each project. */
-  find(projectNumbers: readonly number[], id: bigint): Promise<readonly StoredLog[]>;
+  find(projectNumbers: readonly number[], id: bigint, signal?: AbortSignal): Promise<readonly StoredLog[]>;
   /** The highest committed id of each project; 0 when it has no entry. */
   heads(projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
   /** What was committed after the ids that were seen, in the order of commits: nothing is left out, whatever its timestamp. */

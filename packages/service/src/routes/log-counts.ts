@@ -19,7 +19,6 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
@@ -28,6 +27,7 @@ import { isoOfMicros } from "../logs/time.ts";
 import { readWindow, type Window, windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 import { readSearch, searchMembers } from "./log-search.ts";
+import { runSearch } from "./run-search.ts";
 
 const intervals = Object.keys(volumeIntervals) as [VolumeInterval, ...VolumeInterval[]];
 
@@ -50,7 +50,7 @@ const facetBody = z.strictObject({
 });
 
 /** How many entries there are: by time, and by the values of a field. */
-export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logCountRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     .post(
       "/volume",
@@ -69,9 +69,8 @@ export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Servi
           ...window,
           bucketMicros,
           groupBy: wanted.groupBy && columns[wanted.groupBy],
-          signal: departureOf(c),
         };
-        const counts = await turns.take(caller.organizationId, () => logs.volume(request));
+        const counts = await runSearch(c, searches, caller, (signal) => logs.volume({ ...request, signal }));
         const series = seriesOf(counts, wanted.groupBy);
         const volume: LogVolume = {
           total: series.reduce((sum, { total }) => sum + total, 0),
@@ -99,9 +98,8 @@ export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Servi
           ...window,
           field: resolveField(storable(field)),
           limit,
-          signal: departureOf(c),
         };
-        const values = await turns.take(caller.organizationId, () => logs.facet(request));
+        const values = await runSearch(c, searches, caller, (signal) => logs.facet({ ...request, signal }));
         const facet: LogFacet = {
           field,
           values: values.map(({ value, entries }) => ({ value, count: entries })),

@@ -9,13 +9,13 @@ import {
 import { Hono } from "hono";
 import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import { windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
+import { runSearch } from "./run-search.ts";
 
 const patternsBody = z.strictObject({
   projectId: z.uuid().optional(),
@@ -27,7 +27,7 @@ const patternsBody = z.strictObject({
 }) satisfies z.ZodType<LogPatternsRequest>;
 
 /** What kinds of messages there are, and how many of each. */
-export const logPatternRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logPatternRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/patterns",
     secretKey("logs.patterns", "read:logs", async (c, caller) => {
@@ -41,9 +41,8 @@ export const logPatternRoutes = ({ db, logs, turns, guards: { secretKey } }: Ser
         query: allOf([parseQuery(query ?? "").ast, ...ofLevel]),
         ...window,
         limit,
-        signal: departureOf(c),
       };
-      const found = await turns.take(caller.organizationId, () => logs.patterns(request));
+      const found = await runSearch(c, searches, caller, (signal) => logs.patterns({ ...request, signal }));
       const answer: LogPatterns = {
         patterns: found.map((pattern) => ({
           serviceName: pattern.service || null,

@@ -74,7 +74,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     facet: (request) => inTime(countValues(reads, request)),
     patterns: (request) => inTime(countPatterns(reads, request)),
     fields: (scope) => inTime(listFields(reads, scope)),
-    find: (projectNumbers, id) => inTime(findLogs(reads, projectNumbers, id)),
+    find: (projectNumbers, id, signal) => inTime(findLogs(reads, { projectNumbers, id, signal })),
     // Asked several times a second while somebody follows: not to stand in line behind searches.
     heads: (projectNumbers) => inTime(readHeads(follows, projectNumbers)),
     follow: (request) => inTime(followLogs(follows, request)),
