@@ -5,6 +5,7 @@ import {
   type LogPatternsRequest,
   parseQuery,
   resolveField,
+  storable,
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
@@ -34,7 +35,7 @@ export const logPatternRoutes = ({ db, logs, searches, guards: { secretKey } }: 
       const startedAt = performance.now();
       const { projectId, query, severity, limit, ...dates } = await readBody(c, patternsBody);
       const window = windowOfDates(dates, { endMs: Date.now() });
-      const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), severity)];
+      const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), storable(severity))];
       const projects = await readProjects(db, caller, projectId);
       const request = {
         projectNumbers: projects.map(({ number }) => number),
