@@ -206,7 +206,7 @@ describe("a project that floods", () => {
   test("is refused when the queue is full, while a small one is taken, and is stored in its turn", async () => {
     const db = openDatabase({ url: service.databaseUrl, connections: 3 });
     const limits = { lanes: 1, rowsPerCommit: 1_000, queueBytes: 50 * batch(1).bytes };
-    const writer = new LogWriter({ db, partitions: new Partitions(db), limits, onStored: () => {} });
+    const writer = new LogWriter({ db, partitions: new Partitions(db, 30), limits, onStored: () => {} });
     let refused = 0;
     const flood: Promise<unknown>[] = [];
     let flooded = 0;

@@ -41,7 +41,7 @@ export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "
   readonly onPutOff?: (error: unknown) => void;
 }
 
-/** Logs in PostgreSQL: rows in day partitions, written in groups, read along the time index. */
+/** Logs in PostgreSQL: rows in partitions by day, written in groups, read along the time index. */
 export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
   const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
   const { onNotice = () => {}, onPutOff = () => {} } = options;
@@ -51,7 +51,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
   const natives = openDatabase({ ...shared, connections: nativesAtOnce, statementTimeoutMs: readTimeoutMs });
   const native = new NativeQueries(natives);
-  const partitions = new Partitions(writes);
+  const partitions = new Partitions(writes, retentionDays);
   const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
@@ -82,7 +82,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     async keepHouse() {
       await partitions.ensureAround(Date.now());
       await foldVolume(writes).catch(onPutOff);
-      await partitions.dropExpired(retentionDays);
+      await partitions.dropExpired();
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
       await deleteOldTemplates(writes, retentionDays);
