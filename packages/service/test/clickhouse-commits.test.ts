@@ -18,7 +18,9 @@ test.skipIf(clickHouseMissing !== "")("a commit whose entries lie in 360 days is
   try {
     const project = await newProject(database.url);
     const day = 1_440 * minute;
-    const entries = Array.from({ length: 360 }, (_, daysAgo) => entryAt(start - daysAgo * day, { message: `${daysAgo}` }));
+    const entries = Array.from({ length: 360 }, (_, daysAgo) =>
+      entryAt(start - daysAgo * day, { message: `${daysAgo}` }),
+    );
     await appendEntries(store, project, entries);
     const [counted] = await store.volume({
       projectNumbers: [project],
