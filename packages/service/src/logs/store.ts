@@ -68,12 +68,21 @@ export interface VolumeRequest extends LogScope {
   /** Buckets begin at multiples of it since 1970. A second at least. */
   readonly bucketMicros: number;
   readonly groupBy: "service" | "level" | "environment" | undefined;
+  /**
+   * So many groups at most where there would be more than `maxCounts` numbers: then the largest, and all others as one.
+   * Needed with `groupBy`.
+   */
+  readonly largestGroups?: number | undefined;
+  /** Default: `maxCounts` of counts.ts. */
+  readonly maxCounts?: number | undefined;
 }
 
 /** How many entries of a group a bucket holds. */
 export interface VolumeCount {
   /** Null without `groupBy`, and for entries that have no such value. */
   readonly group: string | null;
+  /** Of all groups but the largest, counted as one: how many these are. */
+  readonly otherGroups?: number | undefined;
   /** Where the bucket begins, also when the window begins inside of it. */
   readonly startMicros: number;
   readonly entries: number;
