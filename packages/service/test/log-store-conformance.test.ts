@@ -246,7 +246,9 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
               [5, "null of 6", 6],
             ]);
             expect(await store.volume({ ...request, largestGroups: 3, maxCounts: 18 })).toHaveLength(18);
-            await expect(store.volume({ ...request, maxCounts: 17 })).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
+            await expect(store.volume({ ...request, maxCounts: 17 })).rejects.toMatchObject({
+              code: "VALIDATION_ERROR",
+            });
           }
         });
 

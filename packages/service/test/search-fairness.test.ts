@@ -66,3 +66,24 @@ test("slow queries of a key that is narrowed to a project refuse nobody else, an
   expect(answer.status).toBe(200);
   expect(await slowStatements()).toBe(0);
 });
+
+test("with more services than an answer can hold, the largest have a series, and all others share the last", async () => {
+  const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
+  await queryDatabase(
+    service.databaseUrl,
+    `insert into log_volume (project_number, minute, level, service, environment, entries)
+     select number, to_timestamp($2), 2, 's' || n, '', case n when 7 then 9 else 1 end
+     from projects, generate_series(1, 100001) n where id = $1`,
+    [otherProject, hour / 1000],
+  );
+  const volume = await admin.logs.volume({
+    projectId: otherProject,
+    startDate: new Date(hour).toISOString(),
+    endDate: new Date(hour + 1_800_000).toISOString(),
+    groupBy: "service",
+  });
+  expect(volume.total).toBe(100_009);
+  expect(volume.series[0]).toMatchObject({ group: "s7", total: 9 });
+  expect(volume.series).toHaveLength(1_001);
+  expect(volume.series.at(-1)).toMatchObject({ group: "other", otherGroups: 99_001, total: 99_001 });
+});
