@@ -1,7 +1,7 @@
 import { ApiError } from "../errors.ts";
 
 /** What one level of the hierarchy may have at once: searches that run, and searches that wait. */
-export interface Limit {
+interface Limit {
   readonly running: number;
   readonly waiting: number;
 }
