@@ -23,8 +23,8 @@ import { LogTails } from "./logs/live-tail/log-tails.ts";
 import { ByteMeter, metered } from "./logs/metering.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import { Retentions, withRetention } from "./logs/retention.ts";
+import { SearchConcurrencyLimiter, type SearchLimits } from "./logs/search-concurrency.ts";
 import type { LogStore } from "./logs/store.ts";
-import { Turns } from "./logs/turns.ts";
 import { claimLogs } from "./logs/whereabouts.ts";
 import { EventLoopWatchdog } from "./metrics/event-loop.ts";
 import { listenForMetrics } from "./metrics/listener.ts";
@@ -61,9 +61,24 @@ export interface Service {
 }
 
 const connections = 10;
-/** Searches of one organization. */
-const searchesAtOnce = 2;
-const searchesWaiting = 16;
+/** As many run at once as a log store has connections for searches. One key, or one project, never takes all of them. */
+const searchLimits: SearchLimits = {
+  total: { running: 4, waiting: 256 },
+  organization: { running: 3, waiting: 64 },
+  unnarrowed: { running: 3, waiting: 32 },
+  project: { running: 2, waiting: 16 },
+  key: { running: 2, waiting: 16 },
+  waitMs: 30_000,
+};
+/** The same for queries in the store's own language, which have connections of their own. */
+const nativeQueryLimits: SearchLimits = {
+  ...searchLimits,
+  total: { running: 2, waiting: 256 },
+  organization: { running: 2, waiting: 64 },
+  unnarrowed: { running: 2, waiting: 32 },
+  project: { running: 1, waiting: 16 },
+  key: { running: 1, waiting: 16 },
+};
 const housekeepingEveryMs = 3_600_000;
 /** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
 const finishWithinMs = 5_000;
@@ -116,7 +131,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
   opened.push(() => limiter.close());
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
-  const turns = new Turns({ atOnce: searchesAtOnce, waiting: searchesWaiting });
+  const searches = new SearchConcurrencyLimiter(searchLimits);
+  const nativeQueries = new SearchConcurrencyLimiter(nativeQueryLimits);
   const deadKeys = new DeadKeyUses();
   opened.push(() => deadKeys.close());
   const watchdog = new EventLoopWatchdog();
@@ -126,12 +142,13 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => reports.close());
   const reportLimiter = new LocalRateLimiter(now);
   opened.push(() => reportLimiter.close());
-  registerServiceMetrics(metrics, { db, keys, uses, deadKeys, reports, turns, tails, requests, watchdog });
+  registerServiceMetrics(metrics, { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, requests, watchdog });
   const app = createApp({
     db,
     change: changesOf(db, keys),
     logs,
-    turns,
+    searches,
+    nativeQueries,
     tails,
     pepper,
     master,

@@ -6,8 +6,8 @@ import type { RateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
 import type { LogTails } from "./logs/live-tail/log-tails.ts";
 import type { Retentions } from "./logs/retention.ts";
+import type { SearchConcurrencyLimiter } from "./logs/search-concurrency.ts";
 import type { LogStore } from "./logs/store.ts";
-import type { Turns } from "./logs/turns.ts";
 import type { Database } from "./store/database.ts";
 
 /** What the routes stand on. */
@@ -15,8 +15,9 @@ export interface Services {
   readonly db: Database;
   readonly change: Changes;
   readonly logs: LogStore;
-  /** Every search of logs waits here for its turn. */
-  readonly turns: Turns;
+  /** Every search of logs runs through it; see `runSearch`. */
+  readonly searches: SearchConcurrencyLimiter;
+  readonly nativeQueries: SearchConcurrencyLimiter;
   readonly tails: LogTails;
   readonly guards: Guards;
   readonly reports: KeyReports;

@@ -10,6 +10,34 @@ import { firstKeys, newServerSecrets, type Replica, startReplica } from "./suppo
 const minute = 60_000_000;
 const start = Date.now() * 1000 - minute;
 
+test.skipIf(clickHouseMissing !== "")("a commit whose entries lie in 360 days is stored", async () => {
+  const clickHouse = await startClickHouse();
+  const database = await freshDatabase();
+  const options = { address: clickHouse.address, databaseUrl: database.url, retentionDays: 365 };
+  const store = await openClickHouseLogStore(options);
+  try {
+    const project = await newProject(database.url);
+    const day = 1_440 * minute;
+    const entries = Array.from({ length: 360 }, (_, daysAgo) =>
+      entryAt(start - daysAgo * day, { message: `${daysAgo}` }),
+    );
+    await appendEntries(store, project, entries);
+    const [counted] = await store.volume({
+      projectNumbers: [project],
+      query: { kind: "everything" },
+      fromMicros: start - 400 * day,
+      toMicros: start + day,
+      bucketMicros: 10_000 * day,
+      groupBy: undefined,
+    });
+    expect(counted?.entries).toBe(360);
+  } finally {
+    await store.close();
+    await database.drop();
+    await clickHouse.stop();
+  }
+});
+
 /** Entries are in ClickHouse and what is committed is in PostgreSQL: whatever ends between the two must not show. */
 describe.skipIf(clickHouseMissing !== "")(`an insert that ends early${clickHouseMissing}`, () => {
   let clickHouse: TestClickHouse;

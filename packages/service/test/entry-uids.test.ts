@@ -42,12 +42,34 @@ describe("an entry with an id of its sender's", () => {
   });
 
   test("is stored once when a body holds it twice, also nested", async () => {
-    const body = [
-      { message: "twice", "log.record.uid": "uid-2" },
-      { message: "twice", attributes: { log: { record: { uid: "uid-2" } } } },
-    ];
-    expect((await intake(body)).body.data).toEqual({ accepted: 2, duplicates: 1 });
-    expect(await stored("twice")).toBe(1);
+    const flat = { message: "twice", "log.record.uid": "uid-2" };
+    const nested = { message: "nested twice", attributes: { log: { record: { uid: "uid-2" } } } };
+    expect((await intake([flat, flat, nested, nested])).body.data).toEqual({ accepted: 4, duplicates: 2 });
+    expect([await stored("twice"), await stored("nested twice")]).toEqual([1, 1]);
+  });
+
+  test("is stored, whatever a stranger sent before with the same public key and the same id", async () => {
+    const uid = { "log.record.uid": "guessed" };
+    await intake({ message: "not the real one", ...uid });
+    expect((await intake({ message: "PAYMENT RECEIVED", ...uid })).body.data).toEqual({ accepted: 1 });
+    expect((await intake({ message: "PAYMENT RECEIVED", ...uid })).body.data).toEqual({ accepted: 1, duplicates: 1 });
+    expect(await stored("PAYMENT RECEIVED")).toBe(1);
+  });
+
+  test("is stored, whatever a stranger sent with the same Idempotency-Key and another public key", async () => {
+    const headers = { "idempotency-key": "guessed" };
+    const { value } = (
+      await send(service, "POST /v1/public-keys", {
+        headers: bearer(service.secretKey),
+        body: { name: "stranger", projectId: service.projectId },
+      })
+    ).body.publicKey;
+    const stranger = { ...headers, "x-sazabi-key": value };
+    expect((await intake({ message: "of a stranger" }, { headers: stranger })).status).toBe(202);
+    expect((await intake({ message: "of the owner" }, { headers })).body.data).toEqual({ accepted: 1 });
+    expect((await intake({ message: "of the owner" }, { headers })).body.data).toEqual({ accepted: 1 });
+    expect(await stored("of the owner")).toBe(1);
+    expect((await intake({ message: "something else" }, { headers })).status).toBe(409);
   });
 
   test("is found by it", async () => {
@@ -82,13 +104,11 @@ describe("an entry with an id of its sender's", () => {
 
   test("with an Idempotency-Key as well, a retry gets the answer of the first sending", async () => {
     const headers = { "idempotency-key": "both" };
-    const body = [
-      { message: "both", "log.record.uid": "uid-1" },
-      { message: "both", "log.record.uid": "uid-4" },
-    ];
+    await intake({ message: "both", "log.record.uid": "uid-4" });
+    const body = [{ message: "both" }, { message: "both", "log.record.uid": "uid-4" }];
     expect((await intake(body, { headers })).body.data).toEqual({ accepted: 2, duplicates: 1 });
     expect((await intake(body, { headers })).body.data).toEqual({ accepted: 2, duplicates: 1 });
-    expect(await stored("both")).toBe(1);
+    expect(await stored("both")).toBe(2);
   });
 
   test.each([
@@ -186,11 +206,11 @@ describe("an entry with a plain id and a time of its own", () => {
     expect(await stored("raced by id")).toBe(100);
   });
 
-  test("with a log.record.uid as well is known by that", async () => {
+  test("with a log.record.uid as well is known by both", async () => {
     const uid = { "log.record.uid": "of-order-7" };
     await intake(sent("by uid", uid));
-    const again = await intake(sent("by uid", { ...uid, attempt: 2 }));
-    expect(again.body.data).toEqual({ accepted: 1, duplicates: 1 });
+    expect((await intake(sent("by uid", uid))).body.data).toEqual({ accepted: 1, duplicates: 1 });
+    expect((await intake(sent("by uid", { ...uid, attempt: 2 }))).body.data).toEqual({ accepted: 1 });
   });
 });
 
@@ -206,7 +226,7 @@ describe("a project that floods", () => {
   test("is refused when the queue is full, while a small one is taken, and is stored in its turn", async () => {
     const db = openDatabase({ url: service.databaseUrl, connections: 3 });
     const limits = { lanes: 1, rowsPerCommit: 1_000, queueBytes: 50 * batch(1).bytes };
-    const writer = new LogWriter({ db, partitions: new Partitions(db), limits, onStored: () => {} });
+    const writer = new LogWriter({ db, partitions: new Partitions(db, 30), limits, onStored: () => {} });
     let refused = 0;
     const flood: Promise<unknown>[] = [];
     let flooded = 0;

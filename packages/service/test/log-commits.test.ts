@@ -228,7 +228,7 @@ function counting(db: Database): { readonly db: Database; readonly asked: () => 
 test("a commit that finds what it expects asks nothing, and one that does not asks and is stored all the same", async () => {
   const project = await newProject(database.url);
   const { db, asked } = counting(openDatabase({ url: database.url, connections: 3 }));
-  const partitions = new Partitions(db);
+  const partitions = new Partitions(db, 30);
   await partitions.ensure(entriesOf(7).map(({ timestampMicros }) => timestampMicros));
   const stored: number[] = [];
   const limits = { lanes: 3, rowsPerCommit: 1_000, queueBytes: 1e9 };
@@ -275,7 +275,7 @@ test("a commit that cannot be done takes none with it that follows", async () =>
   const project = await newProject(database.url);
   const db = openDatabase({ url: database.url, connections: 4, statementTimeoutMs: 2_000 });
   const limits = { lanes: 3, rowsPerCommit: 1_000, queueBytes: 1e9 };
-  const writer = new LogWriter({ db, partitions: new Partitions(db), limits, onStored: () => {} });
+  const writer = new LogWriter({ db, partitions: new Partitions(db, 30), limits, onStored: () => {} });
   const append = (count: number, message = (place: number) => `${place}`) =>
     writer
       .append({

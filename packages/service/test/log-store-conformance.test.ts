@@ -217,6 +217,41 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
           );
         });
 
+        test("where there are too many groups, the largest are counted, and all others as one", async () => {
+          const project = await newProject(database.url);
+          const services = ["", "large", "large", "large", "second", "second", ..."abcdef"];
+          for (const at of [0, 5]) {
+            await append(
+              project,
+              services.map((service) => entryAt(start + at * minute, { message: "m", service })),
+            );
+          }
+          await append(project, [entryAt(start, { message: "m", service: "" })]);
+          for (const query of ["", "m"].map((text) => parseQuery(text).ast)) {
+            const request = { ...everythingOf(project), query, bucketMicros: minute, groupBy: "service" } as const;
+            const counted = await store.volume({ ...request, largestGroups: 3, maxCounts: 17 });
+            const shown = counted.map(({ group, otherGroups, startMicros, entries }) => [
+              (startMicros - Math.floor(start / minute) * minute) / minute,
+              otherGroups ? `${group} of ${otherGroups}` : group,
+              entries,
+            ]);
+            expect(shown).toEqual([
+              [0, null, 2],
+              [0, "large", 3],
+              [0, "second", 2],
+              [0, "null of 6", 6],
+              [5, null, 1],
+              [5, "large", 3],
+              [5, "second", 2],
+              [5, "null of 6", 6],
+            ]);
+            expect(await store.volume({ ...request, largestGroups: 3, maxCounts: 18 })).toHaveLength(18);
+            await expect(store.volume({ ...request, maxCounts: 17 })).rejects.toMatchObject({
+              code: "VALIDATION_ERROR",
+            });
+          }
+        });
+
         test("nothing of another project is found, counted or followed", async () => {
           const query: QueryNode = parseQuery("other").ast;
           const scope = { ...everythingOf(main), query };

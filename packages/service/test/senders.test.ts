@@ -154,6 +154,10 @@ describe("a client of Elasticsearch that sends again", () => {
       errors: false,
     });
     expect(await stored('"created by id"', 4)).toHaveLength(4);
+    // Or a stranger who guesses an id could keep the document out.
+    expect(await bulk([{ create: { _id: "a" } }, { message: "created by a guessed id" }])).toMatchObject({
+      errors: false,
+    });
   });
 
   test("the verdicts stand beside those of documents that are refused", async () => {

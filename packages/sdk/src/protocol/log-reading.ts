@@ -51,10 +51,12 @@ export interface LogVolume {
   readonly startDate: Timestamp;
   readonly endDate: Timestamp;
   readonly interval: VolumeInterval;
-  /** Largest first. */
+  /** Largest first. Where there are too many groups for one answer, the last one stands for all but the largest. */
   readonly series: readonly {
-    /** `all` without `groupBy`; empty for entries that have no such value. */
+    /** `all` without `groupBy`; empty for entries that have no such value; `other` with `otherGroups`. */
     readonly group: string;
+    /** How many groups are counted in this one. Left out for a group of its own. */
+    readonly otherGroups?: number;
     readonly total: number;
     /** Oldest first; intervals without entries are left out. `bucket` is where the interval begins. */
     readonly points: readonly { readonly bucket: Timestamp; readonly count: number }[];

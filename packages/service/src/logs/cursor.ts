@@ -13,7 +13,11 @@ export function encodeCursor({ micros, projectNumber, id }: LogPosition): string
 /** The position in a cursor. 400 for a text that no answer of ours held. */
 export function decodeCursor(text: string): LogPosition {
   const match = /^(-?\d{1,17})\.(\d{1,10})\.(\d{1,19})$/.exec(Buffer.from(text, "base64url").toString("latin1"));
-  const inRange = match && Number(match[2]) <= maxProjectNumber && BigInt(match[3] as string) <= maxId;
+  const inRange =
+    match &&
+    Number.isSafeInteger(Number(match[1])) &&
+    Number(match[2]) <= maxProjectNumber &&
+    BigInt(match[3] as string) <= maxId;
   if (!inRange) {
     throw new ApiError("VALIDATION_ERROR", "pagination.cursor: must be the nextCursor of an earlier answer.", {
       issues: [{ path: "pagination.cursor", message: "must be the nextCursor of an earlier answer" }],

@@ -15,9 +15,17 @@ export function plainIdentity(members: Readonly<Record<string, unknown>>, sentAt
   return `id:${digest(JSON.stringify(members))}`;
 }
 
-/** What makes two documents one: their index and `_id`, and for `index` the document as well, since it replaces others. */
+/**
+ * What makes two sendings of an entry with a `log.record.uid` one: all that was sent, the uid among it. The uid alone
+ * would let anybody who has the public key, and guesses a uid, send another entry first and have the real one left out.
+ */
+export function uidIdentity(members: Readonly<Record<string, unknown>>): string {
+  return `uid:${digest(JSON.stringify(members))}`;
+}
+
+/** What makes two documents one: the action, their index, `_id` and text. */
 export function documentIdentity(action: "create" | "index", index: string, id: string, document: string): string {
-  return `_id:${digest(JSON.stringify([action, index, id, action === "index" ? document : ""]))}`;
+  return `_id:${digest(JSON.stringify([action, index, id, document]))}`;
 }
 
 function isId(id: unknown): boolean {

@@ -4,7 +4,7 @@ import { isLongerThan } from "./entry-limits.ts";
 
 /** The attribute in which the published clients send their public key. It is never stored, whatever it stands in. */
 export const keyAttribute = "sazabi.public_key";
-/** OpenTelemetry's name of it: entries with the same one are the same entry, whatever else they say. */
+/** OpenTelemetry's name of an entry's identity. */
 export const uidName = "log.record.uid";
 
 /** What was sent, by name. */
@@ -25,13 +25,32 @@ export interface Name {
   readonly role: number;
 }
 
-const names = new Map<string, Name>();
+/**
+ * Names come again and again. When as many are known as are remembered, they become the older ones, and the names that
+ * come again move back: so a flood of names costs others no more than one look-up of each of theirs.
+ */
+let names = new Map<string, Name>();
+let olderNames = new Map<string, Name>();
 const namesRemembered = 5_000;
 
-/** Names come again and again. */
 export function nameOf(path: string): Name {
   const before = names.get(path);
   if (before !== undefined) return before;
+  const name = olderNames.get(path) ?? describe(path);
+  // Those that are too long are not worth the memory.
+  if (!name.isTooLong) remember(name);
+  return name;
+}
+
+function remember(name: Name): void {
+  if (names.size >= namesRemembered) {
+    olderNames = names;
+    names = new Map();
+  }
+  names.set(name.path, name);
+}
+
+function describe(path: string): Name {
   const key = storable(path);
   const alias = entryAliases.get(path);
   const isMended = key !== path;
@@ -40,10 +59,7 @@ export function nameOf(path: string): Name {
   const isUnclear = isMended || isTooLong || holdsKey || unclearNames.has(path);
   const role = roleOf(alias, isUnclear);
   // Written out: copied from another object it would be slower to read.
-  const name = { path, alias, key, isMended, isTooLong, holdsKey, role };
-  // Those that are too long are not worth the memory.
-  if (names.size < namesRemembered && !isTooLong) names.set(path, name);
-  return name;
+  return { path, alias, key, isMended, isTooLong, holdsKey, role };
 }
 
 export const attributeRole = 100;

@@ -9,7 +9,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { type Alias, levelsAsSpelled, slotPlaces } from "./entry-aliases.ts";
 import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
-import { plainIdentity } from "./entry-identity.ts";
+import { plainIdentity, uidIdentity } from "./entry-identity.ts";
 import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
 import { LastNames, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
 import { parseTimestamp } from "./timestamp.ts";
@@ -19,7 +19,7 @@ import { normaliseUsual } from "./usual-entry.ts";
 export interface NormalisedEntry extends QueriedEntry {
   /** Microseconds since 1970, a safe integer, within the window of intake. */
   readonly timestampMicros: number;
-  /** What is equal in two sendings of one entry: its `log.record.uid`, what its `id` or `_id` makes; 1 to 200 characters. */
+  /** What is equal in two sendings of one entry, made of all that was sent with an identity; 1 to 200 characters. */
   readonly uid?: string | undefined;
   /** Memory it takes, roughly, in bytes. */
   readonly bytes: number;
@@ -111,7 +111,8 @@ interface Draft {
   mayRepeat: boolean;
   /** What has no place among the attributes; stored as one JSON text, so that it is not lost. */
   overflow: Map<string, AttributeValue[]> | undefined;
-  uid: string | undefined;
+  /** A `log.record.uid` was sent. */
+  hasUid: boolean;
   /** Attributes of the sender's. */
   count: number;
   bytes: number;
@@ -124,7 +125,7 @@ function newDraft(): Draft {
     source: undefined,
     mayRepeat: false,
     overflow: undefined,
-    uid: undefined,
+    hasUid: false,
     count: 0,
     bytes: entryOverheadBytes,
   };
@@ -204,7 +205,7 @@ function setAttribute(draft: Draft, name: Name, value: unknown, source: object):
   attributes[key] = kept;
   draft.count += 1;
   draft.bytes += attributeSize(key, kept);
-  if (key === uidName && typeof kept === "string" && kept !== "" && kept.length <= maxUidLength) draft.uid = kept;
+  if (key === uidName && typeof kept === "string" && kept !== "" && kept.length <= maxUidLength) draft.hasUid = true;
 }
 
 const maxUidLength = 200;
@@ -256,7 +257,7 @@ function finish(
     spanId,
     message: stored,
     attributes,
-    uid: draft.uid ?? plainIdentity(members, draft.slots[slotPlaces.timestamp]?.value),
+    uid: draft.hasUid ? uidIdentity(members) : plainIdentity(members, draft.slots[slotPlaces.timestamp]?.value),
     bytes: bytes + stored.length + service.length,
   };
 }

@@ -76,9 +76,9 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
     facet: async (request) => store.facet(await kept(request)),
     patterns: async (request) => store.patterns(await kept(request)),
     fields: async (scope) => store.fields(await kept(scope)),
-    async find(projectNumbers, id) {
+    async find(projectNumbers, id, signal) {
       const keptFrom = await retentions.keptFrom(projectNumbers);
-      const found = await store.find(projectNumbers, id);
+      const found = await store.find(projectNumbers, id, signal);
       return found.filter(({ position }) => position.micros >= (keptFrom.get(position.projectNumber) ?? 0));
     },
     heads: (projectNumbers) => store.heads(projectNumbers),

@@ -68,12 +68,21 @@ export interface VolumeRequest extends LogScope {
   /** Buckets begin at multiples of it since 1970. A second at least. */
   readonly bucketMicros: number;
   readonly groupBy: "service" | "level" | "environment" | undefined;
+  /**
+   * So many groups at most where there would be more than `maxCounts` numbers: then the largest, and all others as one.
+   * Needed with `groupBy`.
+   */
+  readonly largestGroups?: number | undefined;
+  /** Default: `maxCounts` of counts.ts. */
+  readonly maxCounts?: number | undefined;
 }
 
 /** How many entries of a group a bucket holds. */
 export interface VolumeCount {
   /** Null without `groupBy`, and for entries that have no such value. */
   readonly group: string | null;
+  /** Of all groups but the largest, counted as one: how many these are. */
+  readonly otherGroups?: number | undefined;
   /** Where the bucket begins, also when the window begins inside of it. */
   readonly startMicros: number;
   readonly entries: number;
@@ -178,7 +187,7 @@ export interface LogStore {
   patterns(request: PatternRequest): Promise<readonly FoundPattern[]>;
   fields(scope: LogScope): Promise<LogFields>;
   /** The entries of this id: one of each project at most, since ids count up in each project. */
-  find(projectNumbers: readonly number[], id: bigint): Promise<readonly StoredLog[]>;
+  find(projectNumbers: readonly number[], id: bigint, signal?: AbortSignal): Promise<readonly StoredLog[]>;
   /** The highest committed id of each project; 0 when it has no entry. */
   heads(projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
   /** What was committed after the ids that were seen, in the order of commits: nothing is left out, whatever its timestamp. */

@@ -27,8 +27,7 @@ export function readWindow(filters: readonly LogFilter[], nowMs: number): Window
   }
   const toMicros = to ?? (nowMs + lookAheadMs) * 1000;
   const fromMicros = from ?? Math.min(nowMs * 1000, toMicros) - defaultLookBackMs * 1000;
-  if (fromMicros >= toMicros) throw invalid("the window ends before it begins");
-  return { fromMicros, toMicros };
+  return windowOf(fromMicros, toMicros) ?? fail("the window ends before it begins");
 }
 
 /** The window between two ISO 8601 times; without a begin, so far back from the end. 400 as for `readWindow`. */
@@ -38,8 +37,21 @@ export function windowOfDates(
 ): Window {
   const toMicros = endDate === undefined ? endMs * 1000 : microsOfIso(endDate, "endDate");
   const fromMicros = startDate === undefined ? toMicros - lookBackMs * 1000 : microsOfIso(startDate, "startDate");
-  if (fromMicros < toMicros) return { fromMicros, toMicros };
-  throw invalid("must be later than startDate", "endDate");
+  return windowOf(fromMicros, toMicros) ?? fail("must be later than startDate", "endDate");
+}
+
+/**
+ * The year 1 and the last second of the year 9999. Both are whole seconds: beyond 2^53 µs (the year 2255) not every
+ * microsecond is a number, and a time near the end of 9999 would be rounded into the year 10000.
+ */
+const minMicros = Date.parse("0001-01-01T00:00:00Z") * 1000;
+const maxMicros = Date.parse("9999-12-31T23:59:59Z") * 1000;
+
+/** The window within the years that the stores can hold; undefined when it is empty. */
+function windowOf(from: number, to: number): Window | undefined {
+  const fromMicros = Math.max(from, minMicros);
+  const toMicros = Math.min(to, maxMicros);
+  return fromMicros < toMicros ? { fromMicros, toMicros } : undefined;
 }
 
 /** True for a filter that is about the window, and not a condition on each entry. */
@@ -76,6 +88,10 @@ function microsOf(text: string): number {
 }
 
 const timestampPath = "filters.timestamp";
+
+function fail(message: string, path?: string): never {
+  throw invalid(message, path);
+}
 
 function invalid(message: string, path = timestampPath): ApiError {
   return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });

@@ -3,7 +3,7 @@ import type { KeyDirectory } from "../auth/key-directory.ts";
 import type { KeyReports } from "../auth/key-reports.ts";
 import type { KeyUses } from "../auth/key-uses.ts";
 import type { LogTails } from "../logs/live-tail/log-tails.ts";
-import type { Turns } from "../logs/turns.ts";
+import type { SearchConcurrencyLimiter } from "../logs/search-concurrency.ts";
 import type { Database } from "../store/database.ts";
 import { countReplicas } from "../store/key-changes.ts";
 import type { EventLoopWatchdog } from "./event-loop.ts";
@@ -17,7 +17,8 @@ export interface MeasuredParts {
   readonly uses: KeyUses;
   readonly deadKeys: DeadKeyUses;
   readonly reports: KeyReports;
-  readonly turns: Turns;
+  readonly searches: SearchConcurrencyLimiter;
+  readonly nativeQueries: SearchConcurrencyLimiter;
   readonly tails: LogTails;
   readonly requests: RequestCounts;
   readonly watchdog: EventLoopWatchdog;
@@ -25,7 +26,7 @@ export interface MeasuredParts {
 
 /** What the parts of the service report. The log store registers its own. */
 export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
-  const { db, keys, uses, deadKeys, reports, turns, tails, requests, watchdog } = parts;
+  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, requests, watchdog } = parts;
   watchdog.registerAt(metrics);
   metrics.counter("sazabi_requests_total", "Answered requests by class of status.", () => requests.samples());
   metrics.gauge("sazabi_requests_in_flight", "Requests whose answer is not made yet.", () => requests.inFlight);
@@ -37,8 +38,10 @@ export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): 
   metrics.counter("sazabi_key_reports_total", "Reports of found keys, by what was found.", () => reports.samples());
   metrics.gauge("sazabi_key_reports_waiting", "Reports that are not looked up yet.", () => reports.waiting);
   metrics.gauge("sazabi_key_uses_held", "Counts of key uses that are not written yet.", () => uses.held);
-  metrics.gauge("sazabi_searches_running", "Searches of logs under way.", () => turns.running);
-  metrics.gauge("sazabi_searches_waiting", "Searches of logs that wait for their turn.", () => turns.waiting);
+  const limiters = [searches, nativeQueries];
+  const sum = (state: "running" | "waiting") => limiters.reduce((total, limiter) => total + limiter[state], 0);
+  metrics.gauge("sazabi_searches_running", "Searches of logs under way.", () => sum("running"));
+  metrics.gauge("sazabi_searches_waiting", "Searches of logs that wait for a place.", () => sum("waiting"));
   metrics.gauge("sazabi_tails_open", "Open tails.", () => tails.gauges().open);
   metrics.gauge("sazabi_tail_buffered_bytes", "Bytes that are held for readers of tails.", () => {
     return tails.gauges().bufferedBytes;

@@ -3,13 +3,13 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProject } from "../http/project.ts";
 import { readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { LogSearch, StoredLog } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 import { toEntry } from "./log-search.ts";
+import { runSearch } from "./run-search.ts";
 
 const count = z.coerce.number().int().min(0).max(100).default(0);
 const contextQuery = z.strictObject({ projectId: z.uuid().optional(), before: count, after: count });
@@ -18,16 +18,15 @@ const contextQuery = z.strictObject({ projectId: z.uuid().optional(), before: co
 const allTimes = { fromMicros: 0, toMicros: Date.UTC(9999, 0) * 1000 };
 
 /** One entry, and what stands around it. */
-export const logContextRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().get(
     "/:id",
     secretKey("logs.get", "read:logs", async (c, caller) => {
       const { projectId, before, after } = readQuery(c, contextQuery);
       const id = readLogId(c.req.param("id") ?? "");
       const project = await readProject(db, caller, projectId);
-      const signal = departureOf(c);
-      const context = await turns.take(caller.organizationId, async () => {
-        const [found] = await logs.find([project.number], id);
+      const context = await runSearch(c, searches, caller, async (signal) => {
+        const [found] = await logs.find([project.number], id, signal);
         if (!found) throw noSuchEntry();
         const neighbours = async (direction: LogSearch["direction"], limit: number): Promise<readonly StoredLog[]> => {
           if (limit === 0) return [];

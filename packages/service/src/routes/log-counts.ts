@@ -19,15 +19,16 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
+import { maxCounts } from "../logs/counts.ts";
 import type { VolumeCount, VolumeRequest } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import { readWindow, type Window, windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 import { readSearch, searchMembers } from "./log-search.ts";
+import { runSearch } from "./run-search.ts";
 
 const intervals = Object.keys(volumeIntervals) as [VolumeInterval, ...VolumeInterval[]];
 
@@ -50,7 +51,7 @@ const facetBody = z.strictObject({
 });
 
 /** How many entries there are: by time, and by the values of a field. */
-export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logCountRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     .post(
       "/volume",
@@ -69,9 +70,9 @@ export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Servi
           ...window,
           bucketMicros,
           groupBy: wanted.groupBy && columns[wanted.groupBy],
-          signal: departureOf(c),
+          largestGroups: groupsThatFit(window, bucketMicros),
         };
-        const counts = await turns.take(caller.organizationId, () => logs.volume(request));
+        const counts = await runSearch(c, searches, caller, (signal) => logs.volume({ ...request, signal }));
         const series = seriesOf(counts, wanted.groupBy);
         const volume: LogVolume = {
           total: series.reduce((sum, { total }) => sum + total, 0),
@@ -99,9 +100,8 @@ export const logCountRoutes = ({ db, logs, turns, guards: { secretKey } }: Servi
           ...window,
           field: resolveField(storable(field)),
           limit,
-          signal: departureOf(c),
         };
-        const values = await turns.take(caller.organizationId, () => logs.facet(request));
+        const values = await runSearch(c, searches, caller, (signal) => logs.facet({ ...request, signal }));
         const facet: LogFacet = {
           field,
           values: values.map(({ value, entries }) => ({ value, count: entries })),
@@ -144,17 +144,29 @@ function readVolumeFilters(filters: z.infer<typeof volumeBody>["filters"]): Quer
   );
 }
 
-/** One for each group, the largest first. */
+/** Whatever the groups are, and though their entries lie in all intervals: one place is for all other groups as one. */
+function groupsThatFit({ fromMicros, toMicros }: Window, bucketMicros: number): number {
+  const intervalsTouched = Math.ceil((toMicros - fromMicros) / bucketMicros) + 1;
+  return Math.min(1_000, Math.floor(maxCounts / intervalsTouched) - 1);
+}
+
+type Series = LogVolume["series"][number];
+type Point = Series["points"][number];
+
+/** One for each group, the largest first; all other groups as one are last. */
 function seriesOf(counts: readonly VolumeCount[], groupBy: VolumeGroup | undefined): LogVolume["series"] {
-  const series = new Map<string, { group: string; total: number; points: { bucket: string; count: number }[] }>();
-  for (const { group, startMicros, entries } of counts) {
-    const name = nameOf(group, groupBy);
-    const one = series.get(name) ?? { group: name, total: 0, points: [] };
-    series.set(name, one);
+  const series = new Map<string | number, Omit<Series, "total" | "points"> & { total: number; points: Point[] }>();
+  for (const { group, otherGroups, startMicros, entries } of counts) {
+    // A number is the key of no group's name.
+    const key = otherGroups ?? nameOf(group, groupBy);
+    const made = { group: otherGroups ? "other" : nameOf(group, groupBy), ...(otherGroups && { otherGroups }) };
+    const one = series.get(key) ?? { ...made, total: 0, points: [] };
+    series.set(key, one);
     one.total += entries;
     one.points.push({ bucket: isoOfMicros(startMicros), count: entries });
   }
-  return [...series.values()].sort((a, b) => b.total - a.total || (a.group < b.group ? -1 : 1));
+  const rank = ({ otherGroups = 0 }: Series) => Math.min(otherGroups, 1);
+  return [...series.values()].sort((a, b) => rank(a) - rank(b) || b.total - a.total || (a.group < b.group ? -1 : 1));
 }
 
 function nameOf(group: string | null, groupBy: VolumeGroup | undefined): string {

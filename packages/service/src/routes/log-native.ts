@@ -3,11 +3,11 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProject } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
+import { runSearch } from "./run-search.ts";
 
 const nativeBody = z.strictObject({
   projectId: z.uuid().optional(),
@@ -19,7 +19,7 @@ const nativeBody = z.strictObject({
 }) satisfies z.ZodType<NativeQueryRequest>;
 
 /** Read-only SQL over the entries of one project. It takes two scopes: it executes a query, and reads any log. */
-export const logNativeRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logNativeRoutes = ({ db, logs, nativeQueries, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/native-query",
     secretKey("logs.nativeQuery", "execute:queries", async (c, caller) => {
@@ -29,8 +29,10 @@ export const logNativeRoutes = ({ db, logs, turns, guards: { secretKey } }: Serv
       }
       const { projectId, query } = await readBody(c, nativeBody);
       const project = await readProject(db, caller, projectId);
-      const request = { projectNumber: project.number, text: query, signal: departureOf(c) };
-      const { text, truncated } = await turns.take(caller.organizationId, () => logs.queryNative(request));
+      const request = { projectNumber: project.number, text: query };
+      const { text, truncated } = await runSearch(c, nativeQueries, caller, (signal) =>
+        logs.queryNative({ ...request, signal }),
+      );
       const took = Math.round(performance.now() - startedAt);
       const result: NativeQueryResult = {
         result: text,

@@ -5,17 +5,18 @@ import {
   type LogPatternsRequest,
   parseQuery,
   resolveField,
+  storable,
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import { windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
+import { runSearch } from "./run-search.ts";
 
 const patternsBody = z.strictObject({
   projectId: z.uuid().optional(),
@@ -27,23 +28,22 @@ const patternsBody = z.strictObject({
 }) satisfies z.ZodType<LogPatternsRequest>;
 
 /** What kinds of messages there are, and how many of each. */
-export const logPatternRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logPatternRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/patterns",
     secretKey("logs.patterns", "read:logs", async (c, caller) => {
       const startedAt = performance.now();
       const { projectId, query, severity, limit, ...dates } = await readBody(c, patternsBody);
       const window = windowOfDates(dates, { endMs: Date.now() });
-      const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), severity)];
+      const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), storable(severity))];
       const projects = await readProjects(db, caller, projectId);
       const request = {
         projectNumbers: projects.map(({ number }) => number),
         query: allOf([parseQuery(query ?? "").ast, ...ofLevel]),
         ...window,
         limit,
-        signal: departureOf(c),
       };
-      const found = await turns.take(caller.organizationId, () => logs.patterns(request));
+      const found = await runSearch(c, searches, caller, (signal) => logs.patterns({ ...request, signal }));
       const answer: LogPatterns = {
         patterns: found.map((pattern) => ({
           serviceName: pattern.service || null,

@@ -2,13 +2,13 @@ import { type LogSchema, type LogSchemaRequest, columns as queryColumns } from "
 import { Hono } from "hono";
 import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { LogFields } from "../logs/store.ts";
 import { readWindow } from "../logs/window.ts";
 import type { Services } from "../services.ts";
+import { runSearch } from "./run-search.ts";
 
 const schemaBody = z.strictObject({
   projectId: z.uuid().optional(),
@@ -19,7 +19,7 @@ const schemaBody = z.strictObject({
 const servicesNamed = 100;
 
 /** What entries of the last day hold, and what of it a question is about. */
-export const logSchemaRoutes = ({ db, logs, turns, guards: { secretKey } }: Services) =>
+export const logSchemaRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/schema",
     secretKey("logs.schema", "read:logs", async (c, caller) => {
@@ -29,11 +29,10 @@ export const logSchemaRoutes = ({ db, logs, turns, guards: { secretKey } }: Serv
         projectNumbers: projects.map(({ number }) => number),
         query: { kind: "everything" },
         ...readWindow([], Date.now()),
-        signal: departureOf(c),
       } as const;
-      const [fields, services] = await turns.take(caller.organizationId, async () => [
-        await logs.fields(scope),
-        await logs.facet({ ...scope, field: { column: "service" }, limit: servicesNamed }),
+      const [fields, services] = await runSearch(c, searches, caller, async (signal) => [
+        await logs.fields({ ...scope, signal }),
+        await logs.facet({ ...scope, signal, field: { column: "service" }, limit: servicesNamed }),
       ]);
       const bundles = question === undefined ? [] : bundlesFor(question, fields).slice(0, topK);
       const schema: LogSchema = {

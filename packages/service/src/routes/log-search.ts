@@ -9,7 +9,6 @@ import {
 import { z } from "zod";
 import type { SecretCaller } from "../auth/authenticate.ts";
 import type { HttpContext } from "../http/context.ts";
-import { departureOf } from "../http/departure.ts";
 import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
 import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
 import type { StoredLog } from "../logs/store.ts";
@@ -17,6 +16,7 @@ import { isoOfMicros } from "../logs/time.ts";
 import type { Window } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 import type { NumberedProject } from "../store/projects.ts";
+import { runSearch } from "./run-search.ts";
 
 const scalar = z.union([z.string().max(2000), z.number(), z.boolean()]);
 
@@ -81,7 +81,7 @@ export interface Search {
 /** One page of a search, when it is the caller's turn. */
 export async function answerSearch(
   c: HttpContext,
-  { logs, turns }: Pick<Services, "logs" | "turns">,
+  { logs, searches }: Pick<Services, "logs" | "searches">,
   caller: SecretCaller,
   { projects, query, warnings, window, direction = "desc", limit, cursor, startedAt }: Search,
 ): Promise<LogQueryResult> {
@@ -92,9 +92,8 @@ export async function answerSearch(
     direction,
     limit,
     after: cursor === undefined ? undefined : decodeCursor(cursor),
-    signal: departureOf(c),
   };
-  const found = await turns.take(caller.organizationId, () => logs.search(search));
+  const found = await runSearch(c, searches, caller, (signal) => logs.search({ ...search, signal }));
   const projectIds = new Map(projects.map(({ number, id }) => [number, id]));
   const page = found.slice(0, limit);
   const last = page.at(-1);

@@ -60,7 +60,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
   /** Not in `store`: what a function has in hand when it waits, it keeps until it goes on. */
   function begin<Body extends IntakeBody>(
     dialect: Dialect<Body>,
-    { projectNumber }: PublicCaller,
+    { projectNumber, keyId }: PublicCaller,
     { body, idempotency }: ReadBody<Body>,
     maxAgeMs: number,
   ): Begun {
@@ -75,7 +75,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
       entries,
       bytes,
       result,
-      ...(idempotency && { idempotency }),
+      ...(idempotency && { idempotency: { ...idempotency, key: ofCaller(keyId, idempotency.key) } }),
     });
     return { stored, rejected, places };
   }
@@ -136,6 +136,11 @@ async function readBody<Body extends IntakeBody>(
   if (decompressed.length > worthATurn) await inTurn();
   const idempotency = key === undefined ? undefined : { key, bodyHash: createHash("sha256").update(sent).digest() };
   return { body: format(decompressed), idempotency };
+}
+
+/** An `Idempotency-Key` is its caller's own: nobody who has another key of the project can use it up. */
+function ofCaller(keyId: string, idempotencyKey: string): string {
+  return createHash("sha256").update(`${keyId} ${idempotencyKey}`).digest("base64url");
 }
 
 /** Whoever sends no key at all does not get a body taken apart. */

@@ -305,10 +305,11 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /**
- * Connection exceptions (class 08), too many connections, a server that stops, crashes, starts or became a standby, and
- * locks or statements that took too long because somebody else holds what they need.
+ * Connection exceptions (class 08), insufficient resources (class 53: connections, disk, memory, the lock table), a server
+ * that stops, crashes, starts or became a standby, and locks or statements that took too long because somebody else holds
+ * what they need.
  */
-const unavailableStates = /^(?:08...|53300|57P0[1-5]|25006|25P03|55P03|57014)$/;
+const unavailableStates = /^(?:08...|53...|57P0[1-5]|25006|25P03|55P03|57014)$/;
 const networkErrors = new Set([
   "ECONNREFUSED",
   "ECONNRESET",

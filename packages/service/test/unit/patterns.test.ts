@@ -165,14 +165,14 @@ test("where a third word comes into a place, the template becomes more general, 
   expect(new Set([...merged.values()].map(({ template }) => template))).toEqual(new Set(["cache <*> for key"]));
 });
 
-test("memory is bounded, whatever comes: nothing is learned beyond it, and everything still has a pattern", () => {
+test("memory is bounded, whatever comes, and everything still has a pattern", () => {
   const miner = new PatternMiner();
   const random = seeded(6);
   const word = () => Array.from({ length: 8 }, () => String.fromCharCode(97 + random(26))).join("");
   const templates = new Set<string>();
   for (let row = 0; row < 20_000; row++)
     templates.add(miner.patternOf(Array.from({ length: 5 }, word).join(" ")).template);
-  expect(templates.size).toBeLessThanOrEqual(501);
+  expect(templates.size).toBeLessThanOrEqual(3_001);
   expect(templates).toContain("<*>");
   const miners = new PatternMiners();
   const first = miners.of(1);
@@ -180,4 +180,49 @@ test("memory is bounded, whatever comes: nothing is learned beyond it, and every
   expect(miners.of(1)).toBe(first);
   for (let project = 101; project <= 250; project++) miners.of(project);
   expect(miners.of(1)).not.toBe(first);
+});
+
+describe("messages that have nothing in common", () => {
+  const random = seeded(11);
+  const word = () => Array.from({ length: 8 }, () => String.fromCharCode(97 + random(26))).join("");
+  const junk = (count: number) => Array.from({ length: count }, () => `${word()} ${word()} ${word()}`);
+  const payments = (count: number) =>
+    Array.from({ length: count }, (_, index) => `payment ${index} of customer c${index} received`);
+
+  test("do not keep a kind that comes later from being learned", () => {
+    const miner = new PatternMiner();
+    for (const message of junk(1_000)) miner.patternOf(message);
+    const found = payments(300).map((message) => miner.patternOf(message).template);
+    expect(new Set(found)).toEqual(new Set(["payment <*> of customer <*> received"]));
+  });
+
+  test("do not take a kind away that goes on beside them", () => {
+    const miner = new PatternMiner();
+    const found = new Set<string>();
+    for (const [index, message] of junk(5_000).entries()) {
+      miner.patternOf(message);
+      if (index % 100 === 0) found.add(miner.patternOf(payments(1)[0] as string).template);
+    }
+    expect(found).toEqual(new Set(["payment <*> of customer <*> received"]));
+  });
+
+  test("make templates for one in twenty of them at most, beyond the first 2,000", () => {
+    const miner = new PatternMiner();
+    const templates = new Set(junk(40_000).map((message) => miner.patternOf(message).id));
+    expect(templates.size).toBeLessThan(2_000 + 40_000 / 20 + 10);
+    // And the next kind is learned within twenty messages.
+    const found = payments(100).map((message) => miner.patternOf(message).template);
+    expect(found.filter((template) => template.startsWith("payment")).length).toBeGreaterThanOrEqual(80);
+  });
+
+  test("that begin alike do neither", () => {
+    const miner = new PatternMiner();
+    for (let n = 0; n < 1_000; n++) miner.patternOf(`payment ${word()} ${word()} ${word()} ${word()} ${word()}`);
+    const [first, last] = [
+      miner.patternOf("payment was not taken from card"),
+      miner.patternOf("payment was not taken from bank"),
+    ];
+    expect(first.template).not.toBe("<*>");
+    expect(last.template).not.toBe("<*>");
+  });
 });

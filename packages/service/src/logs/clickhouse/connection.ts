@@ -129,7 +129,12 @@ async function insert(
         query: `insert into ${into} format JSONEachRow`,
         values: Readable.from(lines, { objectMode: false }),
         abort_signal: overdue,
-        clickhouse_settings: { insert_deduplication_token: token, insert_deduplicate: 1 },
+        clickhouse_settings: {
+          insert_deduplication_token: token,
+          insert_deduplicate: 1,
+          // Entries of one commit may lie in all partitions there are; a table made by hand may have one a day.
+          max_partitions_per_insert_block: "0",
+        },
       });
       for await (const _ of stream);
       return;

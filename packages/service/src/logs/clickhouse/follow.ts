@@ -1,6 +1,12 @@
 import { sql } from "../../store/sql.ts";
 import type { Stretch } from "../postgres/commits.ts";
-import { followProjects, type ProjectFollowed, type ProjectRequest, readCommits } from "../postgres/follow.ts";
+import {
+  type FindRequest,
+  followProjects,
+  type ProjectFollowed,
+  type ProjectRequest,
+  readCommits,
+} from "../postgres/follow.ts";
 import type { Followed, FollowRequest, StoredLog } from "../store.ts";
 import { compileQuery } from "./compile.ts";
 import { moment, type Reading } from "./reader.ts";
@@ -16,8 +22,7 @@ export function followLogs(reading: Reading, request: FollowRequest): Promise<Fo
 /** The entry of this id in each of the projects that has one. */
 export async function findLogs(
   reading: Reading,
-  projectNumbers: readonly number[],
-  id: bigint,
+  { projectNumbers, id, signal }: FindRequest,
 ): Promise<readonly StoredLog[]> {
   const { rows: held } = await reading.db.query<{ project_number: number; min: string; max: string }>(sql`
     select c.project_number, (extract(epoch from c.min_ts) * 1000000)::bigint::text as min,
@@ -36,7 +41,7 @@ export async function findLogs(
   );
   const rows = await reading.server.rows<LogRow>(
     ch`select ${logColumns} from logs where id = ${int64(id)} and (${joined(places, " or ")}) order by project_number`,
-    reading,
+    { timeoutMs: reading.timeoutMs, signal },
   );
   return rows.map(toLog);
 }

@@ -58,6 +58,17 @@ function ttl(retentionDays: number) {
   return verbatim(`toDateTime(ts) + toIntervalDay(${retentionDays})`);
 }
 
+/**
+ * An insert makes a part in each partition that its rows lie in, and ClickHouse takes 100 of them at once: so many
+ * partitions, or one or two more, hold the logs of any retention.
+ */
+const maxPartitions = 60;
+
+function partitionKey(retentionDays: number) {
+  const days = Math.ceil(retentionDays / maxPartitions);
+  return verbatim(days === 1 ? "toDate(ts)" : `intDiv(toRelativeDayNum(ts), ${days})`);
+}
+
 function createStatement(retentionDays: number) {
   const lines = columns.map(([name, type, codec]) => `${name} ${type} codec(${codec})`);
   lines.push(
@@ -68,7 +79,7 @@ function createStatement(retentionDays: number) {
   );
   return ch`create table if not exists logs (${verbatim(lines.join(",\n"))})
     engine = MergeTree
-    partition by toDate(ts)
+    partition by ${partitionKey(retentionDays)}
     order by (project_number, ts, id)
     ttl ${ttl(retentionDays)}
     settings ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1,

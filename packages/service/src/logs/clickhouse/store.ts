@@ -72,7 +72,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     facet: (request) => countValues(reading, request),
     patterns: (request) => countPatterns(reading, request),
     fields: (scope) => listFields(reading, scope),
-    find: (projectNumbers, id) => findLogs(reading, projectNumbers, id),
+    find: (projectNumbers, id, signal) => findLogs(reading, { projectNumbers, id, signal }),
     heads: (projectNumbers) => readHeads(reads, projectNumbers),
     follow: (request) => followLogs(reading, request),
     queryNative: (request) => natives.run(request.signal, () => queryNative(reading, request)),

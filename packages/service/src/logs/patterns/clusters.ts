@@ -8,6 +8,10 @@ export interface Cluster {
   readonly seen: Map<number, Set<string> | "many">;
   /** Counts the changes of what its lines' templates are. */
   version: number;
+  /** When a line joined it last, in lines. */
+  usedAt: number;
+  /** False when it was evicted: later lines do not join it. */
+  isHeld: boolean;
 }
 
 /** Of the words, so many must be the same. */
@@ -24,29 +28,65 @@ const placesThatMean = 2;
  * where only two words were ever seen keeps them, and makes two templates of the group.
  */
 export class Clusters {
-  readonly #limit: number;
+  readonly #limit: number | undefined;
   readonly #byBeginning = new Map<string, Cluster[]>();
   #count = 0;
+  #lines = 0;
 
-  /** Holds so many groups at most. */
-  constructor(limit: number) {
+  /**
+   * Holds so many groups at most: for a new one, those that were not used for longest are evicted. Without a limit none
+   * is evicted, and a group is not made when there are too many to compare with.
+   */
+  constructor(limit?: number) {
     this.#limit = limit;
   }
 
   /** The group that the words belong to from now on; undefined when there is no room for one. */
   place(words: readonly string[]): Cluster | undefined {
+    return this.find(words) ?? this.add(words);
+  }
+
+  /** The group that the words are most alike, which they join. */
+  find(words: readonly string[]): Cluster | undefined {
+    const best = mostAlike(this.#byBeginning.get(beginningOf(words)) ?? [], words);
+    if (!best) return undefined;
+    this.use(best);
+    join(best, words);
+    return best;
+  }
+
+  /** A new group. */
+  add(words: readonly string[]): Cluster | undefined {
     const beginning = beginningOf(words);
-    const candidates = this.#byBeginning.get(beginning) ?? [];
-    const best = mostAlike(candidates, words);
-    if (best) {
-      join(best, words);
-      return best;
+    const siblings = this.#byBeginning.get(beginning) ?? [];
+    if (siblings.length >= comparedAtMost) {
+      if (this.#limit === undefined) return undefined;
+      this.#evict(siblings);
     }
-    if (this.#count >= this.#limit || candidates.length >= comparedAtMost) return undefined;
-    const cluster: Cluster = { words, seen: new Map(), version: 0 };
-    this.#byBeginning.set(beginning, [...candidates, cluster]);
+    if (this.#count === this.#limit) this.#evict([...this.#byBeginning.values()].flat());
+    const cluster: Cluster = { words, seen: new Map(), version: 0, usedAt: 0, isHeld: true };
+    this.use(cluster);
+    this.#byBeginning.set(beginning, [...(this.#byBeginning.get(beginning) ?? []), cluster]);
     this.#count += 1;
     return cluster;
+  }
+
+  use(cluster: Cluster): void {
+    cluster.usedAt = ++this.#lines;
+  }
+
+  /** The quarter that was used least recently: to look for one at a time would cost each new group a look at all. */
+  #evict(clusters: readonly Cluster[]): void {
+    const byUse = [...clusters].sort((a, b) => a.usedAt - b.usedAt);
+    for (const cluster of byUse.slice(0, Math.ceil(clusters.length / 4))) {
+      const beginning = beginningOf(cluster.words);
+      const left = (this.#byBeginning.get(beginning) ?? []).filter((other) => other !== cluster);
+      if (left.length > 0) this.#byBeginning.set(beginning, left);
+      else this.#byBeginning.delete(beginning);
+      cluster.isHeld = false;
+      cluster.version += 1;
+      this.#count -= 1;
+    }
   }
 }
 

@@ -11,7 +11,7 @@ export interface CountedTemplate extends MinedPattern {
  * an entry is counted once, in the pattern that its template has become.
  */
 export function mergeTemplates(templates: readonly CountedTemplate[]): ReadonlyMap<number, MinedPattern> {
-  const clusters = new Clusters(Number.POSITIVE_INFINITY);
+  const clusters = new Clusters();
   const placed = [...templates]
     .sort((a, b) => b.entries - a.entries || a.id - b.id)
     .map((template) => {

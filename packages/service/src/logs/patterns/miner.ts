@@ -9,6 +9,12 @@ export interface MinedPattern {
 
 const clustersHeld = 500;
 const shapesHeld = 4_000;
+/**
+ * New groups that a project may have at once, and how many more it may have with each message. Each is a row in the
+ * database, so messages that have nothing in common must not make one each for ever.
+ */
+const newGroupsAtOnce = 2_000;
+const newGroupsPerMessage = 0.05;
 
 interface KnownShape {
   readonly cluster: Cluster;
@@ -17,22 +23,26 @@ interface KnownShape {
 }
 
 /**
- * Finds the kind of each message of one project, in one pass over it where one like it was met before. Deterministic: the
- * same messages in the same order are of the same kinds. About a megabyte of memory at most.
+ * Finds the kind of each message of one project, in one pass over it where one like it was met before. Kinds that were
+ * not met for longest are forgotten for new ones. Deterministic: the same messages in the same order are of the same
+ * kinds. About a megabyte of memory at most.
  */
 export class PatternMiner {
   readonly #clusters = new Clusters(clustersHeld);
   readonly #shapes = new Map<number, KnownShape>();
+  #newGroups = newGroupsAtOnce;
 
   patternOf(message: string): MinedPattern {
     const shape = shapeOf(message);
     const known = this.#shapes.get(shape);
+    this.#newGroups = Math.min(newGroupsAtOnce, this.#newGroups + newGroupsPerMessage);
+    if (known) this.#clusters.use(known.cluster);
     if (known && known.version === known.cluster.version) return known.pattern;
     const words = maskedWords(message);
-    const cluster = known?.cluster ?? this.#clusters.place(words);
+    const cluster = known?.cluster.isHeld ? known.cluster : (this.#clusters.find(words) ?? this.#addCluster(words));
     if (!cluster) return anything;
     const pattern = minedPattern(templateOf(cluster, words));
-    if (known) {
+    if (known?.cluster === cluster) {
       known.version = cluster.version;
       known.pattern = pattern;
     } else {
@@ -40,6 +50,12 @@ export class PatternMiner {
       this.#shapes.set(shape, { cluster, version: cluster.version, pattern });
     }
     return pattern;
+  }
+
+  #addCluster(words: readonly string[]): Cluster | undefined {
+    if (this.#newGroups < 1) return undefined;
+    this.#newGroups -= 1;
+    return this.#clusters.add(words);
   }
 }
 

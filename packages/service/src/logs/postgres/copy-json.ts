@@ -62,7 +62,7 @@ interface Ranked {
   readonly key: Key;
 }
 
-/** To find the place of a new one all of them are looked through: not so many that it could be felt. */
+/** Each new one moves those behind it: not so many that it could be felt. */
 const keysRemembered = 2_000;
 const knownKeys = new Map<string, Key>();
 /** In jsonb's order. */
@@ -72,17 +72,31 @@ function keyOf(name: string): Key {
   return knownKeys.get(name) ?? newKey(name);
 }
 
+/** When as many are known as are remembered, all are forgotten: those that are still in use come again. */
 function newKey(name: string): Key {
+  if (ranked.length === keysRemembered) {
+    ranked.length = 0;
+    knownKeys.clear();
+  }
   const first = `${escaped(JSON.stringify(name))}:`;
-  const key = { first, next: `,${first}`, rank: keysRemembered };
-  if (ranked.length === keysRemembered) return key;
-  knownKeys.set(name, key);
   const bytes = Buffer.from(name);
-  const behind = ranked.findIndex((other) => (other.bytes.length - bytes.length || other.bytes.compare(bytes)) > 0);
-  const place = behind === -1 ? ranked.length : behind;
-  ranked.splice(place, 0, { bytes, key });
-  for (let rank = place; rank < ranked.length; rank++) (ranked[rank] as Ranked).key.rank = rank;
+  const key = { first, next: `,${first}`, rank: placeOf(bytes) };
+  knownKeys.set(name, key);
+  ranked.splice(key.rank, 0, { bytes, key });
+  for (let rank = key.rank; rank < ranked.length; rank++) (ranked[rank] as Ranked).key.rank = rank;
   return key;
+}
+
+/** Behind those that are shorter, or as long and smaller by their bytes. */
+function placeOf(bytes: Buffer): number {
+  let [from, to] = [0, ranked.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    const other = (ranked[middle] as Ranked).bytes;
+    if ((other.length - bytes.length || other.compare(bytes)) > 0) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }
 
 function valueText(value: Attributes[string]): string {

@@ -1,7 +1,7 @@
 import { type ConditionField, levels, type QueryNode } from "@sazabi/sdk/protocol";
 import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
-import { maxCounts, tooManyCounts } from "../counts.ts";
+import { maxCounts as defaultMaxCounts, tooManyCounts } from "../counts.ts";
 import type { FacetRequest, FacetValue, LogScope, VolumeCount, VolumeRequest } from "../store.ts";
 import { compileQuery } from "./compile.ts";
 import { within } from "./reader.ts";
@@ -13,36 +13,73 @@ const total = sql`sum(entries::float8)::bigint`;
 
 /** By the counts per minute where they can tell, and by the rows for what lies between: exactly the entries of the window. */
 export async function countVolume(db: Database, request: VolumeRequest): Promise<readonly VolumeCount[]> {
-  const { bucketMicros, groupBy } = request;
+  const { bucketMicros, groupBy, largestGroups, maxCounts = defaultMaxCounts } = request;
   const wholeMinutes = bucketMicros % minuteMicros === 0 && (groupBy === undefined || isCounted(groupBy));
   const bucket = sql`date_bin(${bucketMicros}::bigint * interval '1 microsecond', ts, 'epoch'::timestamptz)`;
   const named = { name: rawOf(groupBy), bucket };
   // A minute that was counted is its own bucket: to compute that for each of them takes a tenth of the time.
   const ofMinutes = bucketMicros === minuteMicros ? { ...named, bucket: sql`ts` } : named;
+  const all = counts(request, wholeMinutes, named, ofMinutes);
+  const order = groupBy === "level" ? sql`` : sql`collate "C"`;
+  const found = await readCounts(
+    db,
+    request,
+    sql`select name, bucket, entries from (${all}) c order by bucket, name ${order} nulls first limit ${maxCounts + 1}`,
+  );
+  if (found.length <= maxCounts) return found;
+  // There are six levels: only services and environments, which are texts, can be so many.
+  if (largestGroups === undefined || groupBy === "level") throw tooManyCounts();
+  const largest = await readCounts(db, request, largestOf(all, largestGroups), sql`, json_agg(other_groups) as others`);
+  if (largest.length > maxCounts) throw tooManyCounts();
+  return largest;
+}
+
+/** The counts of the largest groups, and of all others as one. */
+function largestOf(all: Sql, groups: number): Sql {
+  return sql`
+    with counted as materialized (select coalesce(name, '') as name, bucket, entries from (${all}) c),
+    ranked as (
+      select name, row_number() over (order by sum(entries) desc, name collate "C") as place
+      from counted group by name
+    ), others as (select count(*)::int as groups from ranked where place > ${groups})
+    select * from (
+      select case when place <= ${groups} then nullif(name, '') end as name,
+             case when place > ${groups} then others.groups end as other_groups,
+             bucket, ${total} as entries
+      from counted join ranked using (name) cross join others
+      group by 1, 2, 3
+    ) shown
+    order by bucket, other_groups nulls first, name collate "C" nulls first`;
+}
+
+/** What a statement counts, whose columns are `name`, `bucket` and `entries`, in its order. */
+async function readCounts(
+  db: Database,
+  request: VolumeRequest,
+  statement: Sql,
+  others = sql``,
+): Promise<readonly VolumeCount[]> {
+  const { bucketMicros } = request;
   // Buckets begin at multiples of their length, and their numbers are shorter than times. Seconds as a double, which are
   // rounded to the number that they are off by less than a millionth, take a quarter of the time of a numeric.
   const bucketNumber = sql`(date_part('epoch', bucket) * 1000000 / ${bucketMicros}::bigint)::bigint`;
   // As columns: thousands of rows of three short values cost more on the way than to count.
   const { rows } = await db.query<{
     names: readonly (string | number | null)[] | null;
+    others?: readonly (number | null)[] | null;
     buckets: readonly number[];
     entries: readonly number[];
   }>(
     sql`
-      select json_agg(name) as names, json_agg(bucket_number) as buckets, json_agg(entries) as entries
-      from (
-        select name, ${bucketNumber} as bucket_number, entries
-        from (${counts(request, wholeMinutes, named, ofMinutes)}) c
-        order by bucket, name ${groupBy === "level" ? sql`` : sql`collate "C"`} nulls first
-        limit ${maxCounts + 1}
-      ) ordered`,
+      select json_agg(name) as names, json_agg(bucket_number) as buckets, json_agg(entries) as entries ${others}
+      from (select c.*, ${bucketNumber} as bucket_number from (${statement}) c) ordered`,
     request,
   );
-  const { names, buckets, entries } = rows[0] as (typeof rows)[number];
+  const { names, others: otherGroups, buckets, entries } = rows[0] as (typeof rows)[number];
   if (!names) return [];
-  if (names.length > maxCounts) throw tooManyCounts();
   return names.map((name, index) => ({
     group: typeof name === "number" ? levelName(name) : name,
+    ...(otherGroups?.[index] && { otherGroups: otherGroups[index] as number }),
     startMicros: (buckets[index] as number) * bucketMicros,
     entries: entries[index] as number,
   }));

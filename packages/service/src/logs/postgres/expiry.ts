@@ -1,6 +1,6 @@
 import type { Queryable } from "../../store/database.ts";
 import { raw, sql } from "../../store/sql.ts";
-import { dayMicros, listDays, nameOfDay } from "./days.ts";
+import { dayMicros, listPartitions } from "./days.ts";
 import { foldVolume } from "./volume-folding.ts";
 import { deleteWordMaps } from "./word-maps.ts";
 
@@ -16,14 +16,14 @@ interface Expiry {
 
 /**
  * Removes the rows of projects that are kept for a shorter time than others; readers do not see them any more anyway.
- * Where a day holds nothing else the partition is emptied row by row too: to drop it, nobody might write to it.
+ * Where a partition holds nothing else it is emptied row by row too: to drop it, nobody might write to it.
  */
 export async function removeExpired(db: Queryable, serviceDays: number): Promise<void> {
   const expiries = await listExpiries(db, serviceDays);
   if (expiries.length === 0) return;
-  for (const day of await listDays(db)) {
+  for (const { fromDay, name } of await listPartitions(db)) {
     for (const expiry of expiries) {
-      if (day * dayMicros < expiry.beforeMicros) await emptyDay(db, nameOfDay(day), expiry);
+      if (fromDay * dayMicros < expiry.beforeMicros) await emptyPartition(db, name, expiry);
     }
   }
   // Or what is put together later would bring back what is removed here.
@@ -48,7 +48,7 @@ async function listExpiries(db: Queryable, serviceDays: number): Promise<readonl
   }));
 }
 
-async function emptyDay(db: Queryable, partition: string, { projectNumber, before }: Expiry): Promise<void> {
+async function emptyPartition(db: Queryable, partition: string, { projectNumber, before }: Expiry): Promise<void> {
   for (let removed = rowsAtOnce; removed === rowsAtOnce; ) {
     const { rowCount } = await db.query(sql`
       delete from ${raw(partition)} where ctid = any(array(

@@ -50,13 +50,19 @@ export async function followProjects(
   return { logs, after, more };
 }
 
+export interface FindRequest {
+  readonly projectNumbers: readonly number[];
+  readonly id: bigint;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** The entry of this id in each of the projects that has one. */
 export async function findLogs(
   db: Database,
-  projectNumbers: readonly number[],
-  id: bigint,
+  { projectNumbers, id, signal }: FindRequest,
 ): Promise<readonly StoredLog[]> {
-  const { rows } = await db.query<LogRow>(sql`
+  const { rows } = await db.query<LogRow>(
+    sql`
     select l.*
     from unnest(${projectNumbers}::int[]) as p(number)
     cross join lateral (
@@ -68,7 +74,9 @@ export async function findLogs(
     cross join lateral (
       select ${logColumns} from logs
       where project_number = p.number and ts >= c.min_ts and ts <= c.max_ts and id = ${id}::bigint
-    ) l`);
+    ) l`,
+    { signal },
+  );
   return rows.map(toLog);
 }
 

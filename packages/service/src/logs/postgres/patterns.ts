@@ -86,6 +86,8 @@ export async function deleteOldTemplates(db: Queryable, retentionDays: number): 
 }
 
 export const countsAtMost = 50_000;
+/** Templates are compared with each other to merge them; of more, only the most frequent are told apart. */
+const templatesMerged = 5_000;
 
 /** How many entries of one stored pattern, service and level there are. */
 export interface PatternCount {
@@ -140,10 +142,12 @@ async function readTemplates(db: Database, rows: readonly PatternCount[]): Promi
     const name = nameOf(project_number, pattern_id);
     entries.set(name, (entries.get(name) ?? 0) + Number(count));
   }
+  const frequent = [...entries].sort(([, a], [, b]) => b - a).slice(0, templatesMerged);
+  const wanted = frequent.map(([name]) => name.split(" ").map(Number) as [number, number]);
   const { rows: known } = await db.query<{ project_number: number; pattern_id: number; template: string }>(sql`
     select project_number, pattern_id, template from log_patterns
-    where project_number = any(${[...new Set(rows.map((row) => row.project_number))]}::int[])
-      and pattern_id = any(${[...new Set(rows.map((row) => row.pattern_id))]}::int[])`);
+    join unnest(${wanted.map(([project]) => project)}::int[], ${wanted.map(([, id]) => id)}::int[])
+      as w(project_number, pattern_id) using (project_number, pattern_id)`);
   const merged = new Map<string, MinedPattern>();
   for (const projectNumber of new Set(known.map((row) => row.project_number))) {
     const templates = known

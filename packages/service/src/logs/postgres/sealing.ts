@@ -1,6 +1,6 @@
 import { openSession, type Queryable, type Session, sqlState } from "../../store/database.ts";
 import { raw, type Sql, sql } from "../../store/sql.ts";
-import { dayMicros, listDays, nameOfDay } from "./days.ts";
+import { dayMicros, type LogPartition, listPartitions } from "./days.ts";
 
 /** One number for every Sazabi process: only one of them seals at a time. */
 const sealLock = 4_600_004;
@@ -8,12 +8,12 @@ const sealLock = 4_600_004;
 /** Rows come late by minutes; those that come later still go into the index one by one. */
 const graceMicros = 600_000_000;
 
-/** How long this process may think a day unsealed that is sealed; costs time, never an answer. */
+/** How long this process may think a partition unsealed that is sealed; costs time, never an answer. */
 const rememberMs = 30_000;
 
-/** The days whose rows are found by an index on their words and attributes. */
+/** The partitions whose rows are found by an index on their words and attributes. */
 export interface Sealed {
-  /** Microseconds since 1970: every day that begins before this is sealed. */
+  /** Microseconds since 1970: every partition that begins before this is sealed. */
   readonly beforeMicros: number;
   /** Whether words are in an index; attributes always are. */
   readonly words: boolean;
@@ -29,9 +29,9 @@ export interface SealerOptions {
 }
 
 /**
- * Builds the indexes of a day once it is over, in bulk, where each row costs a twentieth of what it would while it is
- * stored. Nobody waits for it: rows are stored and read meanwhile, and one process does it at a time. What a killed
- * one began is thrown away and begun again by the next.
+ * Builds the indexes of a partition once its days are over, in bulk, where each row costs a twentieth of what it would
+ * while it is stored. Nobody waits for it: rows are stored and read meanwhile, and one process does it at a time. What a
+ * killed one began is thrown away and begun again by the next.
  */
 export class Sealer {
   readonly #options: SealerOptions;
@@ -67,7 +67,7 @@ export class Sealer {
     return this.#known.sealed;
   }
 
-  /** Leaves a day that is being sealed to whoever comes next. */
+  /** Leaves a partition that is being sealed to whoever comes next. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#session?.close();
@@ -86,8 +86,8 @@ export class Sealer {
       await session.query(sql`set client_connection_check_interval = '1s'`).catch(() => undefined);
       await this.#options.first?.(session);
       const words = await this.#wordsOperators(session);
-      for (const day of await unsealedDays(session, words !== undefined)) {
-        if ((day + 1) * dayMicros + graceMicros <= nowMicros) await sealDay(session, day, words);
+      for (const { name, toDay } of await unsealed(session, words !== undefined)) {
+        if (toDay * dayMicros + graceMicros <= nowMicros) await sealPartition(session, name, words);
       }
     } catch (error) {
       if (!this.#closed) throw error;
@@ -114,8 +114,7 @@ const sessionSettings = {
   vacuum_cost_delay: "2",
 };
 
-async function sealDay(session: Session, day: number, words: Sql | undefined): Promise<void> {
-  const partition = nameOfDay(day);
+async function sealPartition(session: Session, partition: string, words: Sql | undefined): Promise<void> {
   await buildIndex(session, partition, attributesIndex(partition), sql`attributes jsonb_path_ops`);
   if (words) await buildIndex(session, partition, wordsIndex(partition), sql`(message collate "C") ${words}`);
   // For the planner, and so that an index alone answers what it can.
@@ -146,29 +145,28 @@ function wordsIndex(partition: string): string {
   return `${partition}_words`;
 }
 
-async function unsealedDays(db: Queryable, words: boolean): Promise<readonly number[]> {
+async function unsealed(db: Queryable, words: boolean): Promise<readonly LogPartition[]> {
   const valid = await validIndexes(db);
   // The newest first: it is what people search.
-  return (await listDays(db)).filter((day) => !isSealed(valid, day, words)).reverse();
+  return (await listPartitions(db)).filter(({ name }) => !isSealed(valid, name, words)).reverse();
 }
 
 async function readSealed(db: Queryable): Promise<Sealed> {
   const valid = await validIndexes(db);
-  const days = await listDays(db);
-  const words = days.some((day) => isSealed(valid, day, true));
-  const firstUnsealed = days.find((day) => !isSealed(valid, day, words)) ?? (days.at(-1) ?? -1) + 1;
-  return { beforeMicros: firstUnsealed * dayMicros, words };
+  const partitions = await listPartitions(db);
+  const words = partitions.some(({ name }) => isSealed(valid, name, true));
+  const firstUnsealed = partitions.find(({ name }) => !isSealed(valid, name, words));
+  return { beforeMicros: (firstUnsealed?.fromDay ?? partitions.at(-1)?.toDay ?? 0) * dayMicros, words };
 }
 
-function isSealed(valid: ReadonlySet<string>, day: number, words: boolean): boolean {
-  const partition = nameOfDay(day);
+function isSealed(valid: ReadonlySet<string>, partition: string, words: boolean): boolean {
   return valid.has(attributesIndex(partition)) && (!words || valid.has(wordsIndex(partition)));
 }
 
 async function validIndexes(db: Queryable): Promise<ReadonlySet<string>> {
   const { rows } = await db.query<{ name: string }>(sql`
     select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid
-    where c.relnamespace = 'sazabi'::regnamespace and i.indisvalid and c.relname ~ '^logs_[0-9]{8}_(attributes|words)$'`);
+    where c.relnamespace = 'sazabi'::regnamespace and i.indisvalid and c.relname ~ '^logs_[0-9]{8}(_[0-9]{8})?_(attributes|words)$'`);
   return new Set(rows.map(({ name }) => name));
 }
 

@@ -40,7 +40,7 @@ export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "
   readonly onPutOff?: (error: unknown) => void;
 }
 
-/** Logs in PostgreSQL: rows in day partitions, written in groups, read along the time index. */
+/** Logs in PostgreSQL: rows in partitions by day, written in groups, read along the time index. */
 export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
   const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
   const { onNotice = () => {}, onPutOff = () => {} } = options;
@@ -49,7 +49,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
   const native = new NativeQueries({ url, db: reads });
-  const partitions = new Partitions(writes);
+  const partitions = new Partitions(writes, retentionDays);
   const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
@@ -72,7 +72,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     facet: (request) => inTime(countValues(reads, request)),
     patterns: (request) => inTime(countPatterns(reads, request)),
     fields: (scope) => inTime(listFields(reads, scope)),
-    find: (projectNumbers, id) => inTime(findLogs(reads, projectNumbers, id)),
+    find: (projectNumbers, id, signal) => inTime(findLogs(reads, { projectNumbers, id, signal })),
     // Asked several times a second while somebody follows: not to stand in line behind searches.
     heads: (projectNumbers) => inTime(readHeads(follows, projectNumbers)),
     follow: (request) => inTime(followLogs(follows, request)),
@@ -80,7 +80,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     async keepHouse() {
       await partitions.ensureAround(Date.now());
       await foldVolume(writes).catch(onPutOff);
-      await partitions.dropExpired(retentionDays);
+      await partitions.dropExpired();
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
       await deleteOldTemplates(writes, retentionDays);
