@@ -142,7 +142,18 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => reports.close());
   const reportLimiter = new LocalRateLimiter(now);
   opened.push(() => reportLimiter.close());
-  registerServiceMetrics(metrics, { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, requests, watchdog });
+  registerServiceMetrics(metrics, {
+    db,
+    keys,
+    uses,
+    deadKeys,
+    reports,
+    searches,
+    nativeQueries,
+    tails,
+    requests,
+    watchdog,
+  });
   const app = createApp({
     db,
     change: changesOf(db, keys),

@@ -250,6 +250,7 @@ function groupsOf(tails: readonly FeedTail[]): readonly Group[] {
 }
 
 function least(positions: readonly bigint[]): bigint {
+  // biome-ignore lint/complexity/useMathMinMax: Math.min takes no bigint.
   return positions.reduce((lowest, position) => (position < lowest ? position : lowest));
 }
 
