@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KeyUses, type UseCount } from "../src/auth/key-uses.ts";
 import { newSecret } from "../src/auth/key-material.ts";
+import { KeyUses, type UseCount } from "../src/auth/key-uses.ts";
 import { type Database, openDatabase } from "../src/store/database.ts";
 import { addKeyUses, type KeyUse, listKeyUsage } from "../src/store/key-uses.ts";
 import { insertKey } from "../src/store/keys.ts";
@@ -119,7 +119,9 @@ test("what the database refuses for what it is is dropped alone", async () => {
   // As a key that is deleted at that very moment is refused, with SQLSTATE 23503.
   await db.query(sql`create table only_some (id uuid primary key)`);
   await db.query(sql`insert into only_some select unnest(${ids.slice(1)}::uuid[])`);
-  await db.query(sql`alter table key_usage add constraint only_some_keys foreign key (key_id) references only_some not valid`);
+  await db.query(
+    sql`alter table key_usage add constraint only_some_keys foreign key (key_id) references only_some not valid`,
+  );
   await useAll(ids);
   await db.query(sql`alter table key_usage drop constraint only_some_keys`);
   expect(await lastUse(ids[0] as string)).toBeUndefined();

@@ -66,6 +66,17 @@ export const keyChangeFields = {
   allowedAddresses: allowedAddresses.optional(),
 };
 
+/** The caller says so when a change may take the last key that can administer the organization. */
+export const forceQuery = z.object({
+  force: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true"),
+});
+
+/** How a secret key is revoked. */
+export const revocationQuery = forceQuery.extend({ reason: revocationReason.optional() });
+
 /** Filters of a list: keys that nobody used for so many days; with those that were revoked, or without. */
 export const keyFilters = {
   unusedForDays: z.coerce.number().int().min(1).max(3650).optional(),
@@ -80,15 +91,23 @@ export const grantedScopes = z
   .min(1)
   .max(scopes.length);
 
+interface ExpiryFields {
+  readonly expiresAt?: Date | null | undefined;
+  readonly expiresIn?: keyof typeof expiryPresets | undefined;
+}
+
 /** When a new key ends, from a time or a preset; undefined for never. `nowMs` by the database's clock. */
-export function expiryOf(
-  fields: { expiresAt?: Date | null | undefined; expiresIn?: keyof typeof expiryPresets | undefined },
-  nowMs: number,
-): Date | undefined {
+export function expiryOf(fields: ExpiryFields, nowMs: number): Date | undefined {
   if (fields.expiresAt && fields.expiresIn) throw invalid("expiresIn", "give expiresAt or expiresIn, not both");
   if (fields.expiresAt) return inTheFuture(fields.expiresAt, nowMs);
   const seconds = fields.expiresIn ? expiryPresets[fields.expiresIn] : Number.POSITIVE_INFINITY;
   return Number.isFinite(seconds) ? new Date(nowMs + seconds * 1000) : undefined;
+}
+
+/** As `expiryOf`; a request that names no end makes a key that ends with its maker. */
+export function expiryOfMade(fields: ExpiryFields, nowMs: number, maker: SecretCaller): Date | undefined {
+  if (fields.expiresAt !== undefined || fields.expiresIn !== undefined) return expiryOf(fields, nowMs);
+  return maker.expiresAtMs === undefined ? undefined : new Date(maker.expiresAtMs);
 }
 
 /** A key that has ended is revoked, not given a past expiry by mistake. */
@@ -111,14 +130,6 @@ export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: read
   throw invalid(
     "allowedAddresses",
     `does not hold ${address}, from where this key is used now: it would shut itself out`,
-  );
-}
-
-export function lastKey(): ApiError {
-  return new ApiError(
-    "CONFLICT",
-    "This is the last secret key that can administer the organization (write:keys in all projects). Make another one first, " +
-      "or repeat with ?force=true.",
   );
 }
 

@@ -10,7 +10,8 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { listKeyUsage } from "../store/key-uses.ts";
 import { findKey, revokeAllKeys } from "../store/keys.ts";
-import { revocationReason } from "./key-fields.ts";
+import { forceQuery, revocationReason } from "./key-fields.ts";
+import { keepAdministrator } from "./last-administrator.ts";
 
 const revokeAll = z.strictObject({
   projectId: z.uuid().optional(),
@@ -42,12 +43,16 @@ export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
       "/revoke-all",
       secretKey("keys.revokeAll", "write:keys", async (c, caller) => {
         const { projectId, kind, unusedForDays, except, reason } = await readBody(c, revokeAll);
+        const { force } = readQuery(c, forceQuery);
         if (projectId) await readProject(db, caller, projectId);
         const owner = { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
         const kept = except.map((id) => (id === "caller" ? caller.keyId : id));
         const revoked = await change(authorOf(c, caller), async (tx) => {
           const how = { revokedBy: caller.keyId, reason };
-          const keys = await revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how);
+          const { organizationId } = caller;
+          const keys = await keepAdministrator(c, tx, { organizationId, force }, () =>
+            revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how),
+          );
           for (const key of keys) tx.record(keyRevoked(key, reason));
           return keys;
         });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { once } from "../http/idempotency.ts";
+import { once, withoutSecret } from "../http/idempotency.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { holdsKey } from "../misplaced-keys.ts";
@@ -64,11 +64,17 @@ export const projectRoutes = (services: Services) => {
           });
         }
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, { name, region }, async () => {
-            const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
-            if (!made) throw taken(name);
-            tx.record({ action: "project.created", target: targetOf(made), details: { region } });
-            return { project: toProject(made) };
+          once(c, services, {
+            tx,
+            caller,
+            request: { name, region },
+            authorizeReplay: withoutSecret,
+            work: async () => {
+              const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
+              if (!made) throw taken(name);
+              tx.record({ action: "project.created", target: targetOf(made), details: { region } });
+              return { project: toProject(made) };
+            },
           }),
         );
         return ok(c, answer, 201);

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { once } from "../http/idempotency.ts";
+import { once, withoutSecret } from "../http/idempotency.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readProject, readProjects } from "../http/project.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
@@ -97,12 +97,18 @@ export const queryRoutes = (services: Services) => {
         const project = await readProject(db, caller, wanted.projectId);
         const request = { ...wanted, projectId: project.id };
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, request, async () => {
-            const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
-            if (made === "taken") throw taken(wanted.name);
-            if (made === "full") throw full();
-            tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
-            return { query: made };
+          once(c, services, {
+            tx,
+            caller,
+            request,
+            authorizeReplay: withoutSecret,
+            work: async () => {
+              const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
+              if (made === "taken") throw taken(wanted.name);
+              if (made === "full") throw full();
+              tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
+              return { query: made };
+            },
           }),
         );
         return ok(c, answer, 201);

@@ -33,7 +33,8 @@ test("a million rows are bounded, and no use of a key that has a row is lost", (
   expect(uses.takeDropped()).toBe(0);
   const rows = uses.take();
   expect(rows).toHaveLength(1_000);
-  for (const row of rows) expect(row).toMatchObject({ accepted: 1_000, refused: 2_000, lastUsedAtMs: 999 * 60_000 + 5 });
+  for (const row of rows)
+    expect(row).toMatchObject({ accepted: 1_000, refused: 2_000, lastUsedAtMs: 999 * 60_000 + 5 });
 });
 
 test("keys that have no row when the bound is reached are counted as dropped", () => {
