@@ -17,6 +17,8 @@ import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
+import { headRefusal } from "./http/request-head.ts";
+import { refuseUnrouted } from "./http/respond.ts";
 import { log } from "./log.ts";
 import { openClickHouseLogStore } from "./logs/clickhouse/store.ts";
 import { LogTails } from "./logs/live-tail/log-tails.ts";
@@ -146,10 +148,14 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     recentStallMs: () => watchdog.recentStallMs(),
     guards: guards({ keys, uses, failures, deadKeys, limiter, requestsPerMinute }),
   });
-  const fetch: typeof app.fetch = trustedProxies
-    ? (request, bindings) => requests.count(app.fetch(request, { ...(bindings as HttpBindings), trustedProxies }))
-    : (request, bindings) => requests.count(app.fetch(request, bindings));
+  const fetch: typeof app.fetch = (request, bindings) => {
+    const env = trustedProxies ? { ...(bindings as HttpBindings), trustedProxies } : (bindings as HttpBindings);
+    const refusal = headRefusal(env.incoming);
+    return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
+  };
   const server = createAdaptorServer({ fetch }) as Server;
+  // Node would drop headers beyond a number of them, and a second credential with them. Their bytes are bounded (16 KiB).
+  server.maxHeadersCount = 0;
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
   // Before the server waits for its answers to end: a tail has no end of its own.

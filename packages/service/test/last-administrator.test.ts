@@ -82,11 +82,7 @@ describe("the last key that can administer the organization", () => {
   });
 
   test("may be renamed, limited, lengthened and rotated", async () => {
-    for (const body of [
-      { name: "renamed" },
-      { requestsPerMinute: 60 },
-      { expiresAt: inHours(49) },
-    ]) {
+    for (const body of [{ name: "renamed" }, { requestsPerMinute: 60 }, { expiresAt: inHours(49) }]) {
       expect((await change("", body)).status).toBe(200);
     }
     const rotated = await send(service, `POST /v1/secret-keys/${firstId}/rotate`, {

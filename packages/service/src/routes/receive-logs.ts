@@ -3,10 +3,11 @@ import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/pro
 import { assertStillAllowed, type PublicCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { type HttpContext, header } from "../http/context.ts";
-import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
+import { findCredential, missingKey } from "../http/credential.ts";
 import { fromAnyPage } from "../http/cross-origin.ts";
 import { readIdempotencyKey } from "../http/idempotency.ts";
 import { inTurn } from "../http/in-turn.ts";
+import { conflictingCredentials } from "../http/request-head.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { keyAttribute } from "../logs/entry-names.ts";
