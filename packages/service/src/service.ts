@@ -102,10 +102,11 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
   await keys.open();
   opened.push(() => keys.close());
-  const now = () => keys.now();
+  const now = () => Math.floor(keys.now());
+  warnOfClock(now());
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
-  const retentions = new Retentions(db, logRetentionDays);
+  const retentions = new Retentions(db, logRetentionDays, now);
   const metrics = new Metrics();
   const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
   const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
@@ -199,6 +200,13 @@ async function openLogStore(
     onNotice: (detail) => log.warn("log store", { detail }),
     onPutOff: (error) => log.warn("sealing of days put off", { error }),
   });
+}
+
+/** Nothing goes by this machine's clock, but whoever compares its log with others will be misled. */
+function warnOfClock(databaseMs: number): void {
+  const aheadSeconds = Math.round((Date.now() - databaseMs) / 1000);
+  if (Math.abs(aheadSeconds) < 60) return;
+  log.warn("this machine's clock differs from the database's, which is the one that counts", { aheadSeconds });
 }
 
 function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void {

@@ -15,7 +15,7 @@ export function headRefusal(incoming: IncomingMessage): ApiError | undefined {
 }
 
 /** Of the whole target: most hold none of it. */
-const unusual = /[%\\#_]|\/\.|[^\x21-\x7e]/;
+const unusual = /[%\\#_.]|[^\x21-\x7e]/;
 const dotSegment = /\/\.{1,2}(?:\/|$)/;
 /** Letters, digits, `-`, `.`, `_` and `~` (RFC 3986, section 2.3), which no sender has to encode. */
 const encodedUnreserved = /%(?:2[de]|3\d|[46][1-9a-f]|[57][\da]|5f|7e)/i;

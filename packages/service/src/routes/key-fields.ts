@@ -5,6 +5,7 @@ import type { SecretCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
+import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
 
 /*
  * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
@@ -15,14 +16,15 @@ const keyName = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .refine((name) => !hasControlCharacter(name), "must not hold control characters")
+  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 /** Why a key is revoked. */
 export const revocationReason = z
   .string()
   .max(200)
-  .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
   .refine((text) => !holdsKey(text), "must not hold a key: reasons are kept on record");
 
 const expiresAt = z.iso
@@ -152,9 +154,4 @@ function fence(parse: (text: string) => string | undefined, what: string) {
 
 function invalid(path: string, message: string): ApiError {
   return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
-}
-
-/** True also for half a surrogate pair, which is no text at all. */
-export function hasControlCharacter(text: string): boolean {
-  return /\p{Cc}/u.test(text) || !text.isWellFormed();
 }

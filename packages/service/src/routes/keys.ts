@@ -36,7 +36,7 @@ const usageQuery = z.object({
 });
 
 /** What concerns keys of both kinds. */
-export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
+export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     // The emergency lever: dead on every replica when this answers.
     .post(
@@ -68,7 +68,7 @@ export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
       secretKey("keys.usage", "read:keys", async (c, caller) => {
         const id = readId(c, "id", "key");
         const { interval, ...window } = readQuery(c, usageQuery);
-        const to = window.to ?? new Date();
+        const to = window.to ?? new Date(now());
         const from = window.from ?? new Date(to.getTime() - 86_400_000);
         const step = stepSeconds[interval];
         if (from >= to) throw invalid("from", "must be before `to`");

@@ -10,6 +10,7 @@ import { ok } from "../http/respond.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
 import { findProject, insertProject, listProjects, type NumberedProject, updateProject } from "../store/projects.ts";
+import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
 
 const projectName = z
   .string()
@@ -17,6 +18,8 @@ const projectName = z
   .min(1)
   .max(maxNameLength)
   .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -")
+  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 const newProject = z.object({

@@ -27,8 +27,8 @@ import {
   maxSavedQueries,
   updateSavedQuery,
 } from "../store/saved-queries.ts";
-import { hasControlCharacter } from "./key-fields.ts";
 import { answerSearch, pagination } from "./log-search.ts";
+import { blankMessage, hasHiddenCharacter, hasHiddenInLines, hiddenMessage, isVisible } from "./text-fields.ts";
 
 const withoutKey = (text: string) => !holdsKey(text);
 const keptAndShown = "must not hold a key: saved queries are kept and shown";
@@ -38,12 +38,13 @@ const name = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine(withoutKey, keptAndShown);
 const description = z
   .string()
   .max(1000)
-  .refine((text) => !text.includes("\0"), "must not hold NUL characters")
+  .refine((text) => !hasHiddenInLines(text), hiddenMessage)
   .refine(withoutKey, keptAndShown)
   .nullable();
 const query = z
@@ -161,7 +162,7 @@ export const queryRoutes = (services: Services) => {
         const wanted = await readBody(c, execution);
         const saved = await findSavedQuery(db, caller, id);
         if (!saved) throw noSuchQuery();
-        const nowMs = Date.now();
+        const nowMs = services.now();
         const lookBackMs = saved.lookBackSeconds * 1000;
         // The time looked back counts from now, though entries from clocks that run fast are found, too.
         const ahead = wanted.endDate === undefined ? lookAheadMs : 0;

@@ -37,7 +37,7 @@ interface Outcome<Body> {
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
-export function logReceiver({ logs, retentions, guards: { publicKey } }: Services) {
+export function logReceiver({ logs, retentions, now, guards: { publicKey } }: Services) {
   async function store<Body extends IntakeBody>(
     c: HttpContext,
     dialect: Dialect<Body>,
@@ -65,7 +65,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
     { body, idempotency }: ReadBody<Body>,
     maxAgeMs: number,
   ): Begun {
-    const { entries, places, bytes, rejected } = judge(body, Date.now(), maxAgeMs);
+    const { entries, places, bytes, rejected } = judge(body, now(), maxAgeMs);
     const result = resultOf(entries.length, rejected);
     if (entries.length === 0) {
       if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) throw noneGood(rejected);
