@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
@@ -11,7 +10,7 @@ import { openGithubSignatures } from "./auth/github-signatures.ts";
 import { KeyDirectory } from "./auth/key-directory.ts";
 import { KeyReports } from "./auth/key-reports.ts";
 import { KeyUses } from "./auth/key-uses.ts";
-import { fingerprint, type Keyring, openKeyringFile } from "./auth/keyring.ts";
+import { openKeyrings, registerKeyrings } from "./auth/open-keyrings.ts";
 import { LocalRateLimiter } from "./auth/rate-limit.ts";
 import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
@@ -37,7 +36,6 @@ import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
 import { deleteOldKeyUsage } from "./store/key-uses.ts";
-import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
 type OptionalSetting = "intakeBytesPerSecond" | "logStore" | "metrics" | "githubScanningKeys";
@@ -88,15 +86,14 @@ export async function openService(options: ServiceOptions): Promise<Service> {
 }
 
 async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise<Omit<Service, "close">> {
-  const { databaseUrl, dataDir, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
-  await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
+  const { databaseUrl, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
   const onIdleError = (error: Error) => log.warn("database connection dropped", { error });
   const db = openDatabase({ url: databaseUrl, connections, onIdleError });
   opened.push(() => db.close());
-  const pepper = options.keyPepper ?? (await openKeyringFile(join(dataDir, "key-pepper")));
-  const master = options.masterKey ?? (await openKeyringFile(join(dataDir, "master-key")));
-  await checkKeyring(db, "pepper", pepper, "SAZABI_KEY_PEPPER");
-  await checkKeyring(db, "master", master, "SAZABI_MASTER_KEY");
+  const keyrings = await openKeyrings(db, { ...options, onNotice: onProgress });
+  await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
+  await registerKeyrings(db, keyrings);
+  const { pepper, master } = keyrings;
 
   const failures = new FailedAttempts();
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
@@ -212,18 +209,6 @@ function warnOfClock(databaseMs: number): void {
 function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void {
   const timer = setInterval(work, ms);
   opened.push(() => clearInterval(timer));
-}
-
-/** A pepper other than the one the keys were made under would turn every key of every customer into a 401. */
-async function checkKeyring(db: Database, name: KeyringName, keyring: Keyring, variable: string): Promise<void> {
-  const entries = keyring.entries.map((entry) => ({ version: entry.version, fingerprint: fingerprint(entry) }));
-  const wrong = await registerFingerprints(db, name, entries);
-  if (wrong.length > 0) {
-    throw new Error(
-      `This database was written with another ${name === "pepper" ? "key pepper" : "master key"} (version ` +
-        `${wrong.join(", ")}). Give ${variable}, or the file in the data folder, of the service that wrote it.`,
-    );
-  }
 }
 
 /** What is kept for a time only. Put off, not lost, when the database is away. */
