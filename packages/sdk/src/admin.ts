@@ -75,7 +75,7 @@ export interface InProject {
 }
 
 /** For what may leave the organization without a key that can administer it, which the service refuses (409) otherwise. */
-export interface Forced {
+interface Forced {
   readonly force?: boolean | undefined;
 }
 

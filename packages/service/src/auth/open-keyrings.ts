@@ -133,7 +133,9 @@ async function createKeyringFile(place: Place): Promise<Keyring> {
   }
   const keyring = await readKeyringFile(place, () => {});
   if (keyring) return keyring;
-  throw new Error(`${place.file} cannot be made: it is a link to a file that is missing. Remove the link, or restore the file.`);
+  throw new Error(
+    `${place.file} cannot be made: it is a link to a file that is missing. Remove the link, or restore the file.`,
+  );
 }
 
 function lost({ noun, file, variable }: Place): Error {
