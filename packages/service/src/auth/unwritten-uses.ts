@@ -2,7 +2,7 @@ import type { KeyUse } from "../store/key-uses.ts";
 
 /**
  * Uses of keys that are not written yet, one row for each secret and minute. Beyond `maxRows` rows, minutes of one secret are
- * merged: its total, its latest use and the sum of its minutes stay exact. A secret without any row is dropped then.
+ * merged: its total and its latest use stay exact. A secret without any row is dropped then.
  */
 export class UnwrittenUses {
   readonly #maxRows: number;

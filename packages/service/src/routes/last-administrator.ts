@@ -14,8 +14,8 @@ interface Administration {
 }
 
 /**
- * Runs `work`, which takes rights from keys, in a transaction that has locked the organization. Throws 409, so that the transaction rolls back, when `work` shortens the time for
- * which some key can administer the organization to less than two days.
+ * Runs `work`, which takes rights from keys, in a transaction that has locked the organization. Throws 409, which rolls the
+ * transaction back, when `work` shortens the time for which some key can administer the organization to less than two days.
  */
 export async function keepAdministrator<T>(
   c: HttpContext,
@@ -24,8 +24,10 @@ export async function keepAdministrator<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (force) return work();
+  // An address with a zone is none for PostgreSQL, and on no list.
   const address = clientAddress(c);
-  const until = () => administeredUntil(tx, organizationId, isIP(address) ? address : undefined);
+  const known = isIP(address) !== 0 && !address.includes("%") ? address : undefined;
+  const until = () => administeredUntil(tx, organizationId, known);
   const before = await until();
   const result = await work();
   const after = await until();
