@@ -47,7 +47,7 @@ export class KeyUses {
 
   /** Counts that are not written yet. */
   get held(): number {
-    return this.#counts.length + this.#closed.length;
+    return this.#counts.length + this.#unwritten.rows;
   }
 
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */

@@ -21,6 +21,11 @@ const hidden = new RegExp(
   "u",
 );
 
+/** Control characters, and half a surrogate pair: for texts of strangers, of which as much as possible is to be taken. */
+export function hasControlCharacter(text: string): boolean {
+  return /\p{Cc}/u.test(text) || !text.isWellFormed();
+}
+
 /** Control and bidirectional characters, such as show nothing, and half a surrogate pair, which is no text at all. */
 export function hasHiddenCharacter(text: string): boolean {
   return !text.isWellFormed() || hidden.test(text);
