@@ -74,9 +74,13 @@ export interface InProject {
   readonly projectId?: string | undefined;
 }
 
-/** How a secret key is ended. */
-export interface Revocation {
+/** For what may leave the organization without a key that can administer it, which the service refuses (409) otherwise. */
+interface Forced {
   readonly force?: boolean | undefined;
+}
+
+/** How a secret key is ended. */
+export interface Revocation extends Forced {
   readonly reason?: string | undefined;
 }
 
@@ -164,6 +168,8 @@ const projects = (transport: Transport) => ({
   },
 });
 
+const forceQuery = (force: boolean | undefined) => ({ force: force ? "true" : undefined });
+
 const secretKeys = (transport: Transport) => ({
   async list(page: PageRequest & KeyFilter = {}, options?: RequestOptions): Promise<Page<SecretKey>> {
     return readPage(
@@ -181,11 +187,13 @@ const secretKeys = (transport: Transport) => ({
     return member(await transport.send({ method: "POST", path: "/secret-keys", body, ...options }), "secretKey");
   },
 
-  async update(id: string, body: UpdateKeyRequest, options?: RequestOptions): Promise<SecretKey> {
-    return member(
-      await transport.send({ method: "PATCH", path: path`/secret-keys/${id}`, body, ...options }),
-      "secretKey",
-    );
+  async update(
+    id: string,
+    body: UpdateKeyRequest,
+    { force, ...options }: RequestOptions & Forced = {},
+  ): Promise<SecretKey> {
+    const request = { method: "PATCH", path: path`/secret-keys/${id}`, query: forceQuery(force), body } as const;
+    return member(await transport.send({ ...request, ...options }), "secretKey");
   },
 
   /**
@@ -194,7 +202,7 @@ const secretKeys = (transport: Transport) => ({
    */
   async revoke(id: string, options: RequestOptions & Revocation = {}): Promise<void> {
     const { force, reason, ...rest } = options;
-    const query = { force: force ? "true" : undefined, reason };
+    const query = { ...forceQuery(force), reason };
     await transport.send({ method: "DELETE", path: path`/secret-keys/${id}`, query, ...rest });
   },
 
@@ -291,8 +299,12 @@ const keys = (transport: Transport) => ({
   },
 
   /** Ends every key, or those that the filters name; when it returns, none of them is accepted anywhere. */
-  async revokeAll(body: RevokeAllRequest, options?: RequestOptions): Promise<RevokeAllResult> {
-    const answer = await transport.send({ method: "POST", path: "/keys/revoke-all", body, ...options });
+  async revokeAll(
+    body: RevokeAllRequest,
+    { force, ...options }: RequestOptions & Forced = {},
+  ): Promise<RevokeAllResult> {
+    const request = { method: "POST", path: "/keys/revoke-all", query: forceQuery(force), body } as const;
+    const answer = await transport.send({ ...request, ...options });
     member(answer, "revoked");
     return answer as RevokeAllResult;
   },

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
@@ -11,12 +10,14 @@ import { openGithubSignatures } from "./auth/github-signatures.ts";
 import { KeyDirectory } from "./auth/key-directory.ts";
 import { KeyReports } from "./auth/key-reports.ts";
 import { KeyUses } from "./auth/key-uses.ts";
-import { fingerprint, type Keyring, openKeyringFile } from "./auth/keyring.ts";
+import { openKeyrings, registerKeyrings } from "./auth/open-keyrings.ts";
 import { LocalRateLimiter } from "./auth/rate-limit.ts";
 import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
+import { headRefusal } from "./http/request-head.ts";
+import { refuseUnrouted } from "./http/respond.ts";
 import { log } from "./log.ts";
 import { openClickHouseLogStore } from "./logs/clickhouse/store.ts";
 import { LogTails } from "./logs/live-tail/log-tails.ts";
@@ -35,7 +36,6 @@ import { type Database, openDatabase } from "./store/database.ts";
 import { deleteOldAnswers } from "./store/idempotent-answers.ts";
 import { deleteOldKeyChanges } from "./store/key-changes.ts";
 import { deleteOldKeyUsage } from "./store/key-uses.ts";
-import { type KeyringName, registerFingerprints } from "./store/keyrings.ts";
 import { migrate } from "./store/migrate.ts";
 
 type OptionalSetting = "intakeBytesPerSecond" | "logStore" | "metrics" | "githubScanningKeys";
@@ -101,24 +101,24 @@ export async function openService(options: ServiceOptions): Promise<Service> {
 }
 
 async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise<Omit<Service, "close">> {
-  const { databaseUrl, dataDir, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
-  await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
+  const { databaseUrl, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
   const onIdleError = (error: Error) => log.warn("database connection dropped", { error });
   const db = openDatabase({ url: databaseUrl, connections, onIdleError });
   opened.push(() => db.close());
-  const pepper = options.keyPepper ?? (await openKeyringFile(join(dataDir, "key-pepper")));
-  const master = options.masterKey ?? (await openKeyringFile(join(dataDir, "master-key")));
-  await checkKeyring(db, "pepper", pepper, "SAZABI_KEY_PEPPER");
-  await checkKeyring(db, "master", master, "SAZABI_MASTER_KEY");
+  const keyrings = await openKeyrings(db, { ...options, onNotice: onProgress });
+  await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
+  await registerKeyrings(db, keyrings);
+  const { pepper, master } = keyrings;
 
   const failures = new FailedAttempts();
   const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
   await keys.open();
   opened.push(() => keys.close());
-  const now = () => keys.now();
+  const now = () => Math.floor(keys.now());
+  warnOfClock(now());
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
-  const retentions = new Retentions(db, logRetentionDays);
+  const retentions = new Retentions(db, logRetentionDays, now);
   const metrics = new Metrics();
   const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
   const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
@@ -174,10 +174,14 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     recentStallMs: () => watchdog.recentStallMs(),
     guards: guards({ keys, uses, failures, deadKeys, limiter, requestsPerMinute }),
   });
-  const fetch: typeof app.fetch = trustedProxies
-    ? (request, bindings) => requests.count(app.fetch(request, { ...(bindings as HttpBindings), trustedProxies }))
-    : (request, bindings) => requests.count(app.fetch(request, bindings));
+  const fetch: typeof app.fetch = (request, bindings) => {
+    const env = trustedProxies ? { ...(bindings as HttpBindings), trustedProxies } : (bindings as HttpBindings);
+    const refusal = headRefusal(env.incoming);
+    return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
+  };
   const server = createAdaptorServer({ fetch }) as Server;
+  // Node would drop headers beyond a number of them, and a second credential with them. Their bytes are bounded (16 KiB).
+  server.maxHeadersCount = 0;
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
   // Before the server waits for its answers to end: a tail has no end of its own.
@@ -223,21 +227,16 @@ async function openLogStore(
   });
 }
 
+/** Nothing goes by this machine's clock, but whoever compares its log with others will be misled. */
+function warnOfClock(databaseMs: number): void {
+  const aheadSeconds = Math.round((Date.now() - databaseMs) / 1000);
+  if (Math.abs(aheadSeconds) < 60) return;
+  log.warn("this machine's clock differs from the database's, which is the one that counts", { aheadSeconds });
+}
+
 function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void {
   const timer = setInterval(work, ms);
   opened.push(() => clearInterval(timer));
-}
-
-/** A pepper other than the one the keys were made under would turn every key of every customer into a 401. */
-async function checkKeyring(db: Database, name: KeyringName, keyring: Keyring, variable: string): Promise<void> {
-  const entries = keyring.entries.map((entry) => ({ version: entry.version, fingerprint: fingerprint(entry) }));
-  const wrong = await registerFingerprints(db, name, entries);
-  if (wrong.length > 0) {
-    throw new Error(
-      `This database was written with another ${name === "pepper" ? "key pepper" : "master key"} (version ` +
-        `${wrong.join(", ")}). Give ${variable}, or the file in the data folder, of the service that wrote it.`,
-    );
-  }
 }
 
 /** What is kept for a time only. Put off, not lost, when the database is away. */

@@ -50,9 +50,7 @@ function changeThrough<T>(replica: KeyDirectory, work: Parameters<ReturnType<typ
 }
 
 function revoke(replica: KeyDirectory, id: string) {
-  return changeThrough(replica, (tx) =>
-    revokeKey(tx, { organizationId }, "secret", id, { revokedBy: id, force: true }),
-  );
+  return changeThrough(replica, (tx) => revokeKey(tx, { organizationId }, "secret", id, { revokedBy: id }));
 }
 
 function counting(real: Database): Database & { statements: number } {

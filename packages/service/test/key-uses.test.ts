@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newSecret } from "../src/auth/key-material.ts";
+import { KeyUses, type UseCount } from "../src/auth/key-uses.ts";
 import { type Database, openDatabase } from "../src/store/database.ts";
 import { addKeyUses, type KeyUse, listKeyUsage } from "../src/store/key-uses.ts";
 import { insertKey } from "../src/store/keys.ts";
 import { insertOrganization } from "../src/store/organizations.ts";
-import { sql } from "../src/store/sql.ts";
+import { type Sql, sql } from "../src/store/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { newKeyring } from "./support/keyring.ts";
 
@@ -90,4 +91,60 @@ test("uses of a key are summed for each of its secrets and minutes, and the late
     { start: window.from, generation: 2, accepted: 7, refused: 0 },
     { start: new Date((minuteSeconds + 60) * 1000), generation: 1, accepted: 3, refused: 2 },
   ]);
+});
+
+function count(keyId: string): UseCount {
+  const nothing = { minute: 0, accepted: 0, refused: 0, lastUsedInMinuteMs: 0 };
+  return { keyId, generation: 1, ...nothing, address: "192.0.2.1", agent: undefined };
+}
+
+/** Counts one use of each key and writes them. */
+async function useAll(ids: readonly string[]): Promise<void> {
+  const uses = new KeyUses(db);
+  for (const id of ids) uses.record(count(id), true, minuteSeconds * 1000, "192.0.2.1", undefined);
+  await uses.close();
+}
+
+test("uses of a deleted key are left out, and those of all others are written", async () => {
+  const [first, deleted, last] = [await makeKey("first"), await makeKey("deleted"), await makeKey("last")];
+  await db.query(sql`delete from keys where id = ${deleted}`);
+  await useAll([first, deleted, last]);
+  expect(await lastUse(first)).toMatchObject({ uses: 1 });
+  expect(await lastUse(last)).toMatchObject({ uses: 1 });
+  expect(await lastUse(deleted)).toBeUndefined();
+});
+
+test("what the database refuses for what it is is dropped alone", async () => {
+  const ids = await Promise.all(Array.from({ length: 9 }, (_, index) => makeKey(`refused ${index}`)));
+  // As a key that is deleted at that very moment is refused, with SQLSTATE 23503.
+  await db.query(sql`create table only_some (id uuid primary key)`);
+  await db.query(sql`insert into only_some select unnest(${ids.slice(1)}::uuid[])`);
+  await db.query(
+    sql`alter table key_usage add constraint only_some_keys foreign key (key_id) references only_some not valid`,
+  );
+  await useAll(ids);
+  await db.query(sql`alter table key_usage drop constraint only_some_keys`);
+  expect(await lastUse(ids[0] as string)).toBeUndefined();
+  for (const id of ids.slice(1)) expect(await lastUse(id)).toMatchObject({ uses: 1 });
+});
+
+test("uses that could not be written are written the next time, once", async () => {
+  const id = await makeKey("away");
+  let isAway = true;
+  const uses = new KeyUses({
+    ...db,
+    query<Row>(statement: Sql) {
+      if (isAway) throw Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+      return db.query<Row>(statement);
+    },
+  });
+  const counted = count(id);
+  for (let minute = 0; minute < 3; minute++) {
+    uses.record(counted, true, (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
+  }
+  await uses.close();
+  isAway = false;
+  await uses.close();
+  await uses.close();
+  expect(await lastUse(id)).toMatchObject({ uses: 3 });
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseKey } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -181,7 +182,19 @@ describe("secret keys", () => {
     expect((await send(service, "GET /v1/projects", { headers })).body.projects).toHaveLength(1);
     expect((await send(service, `GET /v1/projects/${service.projectId}`, { headers })).status).toBe(404);
     expect((await send(service, "GET /v1/secret-keys?limit=100", { headers })).body.secretKeys).toHaveLength(1);
-    expect(await create({ name: "elsewhere", projectId: service.projectId }, headers)).toMatchObject({ status: 403 });
+    // A project that it cannot see is answered like one that nobody has.
+    const imported = { kind: "public", name: "elsewhere", prefix: "elsewhere_", sha256: "ab".repeat(32) };
+    for (const body of [{ projectId: service.projectId }, { projectId: randomUUID() }]) {
+      expect(await create({ name: "elsewhere", ...body }, headers)).toMatchObject({
+        status: 404,
+        body: { message: "No such project." },
+      });
+      const keys = [{ ...imported, ...body }];
+      expect(await send(service, "POST /v1/keys/import", { headers, body: { keys } })).toMatchObject({
+        status: 404,
+        body: { message: "No such project." },
+      });
+    }
     expect((await create({ name: "here" }, headers)).body.secretKey).toMatchObject({ projectId: other.id });
     expect(await send(service, "POST /v1/projects", { headers, body: { name: "third" } })).toMatchObject({
       status: 403,

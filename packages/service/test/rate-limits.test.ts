@@ -49,14 +49,16 @@ test("every answer to a live key tells how its limit stands, also when the reque
   }
 });
 
-test("a refusal for want of a scope tells it too, and costs nothing", async () => {
+test("a refusal for want of a scope uses up the limit like any other request", async () => {
   const { headers } = await keyWith({ requestsPerMinute: 10, scopes: ["read:projects"] });
-  for (let sent = 0; sent < 3; sent++) {
+  for (let sent = 1; sent <= 12; sent++) {
     const refused = await send(service, "GET /v1/secret-keys", { headers });
     expect(refused).toMatchObject({ status: 403, body: { reason: "missing_scope" } });
-    expect(told(refused)).toMatchObject({ limit: "10", remaining: "12" });
+    expect(told(refused)).toMatchObject({ limit: "10", remaining: String(12 - sent) });
   }
-  expect(told(await send(service, "GET /v1/projects", { headers }))).toMatchObject({ remaining: "11" });
+  for (const path of ["/v1/secret-keys", "/v1/projects"]) {
+    expect(await send(service, `GET ${path}`, { headers })).toMatchObject({ status: 429 });
+  }
 });
 
 test("the reset is when the full burst is there again, and then it is", async () => {

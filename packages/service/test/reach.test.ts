@@ -55,9 +55,11 @@ describe("a key that expires", () => {
     }
   });
 
-  test("is told how to make one when it gives no expiry, and can", async () => {
-    const headers = bearer((await create({ expiresAt: inMinutes(60) })).value);
-    const refused = await send(service, "POST /v1/secret-keys", { headers, body: { name: "reach" } });
+  test("makes keys that end with it when none is named, and such as end before", async () => {
+    const maker = await create({ expiresAt: inMinutes(60) });
+    const headers = bearer(maker.value);
+    expect((await create({}, headers)).expiresAt).toBe(maker.expiresAt);
+    const refused = await send(service, "POST /v1/secret-keys", { headers, body: { name: "x", expiresIn: "never" } });
     expect(refused).toMatchObject(forbidden("Give expiresAt or expiresIn"));
     await create({ expiresIn: "15m" }, headers);
     await create({ expiresAt: inMinutes(59) }, headers);
@@ -112,10 +114,44 @@ test("a change needs as much reach as a rotation, whatever it changes", async ()
   expect(await rename(owner)).toMatchObject({ status: 200 });
 });
 
-test("public keys are no matter of reach: a key that expires makes one that does not", async () => {
-  const headers = bearer((await create({ expiresAt: inMinutes(60), requestsPerMinute: 5 })).value);
-  const made = await send(service, "POST /v1/public-keys", { headers, body: { name: "browser" } });
-  expect(made.status).toBe(201);
+describe("public keys of a key that expires and is fenced", () => {
+  const body = { name: "browser" };
+  const publicKeys = (headers: Record<string, string>, body: object) =>
+    send(service, "POST /v1/public-keys", { headers, body });
+
+  test("get its end and its fence when the request names none", async () => {
+    const allowedAddresses = ["127.0.0.1", "::1"];
+    const maker = await create({ expiresAt: inMinutes(60), allowedAddresses });
+    const { expiresAt } = maker;
+    expect(await publicKeys(bearer(maker.value), body)).toMatchObject({
+      status: 201,
+      body: { publicKey: { expiresAt, allowedAddresses } },
+    });
+    expect(await publicKeys(owner, body)).toMatchObject({
+      status: 201,
+      body: { publicKey: { expiresAt: null, allowedAddresses: [] } },
+    });
+  });
+
+  test.each([
+    ["without an end", { expiresAt: null }, "missing_scope"],
+    ["with a later end", { expiresAt: inMinutes(120) }, "missing_scope"],
+    ["for any address", { allowedAddresses: [] }, "address_not_allowed"],
+    ["for another address", { allowedAddresses: ["203.0.113.9"] }, "address_not_allowed"],
+  ])("are not made, imported or changed %s", async (_, wider, reason) => {
+    const maker = bearer((await create({ expiresAt: inMinutes(60), allowedAddresses: ["127.0.0.1", "::1"] })).value);
+    const narrow = { expiresAt: inMinutes(50), allowedAddresses: ["127.0.0.1"] };
+    const imported = { kind: "public", prefix: "browser_", sha256: "cd".repeat(32), ...body, ...narrow, ...wider };
+    const { id } = (await publicKeys(maker, { ...body, ...narrow })).body.publicKey;
+    const answers = {
+      made: await publicKeys(maker, { ...body, ...wider }),
+      imported: await send(service, "POST /v1/keys/import", { headers: maker, body: { keys: [imported] } }),
+      changed: await send(service, `PATCH /v1/public-keys/${id}`, { headers: maker, body: wider }),
+    };
+    for (const [how, answer] of Object.entries(answers)) {
+      expect({ how, ...answer }).toMatchObject({ how, status: 403, body: { reason } });
+    }
+  });
 });
 
 test("deletions, changes and rotations of an organization's keys, all at once, all succeed", async () => {

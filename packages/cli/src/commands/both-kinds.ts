@@ -34,7 +34,7 @@ export interface Keys {
   readonly kind: KeyKind;
   list(page: PageRequest & KeyFilter): Promise<Page<AnyKey>>;
   get(id: string): Promise<AnyKey>;
-  update(id: string, change: UpdateKeyRequest): Promise<AnyKey>;
+  update(id: string, change: UpdateKeyRequest, options: { readonly force?: boolean }): Promise<AnyKey>;
   revoke(id: string, how: Revocation): Promise<unknown>;
   rotate(id: string, request: RotateKeyRequest, idempotencyKey: string): Promise<Created<AnyKey>>;
   /** The previous secret ends now, or so long from now, or when it ends anyway, whichever comes first. */
@@ -53,7 +53,7 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
       ? {
           list: (page) => secretKeys.list(page, { signal }),
           get: (id) => secretKeys.get(id, { signal }),
-          update: (id, change) => secretKeys.update(id, change, { signal }),
+          update: (id, change, { force }) => explainConflict(secretKeys.update(id, change, { force, signal })),
           revoke: (id, how) => explainConflict(secretKeys.revoke(id, { ...how, signal })),
           rotate: (id, request, idempotencyKey) => secretKeys.rotate(id, request, { idempotencyKey, signal }),
           finishRotation: (id, graceSeconds) => secretKeys.finishRotation(id, { graceSeconds, signal }),
@@ -141,14 +141,15 @@ export async function inProject(session: Session, admin: SazabiAdmin, { project 
   return projectId === undefined ? {} : { projectId };
 }
 
-async function explainConflict<T>(revocation: Promise<T>): Promise<T> {
+/** Of what takes rights from keys: the last one that can administer the organization needs `--force`. */
+export async function explainConflict<T>(change: Promise<T>): Promise<T> {
   try {
-    return await revocation;
+    return await change;
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
     // The service speaks of the request; here there is an option for it.
     const message = error.message.replaceAll("?force=true", "--force");
-    const hint = message === error.message ? "--force revokes it all the same." : undefined;
+    const hint = message === error.message ? "--force does it all the same." : undefined;
     throw new CliError(message, { code: error.code, hint, cause: error });
   }
 }

@@ -209,6 +209,7 @@ export interface UpdateOptions extends ProjectOption, ExpiryOptions, FenceOption
   readonly name?: string;
   readonly scopes?: string;
   readonly limit?: Limit;
+  readonly force?: boolean;
 }
 
 export async function update(session: Session, kind: KeyKind, ref: string, options: UpdateOptions) {
@@ -228,7 +229,7 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
   }
   const admin = await session.admin();
   const keys = keysOf(session, admin, kind, options);
-  await printKey(session, await keys.update(await keys.find(ref), change));
+  await printKey(session, await keys.update(await keys.find(ref), change, { force: options.force ?? false }));
 }
 
 // --- revoke

@@ -2,7 +2,7 @@ import type { KeyKind, RevokeAllRequest } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { inProject } from "./both-kinds.ts";
+import { explainConflict, inProject } from "./both-kinds.ts";
 import { readDays } from "./keys-actions.ts";
 import { isId } from "./project-option.ts";
 
@@ -13,13 +13,14 @@ export interface RevokeAllOptions {
   readonly except?: string;
   readonly includeSelf?: boolean;
   readonly keepSelf?: boolean;
+  readonly force?: boolean;
   readonly reason?: string;
   readonly yes?: boolean;
 }
 
 /** The emergency lever. Unless told otherwise the key that pulls it stays, or nobody could make new ones. */
 export async function revokeAll(session: Session, options: RevokeAllOptions): Promise<void> {
-  const { kind, project, unusedFor, reason, includeSelf = false } = options;
+  const { kind, project, unusedFor, reason, force, includeSelf = false } = options;
   if (includeSelf && options.keepSelf) throw usageError("--keep-self and --include-self exclude each other.");
   const except = readIds(options.except);
   const unused = unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) };
@@ -38,7 +39,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   };
   const { organization } = await admin.me({ signal: session.context.signal });
   if (!options.yes) await confirm(session, organization.name, inWords(options, except.length));
-  const answer = await admin.keys.revokeAll(request, { signal: session.context.signal });
+  const answer = await explainConflict(admin.keys.revokeAll(request, { force, signal: session.context.signal }));
   await session.result(answer, () => {
     for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${masked}  ${visible(name)}`);
     if (answer.revokedCount === 0) return session.say("No key is meant by that: nothing was revoked.");

@@ -80,6 +80,7 @@ export const addKeys: AddCommands = (keys, opening) => {
     .option("--except <ids>", "ids of keys that stay, with commas between")
     .option("--keep-self", "the key in use stays (the default)")
     .option("--include-self", "the key in use ends, too")
+    .option("--force", "even if no key could administer the organization then")
     .option("--reason <text>", "for the record")
     .option("-y, --yes", "do not ask")
     .addHelpText(
@@ -143,7 +144,9 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   addFenceOptions(update, [kind], true);
   addExamples(update, `${words} update ${name} --name "${name} (old)" --expires 8h --limit 60`);
   if (kind === "secret")
-    update.option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all");
+    update
+      .option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all")
+      .option("--force", "even if no key could administer the organization then");
   update
     .addOption(group.createOption("--expires-at <time>", "the same as --expires").hideHelp())
     .addOption(group.createOption("--clear-expires-at", "the same as --expires never").hideHelp())

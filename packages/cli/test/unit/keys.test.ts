@@ -316,6 +316,27 @@ describe("keys get and update", () => {
   });
 });
 
+test("a change and a revoke-all that the service refuses point at --force, and send it", async () => {
+  const refused = refusal(409, "CONFLICT", "Make another one first, or repeat with ?force=true.");
+  const { env, asked } = await startService({
+    [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz") } }),
+    "GET /v1/me": () => ({ body: { organization: { id: otherId, name: "Acme", slug: "acme" } } }),
+    [`PATCH /v1/secret-keys/${keyId}`]: () => refused,
+    "POST /v1/keys/revoke-all": () => refused,
+  });
+  const { run } = terminal({ env });
+  for (const command of [
+    ["keys", "secret-keys", "update", keyId, "--scopes", "read:logs"],
+    ["keys", "revoke-all", "--include-self", "--yes"],
+  ]) {
+    const { code, err } = await run(command);
+    expect({ code, err }).toEqual({ code: 1, err: "error: Make another one first, or repeat with --force.\n" });
+    expect(asked.at(-1)?.query).toEqual({});
+    await run([...command, "--force"]);
+    expect(asked.at(-1)?.query).toEqual({ force: "true" });
+  }
+});
+
 describe("keys revoke", () => {
   const service = (answer = { status: 204 } as object) =>
     startService({

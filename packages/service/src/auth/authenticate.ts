@@ -238,8 +238,8 @@ async function judgedAgain(check: Check, answer: Promise<Response>): Promise<Res
 }
 
 /**
- * Returns the reason to reject a request with a valid key, or undefined. The rate limit comes last: a request that is
- * refused for another reason does not use it up, but its answer states the limit.
+ * Returns the reason to reject a request with a valid key, or undefined. The rate limit comes last. A request from where the
+ * key may not be used does not use it up, since others could send many; one that lacks a scope does.
  */
 function refusalOf(check: Check, key: KnownKey, nowMs: number): ApiError | undefined | Promise<ApiError | undefined> {
   const { auth, c } = check;
@@ -247,8 +247,11 @@ function refusalOf(check: Check, key: KnownKey, nowMs: number): ApiError | undef
   const limit = key.requestsPerMinute ?? (key.kind === "secret" ? auth.requestsPerMinute : undefined);
   if (limit === undefined) return refusal;
   const bucket = bucketOf(auth.limiter, key);
-  const state = refusal ? bucket.peek(limit, nowMs) : bucket.take(limit, nowMs);
-  return state instanceof Promise ? state.then((known) => tell(c, known, refusal)) : tell(c, state, refusal);
+  const counts = refusal === undefined || refusal.options.reason === "missing_scope";
+  const state = counts ? bucket.take(limit, nowMs) : bucket.peek(limit, nowMs);
+  return state instanceof Promise
+    ? state.then((known) => tell(c, known, refusal, counts))
+    : tell(c, state, refusal, counts);
 }
 
 /** Whether a live key may be used for this request: from its address and page, and with its scopes. */
@@ -359,10 +362,15 @@ function rememberedText(): (value: number) => string {
 }
 
 /** Tells on the answer how the limit stands, whatever the answer will be; and refuses when it is used up. */
-function tell(c: HttpContext, state: RateLimitState, refusal: ApiError | undefined): ApiError | undefined {
+function tell(
+  c: HttpContext,
+  state: RateLimitState,
+  refusal: ApiError | undefined,
+  counts: boolean,
+): ApiError | undefined {
   const remaining = String(state.remaining);
   tellLimit(c, { limit: limitText(state.limit), remaining, reset: resetText(state.resetAt) });
-  if (refusal || state.allowed) return refusal;
+  if (state.allowed || !counts) return refusal;
   return new ApiError(
     "RATE_LIMIT_EXCEEDED",
     `Too many requests. Please retry after ${state.retryAfterSeconds} seconds.`,

@@ -1,13 +1,16 @@
 import { log } from "../log.ts";
 import { hideKeys } from "../misplaced-keys.ts";
-import type { Database } from "../store/database.ts";
+import { type Database, isRefusedData } from "../store/database.ts";
 import { addKeyUses, type KeyUse } from "../store/key-uses.ts";
+import { UnwrittenUses } from "./unwritten-uses.ts";
 
 const writeEveryMs = 1_000;
 /** Writing takes at most a twentieth of the time: with very many keys it happens less often. */
 const restFactor = 20;
 const longestRestMs = 10_000;
 const minuteMs = 60_000;
+/** Rows of one statement, so that each ends well within its time limit. */
+const maxBatch = 10_000;
 
 /** What one secret of a key did within one minute, since the last write. All numbers are small and whole. */
 export interface UseCount {
@@ -33,7 +36,7 @@ export class KeyUses {
   #lastAgent: string | undefined;
   #lastAgentKept: string | undefined;
   /** Of minutes that are over, and what could not be written before. */
-  #closed: KeyUse[] = [];
+  readonly #unwritten = new UnwrittenUses();
   #writing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
@@ -44,7 +47,7 @@ export class KeyUses {
 
   /** Counts that are not written yet. */
   get held(): number {
-    return this.#counts.length + this.#closed.length;
+    return this.#counts.length + this.#unwritten.rows;
   }
 
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
@@ -63,7 +66,7 @@ export class KeyUses {
     const isEmpty = count.accepted + count.refused === 0;
     if (count.minute === minute && !isEmpty) return;
     if (isEmpty) this.#counts.push(count);
-    else this.#closed.push(taken(count));
+    else this.#unwritten.add(taken(count));
     count.minute = minute;
   }
 
@@ -95,17 +98,43 @@ export class KeyUses {
     this.#timer.unref();
   }
 
+  /** Never rejects. What the database cannot take now stays for the next time. */
   async #write(): Promise<void> {
-    const uses = [...this.#closed, ...this.#counts.map(taken)];
-    if (uses.length === 0) return;
+    const uses = this.#unwritten.take();
+    for (const count of this.#counts) uses.push(taken(count));
     this.#counts = [];
-    this.#closed = [];
+    let isAway = false;
+    for (let start = 0; start < uses.length; start += maxBatch) {
+      const batch = uses.slice(start, start + maxBatch);
+      if (isAway) this.#unwritten.addAll(batch);
+      else isAway = !(await this.#store(batch));
+    }
+    const dropped = this.#unwritten.takeDropped();
+    if (dropped > 0) log.error("key uses dropped: too many could not be written", { rows: dropped });
+  }
+
+  /** Keeps the uses when the database is away, and is false then. Drops those that the database refuses for what they are. */
+  async #store(uses: readonly KeyUse[]): Promise<boolean> {
     try {
       await addKeyUses(this.#db, uses);
+      return true;
     } catch (error) {
-      this.#closed.push(...uses);
-      log.warn("key uses not written yet", { keys: uses.length, error });
+      if (isRefusedData(error)) return this.#storeApart(uses, error);
+      this.#unwritten.addAll(uses);
+      log.warn("key uses not written yet", { rows: this.#unwritten.rows, error });
+      return false;
     }
+  }
+
+  async #storeApart(uses: readonly KeyUse[], error: unknown): Promise<boolean> {
+    if (uses.length === 1) {
+      log.warn("key use dropped: the database refuses it", { keyId: uses[0]?.keyId, error });
+      return true;
+    }
+    const [first, second] = [uses.slice(0, uses.length >> 1), uses.slice(uses.length >> 1)];
+    if (await this.#store(first)) return this.#store(second);
+    this.#unwritten.addAll(second);
+    return false;
   }
 }
 

@@ -1,6 +1,4 @@
-import { createHmac, randomBytes } from "node:crypto";
-import { mkdir, open, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { createHmac } from "node:crypto";
 
 /** A server secret with its versions: the first is used for what is new, the others only for what exists. */
 export interface Keyring {
@@ -15,7 +13,8 @@ export interface KeyringEntry {
   readonly secret: Buffer;
 }
 
-const secretBytes = 32;
+/** Of a secret. */
+export const secretBytes = 32;
 
 /** Reads `2:base64,1:base64`, newest first. Undefined when any part of it is not that. */
 export function parseKeyring(text: string): Keyring | undefined {
@@ -31,27 +30,6 @@ export function parseKeyring(text: string): Keyring | undefined {
   }
   const current = entries[0];
   return current && { current, entries };
-}
-
-/** The keyring kept in `file`, made there (mode 0600) when there is none. */
-export async function openKeyringFile(file: string): Promise<Keyring> {
-  await mkdir(dirname(file), { recursive: true });
-  const made = `1:${randomBytes(secretBytes).toString("base64")}\n`;
-  try {
-    const handle = await open(file, "wx", 0o600);
-    try {
-      await handle.writeFile(made);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-  const keyring = parseKeyring(await readFile(file, "utf8"));
-  if (!keyring)
-    throw new Error(`${file} does not hold a keyring (version:base64 of 32 bytes). Restore it from a backup.`);
-  return keyring;
 }
 
 /** Tells two secrets apart without telling anything about either; kept in the database to catch a wrong keyring. */

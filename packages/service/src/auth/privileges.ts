@@ -43,8 +43,18 @@ export function escalation(caller: Privileges, wanted: Privileges): ApiError | u
   );
 }
 
-export function assertOwnProject(caller: Privileges, projectId: string | undefined): void {
-  const refusal = otherProject(caller, projectId);
+interface PublicKeyPrivileges {
+  readonly allowedAddresses?: readonly string[] | undefined;
+  /** Null for never; undefined where it does not change. */
+  readonly expiresAt?: Date | string | null | undefined;
+}
+
+/** A secret key cannot make, import or change a public key so that it works from more addresses or for longer than itself. */
+export function assertNoWiderPublicKey(caller: Privileges, { allowedAddresses, expiresAt }: PublicKeyPrivileges): void {
+  const expiresAtMs = expiresAt ? new Date(expiresAt).getTime() : undefined;
+  const refusal =
+    (allowedAddresses && widerFence(caller, allowedAddresses)) ??
+    (expiresAt === undefined ? undefined : longerLife(caller, expiresAtMs));
   if (refusal) throw refusal;
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, chown, link, mkdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { findPrivateFile, type Notice } from "../private-files.ts";
 import { type Binaries, openBinaries } from "./binaries.ts";
 import { findBarred, findServerUser, foldersAbove, type SystemUser } from "./system-user.ts";
 
@@ -41,7 +42,7 @@ export async function openCluster(dataDir: string, onProgress: (message: string)
     const binaries = await openBinaries(home, user, onProgress);
     const version = await readClusterVersion(dir);
     if (version !== undefined && version !== binaries.major) throw new Error(otherMajor(dir, version, binaries));
-    const passwordFile = await makePasswordFile(home, user, version !== undefined);
+    const passwordFile = await makePasswordFile(home, user, { mustExist: version !== undefined, onNotice: onProgress });
     const isNew = version === undefined && (await initialise(dir, { binaries, user, passwordFile, onProgress }));
     const password = (await readFile(passwordFile, "utf8")).trim();
     return { dir, logFile: join(home, "postgres.log"), password, binaries, user, isNew };
@@ -102,9 +103,13 @@ function otherMajor(dir: string, version: number, { major }: Binaries): string {
 }
 
 /** The superuser's password, in a file only PostgreSQL's user (and root) can read. Never in an argument or variable. */
-async function makePasswordFile(home: string, user: SystemUser | undefined, mustExist: boolean): Promise<string> {
+async function makePasswordFile(
+  home: string,
+  user: SystemUser | undefined,
+  { mustExist, onNotice }: { mustExist: boolean; onNotice: Notice },
+): Promise<string> {
   const file = join(home, "postgres-password");
-  if (await stat(file).catch(() => undefined)) return file;
+  if (await findPrivateFile(file, onNotice)) return file;
   if (mustExist) throw new Error(`${file}, the password of the database beside it, is missing. Restore it.`);
 
   const unfinished = `${file}.new-${randomBytes(4).toString("hex")}`;

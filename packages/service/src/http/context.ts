@@ -51,9 +51,16 @@ export function requestId({ env }: HttpContext): string {
   return env.requestId;
 }
 
-/** The headers of the answer to come, in lower case. Set members of it at any time before the answer is made. */
+/**
+ * The headers of the answer to come, in lower case. No answer may be stored by a cache, or be taken for another type than it
+ * says. Set members of it at any time before the answer is made.
+ */
 export function answerHeaders(c: HttpContext): Record<string, string> {
-  c.env.answerHeaders ??= { "x-request-id": requestId(c) };
+  c.env.answerHeaders ??= {
+    "x-request-id": requestId(c),
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  };
   return c.env.answerHeaders;
 }
 
@@ -64,6 +71,8 @@ export function tellLimit(
 ): void {
   const told = {
     "x-request-id": requestId(c),
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
     "x-ratelimit-limit": limit,
     "x-ratelimit-remaining": remaining,
     "x-ratelimit-reset": reset,

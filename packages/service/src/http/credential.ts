@@ -1,7 +1,7 @@
 import type { KeyKind } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
-import { holdsKey } from "../misplaced-keys.ts";
 import type { HttpContext } from "./context.ts";
+import { conflictingCredentials } from "./request-head.ts";
 
 const howToSend: Readonly<Record<KeyKind, string>> = {
   secret: "Send a secret key as `Authorization: Bearer sk_live_…` or `x-sazabi-secret-key: sk_live_…`.",
@@ -10,10 +10,9 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
 
 /**
  * The text that the headers carry as a key, whatever it is; undefined when they carry none. A public key may also be the
- * name of the host. 400 when there are two different ones or one is in the URL. Costs no I/O.
+ * name of the host. 400 when there are two different ones. Costs no I/O.
  */
 export function findCredential(c: HttpContext, takes: KeyKind | "any"): string | undefined {
-  refuseKeyInUrl(c);
   // Each by its name in the code, not by a variable: so the compiler knows where it is, or that it is not there.
   const { headers } = c.env.incoming;
   let found = fromAuthorization(c, takes);
@@ -31,12 +30,6 @@ function sameOf(one: string | undefined, other: string | undefined): string | un
 export function missingKey(takes: KeyKind | "any"): ApiError {
   return new ApiError("UNAUTHORIZED", `No API key. ${howToSend[takes === "any" ? "secret" : takes]}`, {
     reason: "missing_api_key",
-  });
-}
-
-export function conflictingCredentials(): ApiError {
-  return new ApiError("VALIDATION_ERROR", "The request carries two different credentials. Send one.", {
-    reason: "conflicting_credentials",
   });
 }
 
@@ -95,13 +88,4 @@ function fromHostName(c: HttpContext): string | undefined {
 function secondHalf(base64: string): string | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(base64)) return undefined;
   return /^[^:]*:([\x21-\x7e]+)$/.exec(Buffer.from(base64, "base64").toString("latin1"))?.[1];
-}
-
-function refuseKeyInUrl(c: HttpContext): void {
-  if (holdsKey(c.env.incoming.url ?? "")) {
-    throw new ApiError(
-      "VALIDATION_ERROR",
-      "The URL holds a key. URLs end up in logs and histories: send the key in a header, and revoke the one in the URL.",
-    );
-  }
 }

@@ -19,6 +19,21 @@ export function readIdempotencyKey(c: HttpContext): string | undefined {
   return key;
 }
 
+export interface IdempotentWork<Answer> {
+  readonly tx: Queryable;
+  readonly caller: SecretCaller;
+  readonly request: unknown;
+  readonly work: () => Promise<Answer>;
+  /**
+   * Throws when the caller, as it is now, may not have the stored answer: it may hold a secret that the caller could get by no
+   * new request. `withoutSecret` where no answer holds one.
+   */
+  readonly authorizeReplay: (answer: Answer) => Promise<void> | void;
+}
+
+/** For `authorizeReplay`: what the route checks of a request before it is enough. */
+export function withoutSecret(): void {}
+
 /**
  * Does `work` once for each `Idempotency-Key` of a caller, in its transaction: a repetition within a day is
  * answered with the first answer, secret included. 409 when the key comes back with another request. The answer
@@ -27,10 +42,7 @@ export function readIdempotencyKey(c: HttpContext): string | undefined {
 export async function once<Answer extends object>(
   c: HttpContext,
   { master }: Pick<Services, "master">,
-  tx: Queryable,
-  caller: SecretCaller,
-  request: unknown,
-  work: () => Promise<Answer>,
+  { tx, caller, request, work, authorizeReplay }: IdempotentWork<Answer>,
 ): Promise<Answer> {
   const key = readIdempotencyKey(c);
   if (key === undefined) return work();
@@ -40,7 +52,9 @@ export async function once<Answer extends object>(
   const kept = await lockAnswer(tx, caller.organizationId, name);
   if (kept) {
     if (!kept.requestHash.equals(requestHash)) throw otherRequest();
-    return JSON.parse(unseal(master, identity, kept.sealed));
+    const answer = JSON.parse(unseal(master, identity, kept.sealed)) as Answer;
+    await authorizeReplay(answer);
+    return answer;
   }
   const answer = await work();
   const sealed = seal(master, identity, JSON.stringify(answer));

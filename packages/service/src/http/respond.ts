@@ -2,7 +2,7 @@ import type { ErrorBody } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
 import { isUnavailable } from "../store/database.ts";
-import { answerHeaders, type HttpContext, requestId } from "./context.ts";
+import { answerHeaders, type HttpContext, type HttpEnv, requestId } from "./context.ts";
 import { otlpStatus } from "./otlp-answer.ts";
 
 type SuccessStatus = 200 | 201 | 202;
@@ -19,6 +19,11 @@ export function ok(c: HttpContext, resource: object, status: SuccessStatus = 200
 /** Answers in the envelope on every path: the intake, whose answer spec/2 and its senders share. */
 export function okEnvelope(c: HttpContext, data: object, status: SuccessStatus): Response {
   return json(c, { data, error: null }, status);
+}
+
+/** Answers with the same bare resource on every path. */
+export function okBare(c: HttpContext, resource: object): Response {
+  return json(c, resource, 200);
 }
 
 export function noContent(c: HttpContext): Response {
@@ -49,6 +54,11 @@ export function onError(error: Error, c: HttpContext): Response {
     c,
     new ApiError("INTERNAL_ERROR", "Something went wrong on our side. The service's log has it under this request id."),
   );
+}
+
+/** Refuses a request before any route has it. */
+export function refuseUnrouted(env: HttpEnv["Bindings"], error: ApiError): Response {
+  return refuse({ env } as HttpContext, error);
 }
 
 function refuse(c: HttpContext, error: ApiError): Response {

@@ -13,11 +13,14 @@ export type KeptFrom = ReadonlyMap<number, number>;
 export class Retentions {
   readonly #db: Queryable;
   readonly #serviceDays: number;
+  readonly #now: () => number;
   #known: { readonly at: number; readonly days: Promise<ReadonlyMap<number, number>> } | undefined;
 
-  constructor(db: Queryable, serviceDays: number) {
+  /** `now` in Unix milliseconds, by the database's clock. */
+  constructor(db: Queryable, serviceDays: number, now: () => number) {
     this.#db = db;
     this.#serviceDays = serviceDays;
+    this.#now = now;
   }
 
   /** How old an entry may be when it comes, in milliseconds; as of ten seconds ago at most. */
@@ -48,7 +51,7 @@ export class Retentions {
   }
 
   #starts(projectNumbers: readonly number[], days: ReadonlyMap<number, number>): KeptFrom {
-    const now = Date.now();
+    const now = this.#now();
     return new Map(
       projectNumbers.map((number) => {
         const start = now - this.#daysOf(number, days) * dayMs;

@@ -6,7 +6,7 @@ import { readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { findAuditHead, listAuditEvents } from "../store/audit.ts";
-import { hasControlCharacter } from "./key-fields.ts";
+import { hasHiddenCharacter, hiddenMessage } from "./text-fields.ts";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
@@ -14,7 +14,7 @@ const listQuery = z.object({
   action: z
     .string()
     .max(100)
-    .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+    .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
     .optional(),
   actorId: z.uuid().optional(),
   targetId: z.uuid().optional(),

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
+import { okBare } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { answers } from "../store/database.ts";
 
@@ -11,7 +12,7 @@ const stalledMs = 3_000;
 export const healthRoutes = ({ db, leaseHeld, recentStallMs }: Services) =>
   new Hono<HttpEnv>()
     // Alive: the process answers.
-    .get("/healthz", (c) => c.json({ status: "ok" }))
+    .get("/healthz", (c) => okBare(c, { status: "ok" }))
 
     // Ready: the database answers too, keys are checked from memory, and the process did not stall just now. A load balancer sends requests elsewhere meanwhile.
     .get("/readyz", async (c) => {
@@ -30,5 +31,5 @@ export const healthRoutes = ({ db, leaseHeld, recentStallMs }: Services) =>
           retryAfterSeconds: 5,
         });
       }
-      return c.json({ status: "ready" });
+      return okBare(c, { status: "ready" });
     });

@@ -5,6 +5,7 @@ import type { SecretCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
+import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
 
 /*
  * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
@@ -15,14 +16,15 @@ const keyName = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .refine((name) => !hasControlCharacter(name), "must not hold control characters")
+  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 /** Why a key is revoked. */
 export const revocationReason = z
   .string()
   .max(200)
-  .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
   .refine((text) => !holdsKey(text), "must not hold a key: reasons are kept on record");
 
 const expiresAt = z.iso
@@ -66,6 +68,17 @@ export const keyChangeFields = {
   allowedAddresses: allowedAddresses.optional(),
 };
 
+/** The caller says so when a change may take the last key that can administer the organization. */
+export const forceQuery = z.object({
+  force: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true"),
+});
+
+/** How a secret key is revoked. */
+export const revocationQuery = forceQuery.extend({ reason: revocationReason.optional() });
+
 /** Filters of a list: keys that nobody used for so many days; with those that were revoked, or without. */
 export const keyFilters = {
   unusedForDays: z.coerce.number().int().min(1).max(3650).optional(),
@@ -80,15 +93,23 @@ export const grantedScopes = z
   .min(1)
   .max(scopes.length);
 
+interface ExpiryFields {
+  readonly expiresAt?: Date | null | undefined;
+  readonly expiresIn?: keyof typeof expiryPresets | undefined;
+}
+
 /** When a new key ends, from a time or a preset; undefined for never. `nowMs` by the database's clock. */
-export function expiryOf(
-  fields: { expiresAt?: Date | null | undefined; expiresIn?: keyof typeof expiryPresets | undefined },
-  nowMs: number,
-): Date | undefined {
+export function expiryOf(fields: ExpiryFields, nowMs: number): Date | undefined {
   if (fields.expiresAt && fields.expiresIn) throw invalid("expiresIn", "give expiresAt or expiresIn, not both");
   if (fields.expiresAt) return inTheFuture(fields.expiresAt, nowMs);
   const seconds = fields.expiresIn ? expiryPresets[fields.expiresIn] : Number.POSITIVE_INFINITY;
   return Number.isFinite(seconds) ? new Date(nowMs + seconds * 1000) : undefined;
+}
+
+/** As `expiryOf`; a request that names no end makes a key that ends with its maker. */
+export function expiryOfMade(fields: ExpiryFields, nowMs: number, maker: SecretCaller): Date | undefined {
+  if (fields.expiresAt !== undefined || fields.expiresIn !== undefined) return expiryOf(fields, nowMs);
+  return maker.expiresAtMs === undefined ? undefined : new Date(maker.expiresAtMs);
 }
 
 /** A key that has ended is revoked, not given a past expiry by mistake. */
@@ -114,14 +135,6 @@ export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: read
   );
 }
 
-export function lastKey(): ApiError {
-  return new ApiError(
-    "CONFLICT",
-    "This is the last secret key that can administer the organization (write:keys in all projects). Make another one first, " +
-      "or repeat with ?force=true.",
-  );
-}
-
 /** A list of texts that `parse` takes, kept in their canonical form, without repetitions. */
 function fence(parse: (text: string) => string | undefined, what: string) {
   const entry = z
@@ -141,9 +154,4 @@ function fence(parse: (text: string) => string | undefined, what: string) {
 
 function invalid(path: string, message: string): ApiError {
   return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
-}
-
-/** True also for half a surrogate pair, which is no text at all. */
-export function hasControlCharacter(text: string): boolean {
-  return /\p{Cc}/u.test(text) || !text.isWellFormed();
 }

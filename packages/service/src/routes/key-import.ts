@@ -5,10 +5,10 @@ import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
 import { keyImported } from "../auth/key-events.ts";
 import { importedDigestsOf, noPepper } from "../auth/key-material.ts";
 import type { Keyring } from "../auth/keyring.ts";
-import { assertNoEscalation, assertOwnProject } from "../auth/privileges.ts";
+import { assertNoEscalation, assertNoWiderPublicKey } from "../auth/privileges.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { once } from "../http/idempotency.ts";
+import { once, withoutSecret } from "../http/idempotency.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
@@ -66,24 +66,30 @@ export const keyImportRoutes = (services: Services) => {
     "/",
     guards.secretKey("keys.import", "write:keys", async (c, caller) => {
       const { keys: wanted } = await readBody(c, request);
-      const projects = await readProjects(db, { ...caller, projectId: undefined }, undefined);
+      const projects = await readProjects(db, caller, undefined);
       const keys = wanted.map((key, index) => toImported(services, caller, projects, key, index));
       const importAll = () =>
         change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, wanted, async () => {
-            await refuseKnown(tx, pepper, wanted);
-            const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
-            const imported = await insertImportedKeys(tx, owner, keys);
-            for (const key of imported) tx.record(keyImported(key));
-            return {
-              imported: imported.map(({ id, name, masked }, index) => ({
-                index,
-                id,
-                kind: keys[index]?.kind,
-                name,
-                masked,
-              })),
-            };
+          once(c, services, {
+            tx,
+            caller,
+            request: wanted,
+            authorizeReplay: withoutSecret,
+            work: async () => {
+              await refuseKnown(tx, pepper, wanted);
+              const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
+              const imported = await insertImportedKeys(tx, owner, keys);
+              for (const key of imported) tx.record(keyImported(key));
+              return {
+                imported: imported.map(({ id, name, masked }, index) => ({
+                  index,
+                  id,
+                  kind: keys[index]?.kind,
+                  name,
+                  masked,
+                })),
+              };
+            },
           }),
         );
       const answer = await importAll().catch((error) => {
@@ -109,7 +115,10 @@ function toImported(
   const [importedDigest] = importedDigestsOf(services.pepper, key.sha256) as [Buffer];
   const secret = { digest: key.sha256, pepperVersion: noPepper, lastFour: key.lastFour };
   const stored = { projectId, name, prefix, expiresAt, requestsPerMinute, allowedAddresses, importedDigest, secret };
-  if (key.kind === "public") return { ...stored, kind, scopes: [], allowedOrigins: key.allowedOrigins };
+  if (key.kind === "public") {
+    assertNoWiderPublicKey(caller, { allowedAddresses, expiresAt: expiresAt ?? null });
+    return { ...stored, kind, scopes: [], allowedOrigins: key.allowedOrigins };
+  }
   assertNoEscalation(caller, {
     projectId,
     scopes: key.scopes,
@@ -133,7 +142,6 @@ function projectOf(
     return undefined;
   }
   if (!projects.some(({ id }) => id === named)) throw new ApiError("NOT_FOUND", "No such project.");
-  assertOwnProject(caller, named);
   return named;
 }
 

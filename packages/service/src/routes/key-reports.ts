@@ -7,7 +7,7 @@ import { clientAddress, type HttpContext, type HttpEnv, header, requestId } from
 import { parseBody, readBody, readBytes } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
-import { hasControlCharacter } from "./key-fields.ts";
+import { hasControlCharacter } from "./text-fields.ts";
 
 /** Of one address. GitHub sends from few addresses and has a signature. */
 const reportsPerMinute = 10;

@@ -10,7 +10,8 @@ import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { listKeyUsage } from "../store/key-uses.ts";
 import { findKey, revokeAllKeys } from "../store/keys.ts";
-import { revocationReason } from "./key-fields.ts";
+import { forceQuery, revocationReason } from "./key-fields.ts";
+import { keepAdministrator } from "./last-administrator.ts";
 
 const revokeAll = z.strictObject({
   projectId: z.uuid().optional(),
@@ -35,19 +36,23 @@ const usageQuery = z.object({
 });
 
 /** What concerns keys of both kinds. */
-export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
+export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     // The emergency lever: dead on every replica when this answers.
     .post(
       "/revoke-all",
       secretKey("keys.revokeAll", "write:keys", async (c, caller) => {
         const { projectId, kind, unusedForDays, except, reason } = await readBody(c, revokeAll);
+        const { force } = readQuery(c, forceQuery);
         if (projectId) await readProject(db, caller, projectId);
         const owner = { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
         const kept = except.map((id) => (id === "caller" ? caller.keyId : id));
         const revoked = await change(authorOf(c, caller), async (tx) => {
           const how = { revokedBy: caller.keyId, reason };
-          const keys = await revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how);
+          const { organizationId } = caller;
+          const keys = await keepAdministrator(c, tx, { organizationId, force }, () =>
+            revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how),
+          );
           for (const key of keys) tx.record(keyRevoked(key, reason));
           return keys;
         });
@@ -63,7 +68,7 @@ export const keyRoutes = ({ db, change, guards: { secretKey } }: Services) =>
       secretKey("keys.usage", "read:keys", async (c, caller) => {
         const id = readId(c, "id", "key");
         const { interval, ...window } = readQuery(c, usageQuery);
-        const to = window.to ?? new Date();
+        const to = window.to ?? new Date(now());
         const from = window.from ?? new Date(to.getTime() - 86_400_000);
         const step = stepSeconds[interval];
         if (from >= to) throw invalid("from", "must be before `to`");

@@ -51,14 +51,14 @@ const facetBody = z.strictObject({
 });
 
 /** How many entries there are: by time, and by the values of a field. */
-export const logCountRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
+export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     .post(
       "/volume",
       secretKey("logs.volume", "read:logs", async (c, caller) => {
         const startedAt = performance.now();
         const wanted = await readBody(c, volumeBody);
-        const window = windowOfDates(wanted, { endMs: Date.now() });
+        const window = windowOfDates(wanted, { endMs: now() });
         const interval = wanted.interval ?? intervalFor(window);
         const bucketMicros = volumeIntervals[interval] * 1000;
         refuseTooMany(window, bucketMicros);
@@ -91,7 +91,7 @@ export const logCountRoutes = ({ db, logs, searches, guards: { secretKey } }: Se
       secretKey("logs.facets", "read:logs", async (c, caller) => {
         const startedAt = performance.now();
         const { projectId, field, search, filters, limit } = await readBody(c, facetBody);
-        const window = readWindow(filters, Date.now());
+        const window = readWindow(filters, now());
         const { query, warnings } = readSearch(search, filters);
         const projects = await readProjects(db, caller, projectId);
         const request = {

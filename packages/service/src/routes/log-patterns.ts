@@ -28,13 +28,13 @@ const patternsBody = z.strictObject({
 }) satisfies z.ZodType<LogPatternsRequest>;
 
 /** What kinds of messages there are, and how many of each. */
-export const logPatternRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
+export const logPatternRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/patterns",
     secretKey("logs.patterns", "read:logs", async (c, caller) => {
       const startedAt = performance.now();
       const { projectId, query, severity, limit, ...dates } = await readBody(c, patternsBody);
-      const window = windowOfDates(dates, { endMs: Date.now() });
+      const window = windowOfDates(dates, { endMs: now() });
       const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), storable(severity))];
       const projects = await readProjects(db, caller, projectId);
       const request = {

@@ -19,7 +19,7 @@ const schemaBody = z.strictObject({
 const servicesNamed = 100;
 
 /** What entries of the last day hold, and what of it a question is about. */
-export const logSchemaRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
+export const logSchemaRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().post(
     "/schema",
     secretKey("logs.schema", "read:logs", async (c, caller) => {
@@ -28,7 +28,7 @@ export const logSchemaRoutes = ({ db, logs, searches, guards: { secretKey } }: S
       const scope = {
         projectNumbers: projects.map(({ number }) => number),
         query: { kind: "everything" },
-        ...readWindow([], Date.now()),
+        ...readWindow([], now()),
       } as const;
       const [fields, services] = await runSearch(c, searches, caller, async (signal) => [
         await logs.fields({ ...scope, signal }),

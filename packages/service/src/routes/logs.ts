@@ -30,7 +30,7 @@ export const logRoutes = (services: Services) => {
       const startedAt = performance.now();
       const wanted = await readBody(c, logQuery);
       const { limit, cursor } = wanted.pagination;
-      const window = readWindow(wanted.filters, Date.now());
+      const window = readWindow(wanted.filters, services.now());
       const { query, warnings } = readSearch(wanted.search, wanted.filters);
       const projects = await readProjects(db, caller, wanted.projectId);
       const result = await answerSearch(c, services, caller, {

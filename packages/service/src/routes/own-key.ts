@@ -1,6 +1,5 @@
 import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
-import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { keyRevoked } from "../auth/key-events.ts";
 import { ApiError } from "../errors.ts";
@@ -9,12 +8,8 @@ import { readQuery } from "../http/request.ts";
 import { noContent, ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { findKey, revokeKey } from "../store/keys.ts";
-import { lastKey, revocationReason } from "./key-fields.ts";
-
-const revocation = z.object({
-  force: z.enum(["true", "false"]).default("false"),
-  reason: revocationReason.optional(),
-});
+import { revocationQuery } from "./key-fields.ts";
+import { keepAdministrator } from "./last-administrator.ts";
 
 /**
  * What whoever holds a key can do with it whatever its scopes: see what it is, and make a secret one worthless. For
@@ -35,12 +30,12 @@ export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
       "/revoke",
       anyKey("keys.revokeSelf", async (c, caller) => {
         if (caller.kind === "public") throw everybodyHasIt();
-        const { force, reason } = readQuery(c, revocation);
+        const { force, reason } = readQuery(c, revocationQuery);
         const { organizationId, keyId, kind } = caller;
         await change(authorOf(c, caller), async (tx) => {
-          const how = { revokedBy: keyId, reason, force: force === "true" };
-          const revoked = await revokeKey(tx, { organizationId }, kind, keyId, how);
-          if (revoked === "last") throw lastKey();
+          const revoked = await keepAdministrator(c, tx, { organizationId, force }, () =>
+            revokeKey(tx, { organizationId }, kind, keyId, { revokedBy: keyId, reason }),
+          );
           if (revoked?.revokedNow) tx.record(keyRevoked(revoked.key, reason ?? "by itself"));
         });
         return noContent(c);

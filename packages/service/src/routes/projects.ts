@@ -4,12 +4,13 @@ import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { once } from "../http/idempotency.ts";
+import { once, withoutSecret } from "../http/idempotency.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
 import { findProject, insertProject, listProjects, type NumberedProject, updateProject } from "../store/projects.ts";
+import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
 
 const projectName = z
   .string()
@@ -17,6 +18,8 @@ const projectName = z
   .min(1)
   .max(maxNameLength)
   .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -")
+  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 const newProject = z.object({
@@ -64,11 +67,17 @@ export const projectRoutes = (services: Services) => {
           });
         }
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, { name, region }, async () => {
-            const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
-            if (!made) throw taken(name);
-            tx.record({ action: "project.created", target: targetOf(made), details: { region } });
-            return { project: toProject(made) };
+          once(c, services, {
+            tx,
+            caller,
+            request: { name, region },
+            authorizeReplay: withoutSecret,
+            work: async () => {
+              const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
+              if (!made) throw taken(name);
+              tx.record({ action: "project.created", target: targetOf(made), details: { region } });
+              return { project: toProject(made) };
+            },
           }),
         );
         return ok(c, answer, 201);

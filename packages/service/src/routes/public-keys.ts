@@ -5,6 +5,7 @@ import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { keyCreated, keyRevealed, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
+import { assertNoWiderPublicKey } from "../auth/privileges.ts";
 import { seal, unseal } from "../auth/seal.ts";
 import type { Change } from "../changes.ts";
 import { ApiError } from "../errors.ts";
@@ -29,11 +30,10 @@ import {
 } from "../store/keys.ts";
 import {
   allowedOrigins,
-  expiryOf,
+  expiryOfMade,
   inTheFuture,
   keyChangeFields,
   keyFilters,
-  lastKey,
   newKeyFields,
   refuseEmptyChange,
 } from "./key-fields.ts";
@@ -72,17 +72,37 @@ export const publicKeyRoutes = (services: Services) => {
         "/",
         secretKey("publicKeys.create", "write:keys", async (c, caller) => {
           const wanted = await readBody(c, newPublicKey);
-          const expiresAt = expiryOf(wanted, now());
+          const expiresAt = expiryOfMade(wanted, now(), caller) ?? null;
+          const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
+          assertNoWiderPublicKey(caller, { allowedAddresses, expiresAt });
           const project = await readProject(db, caller, wanted.projectId);
           const answer = await change(authorOf(c, caller), (tx) =>
-            once(c, services, tx, caller, wanted, async () => {
-              const secret = newSecret(pepper, "public", wanted.style);
-              const { style, name, requestsPerMinute, allowedAddresses, allowedOrigins } = wanted;
-              const limits = { expiresAt, requestsPerMinute, allowedAddresses, allowedOrigins };
-              const owner = { organizationId: caller.organizationId, projectId: project.id, createdBy: caller.keyId };
-              const key = await insertKey(tx, { ...owner, kind: "public", style, name, scopes: [], ...limits }, secret);
-              tx.record(keyCreated(key));
-              return { publicKey: withValue(key, secret.value) };
+            once(c, services, {
+              tx,
+              caller,
+              request: wanted,
+              authorizeReplay: async ({ publicKey }) => {
+                const key = found(await findKey(tx, caller, "public", publicKey.id));
+                assertNoWiderPublicKey(caller, key);
+              },
+              work: async () => {
+                const secret = newSecret(pepper, "public", wanted.style);
+                const { style, name, requestsPerMinute, allowedOrigins } = wanted;
+                const limits = {
+                  expiresAt: expiresAt ?? undefined,
+                  requestsPerMinute,
+                  allowedAddresses,
+                  allowedOrigins,
+                };
+                const owner = { organizationId: caller.organizationId, projectId: project.id, createdBy: caller.keyId };
+                const key = await insertKey(
+                  tx,
+                  { ...owner, kind: "public", style, name, scopes: [], ...limits },
+                  secret,
+                );
+                tx.record(keyCreated(key));
+                return { publicKey: withValue(key, secret.value) };
+              },
             }),
           );
           return ok(c, answer, 201);
@@ -122,6 +142,7 @@ export const publicKeyRoutes = (services: Services) => {
           const { projectId, ...wanted } = await readBody(c, publicKeyChange);
           refuseEmptyChange(wanted);
           if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
+          assertNoWiderPublicKey(caller, wanted);
           const owner = narrowed(caller, projectId);
           const key = await change(authorOf(c, caller), async (tx) => {
             const key = found(await updateKey(tx, owner, "public", id, wanted));
@@ -139,8 +160,7 @@ export const publicKeyRoutes = (services: Services) => {
           const owner = ownerOf(c, caller);
           const id = readId(c, "id", "public key");
           const key = await change(authorOf(c, caller), async (tx) => {
-            const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId, force: true }));
-            if (revoked === "last") throw lastKey();
+            const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId }));
             if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, undefined));
             return revoked.key;
           });

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { once } from "../http/idempotency.ts";
+import { once, withoutSecret } from "../http/idempotency.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readProject, readProjects } from "../http/project.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
@@ -27,8 +27,8 @@ import {
   maxSavedQueries,
   updateSavedQuery,
 } from "../store/saved-queries.ts";
-import { hasControlCharacter } from "./key-fields.ts";
 import { answerSearch, pagination } from "./log-search.ts";
+import { blankMessage, hasHiddenCharacter, hasHiddenInLines, hiddenMessage, isVisible } from "./text-fields.ts";
 
 const withoutKey = (text: string) => !holdsKey(text);
 const keptAndShown = "must not hold a key: saved queries are kept and shown";
@@ -38,12 +38,13 @@ const name = z
   .trim()
   .min(1)
   .max(maxNameLength)
-  .refine((text) => !hasControlCharacter(text), "must not hold control characters")
+  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
+  .refine(isVisible, blankMessage)
   .refine(withoutKey, keptAndShown);
 const description = z
   .string()
   .max(1000)
-  .refine((text) => !text.includes("\0"), "must not hold NUL characters")
+  .refine((text) => !hasHiddenInLines(text), hiddenMessage)
   .refine(withoutKey, keptAndShown)
   .nullable();
 const query = z
@@ -97,12 +98,18 @@ export const queryRoutes = (services: Services) => {
         const project = await readProject(db, caller, wanted.projectId);
         const request = { ...wanted, projectId: project.id };
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, request, async () => {
-            const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
-            if (made === "taken") throw taken(wanted.name);
-            if (made === "full") throw full();
-            tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
-            return { query: made };
+          once(c, services, {
+            tx,
+            caller,
+            request,
+            authorizeReplay: withoutSecret,
+            work: async () => {
+              const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
+              if (made === "taken") throw taken(wanted.name);
+              if (made === "full") throw full();
+              tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
+              return { query: made };
+            },
           }),
         );
         return ok(c, answer, 201);
@@ -155,7 +162,7 @@ export const queryRoutes = (services: Services) => {
         const wanted = await readBody(c, execution);
         const saved = await findSavedQuery(db, caller, id);
         if (!saved) throw noSuchQuery();
-        const nowMs = Date.now();
+        const nowMs = services.now();
         const lookBackMs = saved.lookBackSeconds * 1000;
         // The time looked back counts from now, though entries from clocks that run fast are found, too.
         const ahead = wanted.endDate === undefined ? lookAheadMs : 0;

@@ -3,10 +3,11 @@ import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/pro
 import { assertStillAllowed, type PublicCaller } from "../auth/authenticate.ts";
 import { ApiError } from "../errors.ts";
 import { type HttpContext, header } from "../http/context.ts";
-import { conflictingCredentials, findCredential, missingKey } from "../http/credential.ts";
+import { findCredential, missingKey } from "../http/credential.ts";
 import { fromAnyPage } from "../http/cross-origin.ts";
 import { readIdempotencyKey } from "../http/idempotency.ts";
 import { inTurn } from "../http/in-turn.ts";
+import { conflictingCredentials } from "../http/request-head.ts";
 import { type IntakeBody, readBodyBytes } from "../logs/body.ts";
 import { type NormalisedEntry, normaliseEntry } from "../logs/entry.ts";
 import { keyAttribute } from "../logs/entry-names.ts";
@@ -36,7 +37,7 @@ interface Outcome<Body> {
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
-export function logReceiver({ logs, retentions, guards: { publicKey } }: Services) {
+export function logReceiver({ logs, retentions, now, guards: { publicKey } }: Services) {
   async function store<Body extends IntakeBody>(
     c: HttpContext,
     dialect: Dialect<Body>,
@@ -64,7 +65,7 @@ export function logReceiver({ logs, retentions, guards: { publicKey } }: Service
     { body, idempotency }: ReadBody<Body>,
     maxAgeMs: number,
   ): Begun {
-    const { entries, places, bytes, rejected } = judge(body, Date.now(), maxAgeMs);
+    const { entries, places, bytes, rejected } = judge(body, now(), maxAgeMs);
     const result = resultOf(entries.length, rejected);
     if (entries.length === 0) {
       if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) throw noneGood(rejected);

@@ -68,14 +68,20 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
         const id = readId(c, "id", `${kind} key`);
         const { graceSeconds } = await readBody(c, rotation);
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, tx, caller, { graceSeconds }, async () => {
-            const { style } = await liveKey(tx, caller, id);
-            if (await isSealed(tx, id)) throw sealed();
-            const secret = newSecret(pepper, kind, style);
-            if (!(await beginRotation(tx, id, graceSeconds, secret))) throw underWay();
-            const key = await liveKey(tx, caller, id);
-            tx.record(keyRotated(key, "rotated"));
-            return { [noun]: withValue(key, secret.value) };
+          once(c, services, {
+            tx,
+            caller,
+            request: { graceSeconds },
+            authorizeReplay: async () => void (await liveKey(tx, caller, id)),
+            work: async () => {
+              const { style } = await liveKey(tx, caller, id);
+              if (await isSealed(tx, id)) throw sealed();
+              const secret = newSecret(pepper, kind, style);
+              if (!(await beginRotation(tx, id, graceSeconds, secret))) throw underWay();
+              const key = await liveKey(tx, caller, id);
+              tx.record(keyRotated(key, "rotated"));
+              return { [noun]: withValue(key, secret.value) };
+            },
           }),
         );
         return ok(c, answer, 201);

@@ -1,7 +1,7 @@
 import type { SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { authorOf } from "../auth/authenticate.ts";
+import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { assertNoEscalation, privilegesOf } from "../auth/privileges.ts";
@@ -13,20 +13,22 @@ import { readProject } from "../http/project.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { noContent, ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
+import type { Queryable } from "../store/database.ts";
 import { findKey, insertKey, listKeys, revokeKey, updateKey, withValue } from "../store/keys.ts";
 import {
-  expiryOf,
+  expiryOfMade,
+  forceQuery,
   grantedScopes,
   inTheFuture,
   keyChangeFields,
   keyFilters,
-  lastKey,
   newKeyFields,
   noOrigins,
   refuseEmptyChange,
   refuseShuttingOut,
-  revocationReason,
+  revocationQuery,
 } from "./key-fields.ts";
+import { keepAdministrator } from "./last-administrator.ts";
 import { rotationRoutes } from "./rotation.ts";
 
 const listQuery = pageQuery.extend(keyFilters);
@@ -40,14 +42,16 @@ const secretKeyChange = z.strictObject({
   scopes: grantedScopes.optional(),
   allowedOrigins: noOrigins,
 });
-const revocation = z.object({
-  force: z.enum(["true", "false"]).default("false"),
-  reason: revocationReason.optional(),
-});
 
 export const secretKeyRoutes = (services: Services) => {
   const { db, change, pepper, guards, now } = services;
   const { secretKey } = guards;
+
+  /** The key may have been widened since, or the caller narrowed. */
+  async function refuseReplay(tx: Queryable, caller: SecretCaller, id: string): Promise<void> {
+    assertNoEscalation(caller, privilegesOf(found(await findKey(tx, caller, "secret", id)) as SecretKey, services));
+  }
+
   return (
     new Hono<HttpEnv>()
       .get(
@@ -72,9 +76,9 @@ export const secretKeyRoutes = (services: Services) => {
         "/",
         secretKey("secretKeys.create", "write:keys", async (c, caller) => {
           const wanted = await readBody(c, newSecretKey);
-          const expiresAt = expiryOf(wanted, now());
+          const expiresAt = expiryOfMade(wanted, now(), caller);
           const projectId = wanted.projectId ?? caller.projectId;
-          if (projectId) await readProject(db, { ...caller, projectId: undefined }, projectId);
+          if (projectId) await readProject(db, caller, projectId);
           // A key of a fenced one is fenced as it is, unless narrower.
           const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
           assertNoEscalation(caller, {
@@ -85,18 +89,24 @@ export const secretKeyRoutes = (services: Services) => {
             requestsPerMinute: wanted.requestsPerMinute ?? services.requestsPerMinute,
           });
           const answer = await change(authorOf(c, caller), (tx) =>
-            once(c, services, tx, caller, wanted, async () => {
-              const secret = newSecret(pepper, "secret", wanted.style);
-              const { style, name, scopes, requestsPerMinute } = wanted;
-              const { organizationId, keyId: createdBy } = caller;
-              const limits = { scopes, expiresAt, requestsPerMinute, allowedAddresses };
-              const key = await insertKey(
-                tx,
-                { organizationId, projectId, kind: "secret", style, name, ...limits, createdBy },
-                secret,
-              );
-              tx.record(keyCreated(key));
-              return { secretKey: withValue(key, secret.value) };
+            once(c, services, {
+              tx,
+              caller,
+              request: wanted,
+              authorizeReplay: ({ secretKey }) => refuseReplay(tx, caller, secretKey.id),
+              work: async () => {
+                const secret = newSecret(pepper, "secret", wanted.style);
+                const { style, name, scopes, requestsPerMinute } = wanted;
+                const { organizationId, keyId: createdBy } = caller;
+                const limits = { scopes, expiresAt, requestsPerMinute, allowedAddresses };
+                const key = await insertKey(
+                  tx,
+                  { organizationId, projectId, kind: "secret", style, name, ...limits, createdBy },
+                  secret,
+                );
+                tx.record(keyCreated(key));
+                return { secretKey: withValue(key, secret.value) };
+              },
             }),
           );
           return ok(c, answer, 201);
@@ -108,6 +118,7 @@ export const secretKeyRoutes = (services: Services) => {
         secretKey("secretKeys.update", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "secret key");
           const wanted = await readBody(c, secretKeyChange);
+          const { force } = readQuery(c, forceQuery);
           refuseEmptyChange(wanted);
           if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const { allowedAddresses } = wanted;
@@ -116,7 +127,13 @@ export const secretKeyRoutes = (services: Services) => {
             // What it may do now counts, too: a change must not put a key to use that the caller could not make.
             const before = found(await findKey(tx, caller, "secret", id)) as SecretKey;
             assertNoEscalation(caller, privilegesOf(before, services));
-            const key = found(await updateKey(tx, caller, "secret", id, wanted)) as SecretKey;
+            const { organizationId } = caller;
+            const key = await keepAdministrator(
+              c,
+              tx,
+              { organizationId, force: force || !takesRights(wanted) },
+              async () => found(await updateKey(tx, caller, "secret", id, wanted)) as SecretKey,
+            );
             assertNoEscalation(caller, privilegesOf(key, services));
             tx.record(keyUpdated(key, wanted));
             return key;
@@ -130,11 +147,13 @@ export const secretKeyRoutes = (services: Services) => {
         "/:id",
         secretKey("secretKeys.delete", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "secret key");
-          const { force, reason } = readQuery(c, revocation);
+          const { force, reason } = readQuery(c, revocationQuery);
           await change(authorOf(c, caller), async (tx) => {
-            const how = { revokedBy: caller.keyId, reason, force: force === "true" };
-            const revoked = found(await revokeKey(tx, caller, "secret", id, how));
-            if (revoked === "last") throw lastKey();
+            const how = { revokedBy: caller.keyId, reason };
+            const { organizationId } = caller;
+            const revoked = await keepAdministrator(c, tx, { organizationId, force }, async () =>
+              found(await revokeKey(tx, caller, "secret", id, how)),
+            );
             if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, reason));
           });
           return noContent(c);
@@ -144,6 +163,11 @@ export const secretKeyRoutes = (services: Services) => {
       .route("/", rotationRoutes(services, "secret"))
   );
 };
+
+/** Whether a change may leave its key with less than before. */
+function takesRights({ scopes, expiresAt, allowedAddresses }: z.infer<typeof secretKeyChange>): boolean {
+  return scopes !== undefined || Boolean(expiresAt) || (allowedAddresses?.length ?? 0) > 0;
+}
 
 function found<Key>(key: Key | undefined): Key {
   if (!key) throw new ApiError("NOT_FOUND", "No such secret key.");

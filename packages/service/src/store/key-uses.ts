@@ -18,7 +18,8 @@ export interface KeyUse {
 
 /**
  * Adds to what is known of each key, in one statement. Sums are summed and times never move back, so order is free. Column by
- * column: with an object for each use, the service and the database both take longer over its text.
+ * column: with an object for each use, the service and the database both take longer over its text. Uses of keys that were
+ * deleted are left out; SQLSTATE 23503 when one is deleted at this moment.
  */
 export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promise<void> {
   const column = (member: "keyId" | "generation" | "minuteSeconds" | "accepted" | "refused" | "lastUsedAtMs") =>
@@ -34,6 +35,7 @@ export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promis
                ${column("accepted")}::int[], ${column("refused")}::int[], ${column("lastUsedAtMs")}::float8[]),
         jsonb_array_elements_text(${addresses}), jsonb_array_elements_text(${agents})
       ) as u(key_id, generation, minute, accepted, refused, at, address, agent)
+      where exists (select from keys where id = key_id)
     ), counted as (
       insert into key_usage as k (key_id, generation, minute, accepted, refused)
       select key_id, generation, minute, sum(accepted), sum(refused) from used

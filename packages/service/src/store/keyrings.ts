@@ -1,4 +1,4 @@
-import type { Queryable } from "./database.ts";
+import { type Queryable, sqlState } from "./database.ts";
 import { sql } from "./sql.ts";
 
 export type KeyringName = "pepper" | "master";
@@ -25,12 +25,19 @@ export async function registerFingerprints(
   return rows.map(({ version }) => version);
 }
 
-/** The versions of all keyrings that this database was written with, by version. */
+/** The versions of all keyrings that this database was written with, by version. None before the first migration. */
 export async function listFingerprints(
   db: Queryable,
 ): Promise<readonly { readonly keyring: KeyringName; readonly version: number; readonly fingerprint: Buffer }[]> {
-  const { rows } = await db.query<{ keyring: KeyringName; version: number; fingerprint: Buffer }>(
-    sql`select keyring, version, fingerprint from keyring_fingerprints order by version`,
-  );
-  return rows;
+  try {
+    const { rows } = await db.query<{ keyring: KeyringName; version: number; fingerprint: Buffer }>(
+      sql`select keyring, version, fingerprint from keyring_fingerprints order by version`,
+    );
+    return rows;
+  } catch (error) {
+    if (sqlState(error) === undefinedTable) return [];
+    throw error;
+  }
 }
+
+const undefinedTable = "42P01";

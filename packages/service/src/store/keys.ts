@@ -11,7 +11,7 @@ import {
 import { type AddressList, addressList } from "../addresses.ts";
 import { type OriginList, originList } from "../origins.ts";
 import type { Queryable } from "./database.ts";
-import { join, prepared, raw, type Sql, sql } from "./sql.ts";
+import { join, prepared, type Sql, sql } from "./sql.ts";
 
 /** What a request's key is, as the database has it at this moment. Dead keys too: the refusal says how they died. */
 export interface KeyRecord {
@@ -331,28 +331,19 @@ export interface Revoked {
   readonly revokedNow: boolean;
 }
 
-/**
- * Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key.
- * The last live secret key that can administer the organization is left alone unless `force`: the answer is then
- * `"last"`. The organization has to be locked, or two revocations at once each take the other's key for one that is left.
- */
+/** Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key. */
 export async function revokeKey(
   tx: Queryable,
   owner: KeyOwner,
   kind: KeyKind,
   id: string,
-  { revokedBy, reason, force }: Revocation & { force: boolean },
-): Promise<Revoked | "last" | undefined> {
-  const conditions = [sql`k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`];
-  if (kind === "secret" && !force) {
-    conditions.push(isNotLastSecretKey);
-  }
+  { revokedBy, reason }: Revocation,
+): Promise<Revoked | undefined> {
   const { rowCount } = await tx.query(sql`
     update keys k set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
-    where ${join(conditions, " and ")}`);
+    where k.id = ${id} and k.kind = ${kind} and k.revoked_at is null and ${ownedBy(owner)}`);
   const key = await findKey(tx, owner, kind, id);
-  if (!key) return undefined;
-  return endOf(key) ? { key, revokedNow: rowCount > 0 } : "last";
+  return key && { key, revokedNow: rowCount > 0 };
 }
 
 export interface RevokeAllFilter {
@@ -428,16 +419,6 @@ export function withValue<K>(key: K, value: string): Created<K> {
 export function endOf(key: SecretKey | PublicKey): string | null {
   return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
 }
-
-const administers = (key: string): Sql =>
-  raw(`(${key}.kind = 'secret' and ${key}.project_id is null and ${key}.scopes && '{*,write:keys}'
-        and ${key}.revoked_at is null and (${key}.expires_at is null or ${key}.expires_at > now()))`);
-
-/** Of a key `k`: somebody can administer the organization without it, or nobody could with it. */
-const isNotLastSecretKey = sql`
-  (not ${administers("k")}
-   or exists (select from keys other where other.organization_id = k.organization_id and other.id <> k.id
-                                       and ${administers("other")}))`;
 
 function ownedBy({ organizationId, projectId }: KeyOwner): Sql {
   return projectId

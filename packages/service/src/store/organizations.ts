@@ -27,6 +27,12 @@ export async function insertOrganization(
   return rows[0];
 }
 
+/** Oldest first. */
+export async function listOrganizations(db: Queryable): Promise<readonly Organization[]> {
+  const { rows } = await db.query<Organization>(sql`select id, name, slug from organizations order by created_at, id`);
+  return rows;
+}
+
 /** True on a database that no one has used yet. */
 export async function hasNoOrganization(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ empty: boolean }>(sql`select not exists (select from organizations) as empty`);

@@ -140,7 +140,7 @@ class World {
       changesOf(db, replica)(testAuthor(owner.organizationId), work);
     switch (what) {
       case "revoke":
-        await make((tx) => revokeKey(tx, owner, key.kind, key.id, { revokedBy: key.id, force: true }));
+        await make((tx) => revokeKey(tx, owner, key.kind, key.id, { revokedBy: key.id }));
         key.revoked = true;
         return;
       case "rotate":

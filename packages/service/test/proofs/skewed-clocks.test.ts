@@ -157,3 +157,43 @@ test("when a key was last used is told by the database's clock", async () => {
     expect(Math.abs(Date.parse(await lastUsedAt()) - Date.now()), replica.name).toBeLessThan(20_000);
   }
 });
+
+test.each([
+  ["40 days behind", -40 * 24 * hourMs],
+  ["a year ahead", 366 * 24 * hourMs],
+])(
+  "a replica %s stores entries by the database's clock, and finds those of today",
+  async (name, skewMs) => {
+    const replica = await startReplica({ databaseUrl: database.url, secrets, skewMs, name });
+    try {
+      const made = await send(replica, "POST /v1/public-keys", { headers: bearer(admin), body: { name } });
+      const said = new Date(Date.now() - 60_000).toISOString();
+      const sent = await send(replica, "POST /v1/logs", {
+        headers: { "x-sazabi-key": made.body.publicKey.value },
+        body: [
+          { message: "arrived", service: name },
+          { message: "said", service: name, timestamp: said },
+        ],
+      });
+      expect(sent.status).toBe(202);
+      for (const reader of [replica, replicas[1] as Replica]) {
+        const found = await send(reader, "POST /v1/logs/query", {
+          headers: bearer(admin),
+          body: { search: { query: `service:"${name}"` } },
+        });
+        const times = new Map(
+          found.body.data.map(({ message, timestamp }: { message: string; timestamp: string }) => [
+            message,
+            Date.parse(timestamp),
+          ]),
+        );
+        expect([...times.keys()].sort(), reader.name).toEqual(["arrived", "said"]);
+        expect(Math.abs((times.get("arrived") as number) - Date.now()), reader.name).toBeLessThan(hourMs);
+        expect(times.get("said"), reader.name).toBe(Date.parse(said));
+      }
+    } finally {
+      await replica.stop();
+    }
+  },
+  60_000,
+);

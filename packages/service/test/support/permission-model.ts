@@ -62,8 +62,7 @@ export function verdictOf({ value, key, dead }: ModelSecret, operation: Operatio
     }
     case "make a key": {
       const project = operation.project ?? key.project;
-      if (project && !key.organization.projects.includes(project)) return { status: 404 };
-      if (!sees(project)) return { status: 403, reason: "project_mismatch" };
+      if (project && !(key.organization.projects.includes(project) && sees(project))) return { status: 404 };
       return operation.scopes.every((scope) => has(scope)) ? { status: 201 } : { status: 403, reason: "missing_scope" };
     }
   }

@@ -28,13 +28,20 @@ export async function removeHidden(server: ClickHouse, db: Queryable): Promise<v
 
 /** Removes the rows of projects that are kept for a shorter time than others; readers do not see them any more anyway. */
 export async function removeExpired(server: ClickHouse, db: Queryable, serviceDays: number): Promise<void> {
+  const nowMicros = await databaseMicros(db);
   for (const [project, days] of await listRetentions(db)) {
     if (days >= serviceDays) continue;
-    const expired = ch`project_number = ${int64(project)} and ts < ${moment(Date.now() * 1000 - days * dayMicros)}`;
+    const expired = ch`project_number = ${int64(project)} and ts < ${moment(nowMicros - days * dayMicros)}`;
     const [found] = await server.rows(ch`select 1 as one from logs where ${expired} limit 1`, {
       timeoutMs: deleteTimeoutMs,
     });
     if (!found) continue;
     await server.run(ch`delete from logs where ${expired} settings lightweight_deletes_sync = 2`, deleteTimeoutMs);
   }
+}
+
+/** A process whose own clock is wrong must not remove what is kept. */
+async function databaseMicros(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ micros: string }>(sql`select floor(extract(epoch from now()) * 1000000) as micros`);
+  return Number((rows[0] as { micros: string }).micros);
 }

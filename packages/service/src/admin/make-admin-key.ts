@@ -1,0 +1,115 @@
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { keyCreated } from "../auth/key-events.ts";
+import { newSecret } from "../auth/key-material.ts";
+import { readKeyrings } from "../auth/open-keyrings.ts";
+import type { Config } from "../config.ts";
+import { openCluster, ownerName } from "../embedded-postgres/cluster.ts";
+import { findPostmaster } from "../embedded-postgres/postmaster.ts";
+import { openEmbeddedPostgres } from "../embedded-postgres.ts";
+import { insertAuditEvents } from "../store/audit.ts";
+import { type Database, openDatabase, sqlState } from "../store/database.ts";
+import { insertKey } from "../store/keys.ts";
+import { listOrganizations } from "../store/organizations.ts";
+
+export interface AdminKeyOptions extends Pick<Config, "databaseUrl" | "dataDir" | "keyPepper" | "masterKey"> {
+  /** Its slug. Undefined where there is only one. */
+  readonly organization: string | undefined;
+  readonly onProgress: (message: string) => void;
+}
+
+export interface AdminKey {
+  /** The key itself, which is stored nowhere. */
+  readonly value: string;
+  readonly organization: string;
+}
+
+const keyName = "admin key made on the server";
+
+/**
+ * Makes a secret key that may do everything in an organization, for operators who lost theirs. Whoever may run this may read
+ * the database and its secrets anyway. The key is on record. Running services accept it at once.
+ */
+export async function makeAdminKey(options: AdminKeyOptions): Promise<AdminKey> {
+  return withDatabase(options, async (db) => {
+    const { pepper } = await readKeyrings(db, { ...options, onNotice: options.onProgress });
+    const { id, slug } = choose(await listOrganizations(db), options.organization);
+    const secret = newSecret(pepper, "secret", "live");
+    await db.transaction(async (tx) => {
+      const key = await insertKey(
+        tx,
+        {
+          organizationId: id,
+          projectId: undefined,
+          kind: "secret",
+          style: "live",
+          name: keyName,
+          scopes: ["*"],
+          expiresAt: undefined,
+          createdBy: undefined,
+        },
+        secret,
+      );
+      const source = {
+        organizationId: id,
+        actor: { kind: "system", name: "server" },
+        address: null,
+        requestId: null,
+      } as const;
+      await insertAuditEvents(tx, source, [keyCreated(key)]);
+    });
+    return { value: secret.value, organization: slug };
+  });
+}
+
+function choose(organizations: Awaited<ReturnType<typeof listOrganizations>>, wanted: string | undefined) {
+  const [only] = organizations;
+  if (!only)
+    throw new Error("This database has no organization yet: start the service once, which makes the first keys.");
+  const found = wanted === undefined ? only : organizations.find(({ slug }) => slug === wanted);
+  if (found && (wanted !== undefined || organizations.length === 1)) return found;
+  const names = organizations.map(({ slug }) => slug).join(", ");
+  throw new Error(`Name the organization: ${names}.`);
+}
+
+/** With the embedded server that runs, else with one that runs for as long as `work` does. */
+async function withDatabase<T>(options: AdminKeyOptions, work: (db: Database) => Promise<T>): Promise<T> {
+  const { databaseUrl, dataDir, onProgress } = options;
+  if (databaseUrl) return connected(databaseUrl, work);
+  if (!(await stat(join(dataDir, "postgres", "PG_VERSION")).catch(() => undefined))) {
+    throw new Error(
+      `There is no database in ${resolve(dataDir)}: name its folder with SAZABI_DATA_DIR, or set DATABASE_URL.`,
+    );
+  }
+  const cluster = await openCluster(dataDir, onProgress);
+  const running = await findPostmaster(cluster);
+  if (running) {
+    return connected(`postgres://${ownerName}:${cluster.password}@127.0.0.1:${running.port}/${ownerName}`, work);
+  }
+  const server = await openEmbeddedPostgres({ dataDir, onProgress, onUnexpectedExit: onProgress });
+  try {
+    return await connected(server.url, work);
+  } finally {
+    await server.close();
+  }
+}
+
+async function connected<T>(url: string, work: (db: Database) => Promise<T>): Promise<T> {
+  const db = openDatabase({ url, connections: 1 });
+  try {
+    return await work(db);
+  } catch (error) {
+    if (!missingSchema.has(sqlState(error) ?? "")) throw error;
+    throw new Error(
+      "This database is not one of this version of Sazabi: start the service once, which brings it up to date.",
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    await db.close();
+  }
+}
+
+/** A table or column that is not there. */
+const missingSchema = new Set(["42P01", "42703"]);

@@ -1,0 +1,10 @@
+import "./require-node.mjs";
+
+const { run } = await import("./processes.mjs");
+const { ensureReady } = await import("./toolchain.mjs");
+
+await run(async () => {
+  await ensureReady();
+  const { main } = await import(new URL("../packages/service/dist/admin-key.js", import.meta.url));
+  await main(process.argv.slice(2));
+});
