@@ -13,16 +13,33 @@ export interface Subject {
   close(): Promise<void>;
 }
 
+/** A subject in a process of its own. */
+export interface SubjectProcess extends Subject {
+  readonly pid: number | undefined;
+  /** How late its event loop came to what was due since it was asked last. */
+  loopDelay(): Promise<LoopDelay>;
+}
+
+interface LoopDelay {
+  readonly loopP99Ms: number;
+  readonly loopWorstMs: number;
+}
+
 /** Runs a built program that sends `{ url }` when it listens and `{ cpuMicros }` whenever it gets a message. */
-export async function startSubject(program: URL, env: Readonly<Record<string, string>>): Promise<Subject> {
+export async function startSubject(program: URL, env: Readonly<Record<string, string>>): Promise<SubjectProcess> {
   const child = fork(program, { execArgv: [], env: { ...process.env, ...env } });
   const started = await nextMessage<{ url: string }>(child);
   return {
     url: started.url,
+    pid: child.pid,
     started: { ...started },
     async cpuMicros() {
       child.send("cpu");
       return (await nextMessage<{ cpuMicros: number }>(child)).cpuMicros;
+    },
+    loopDelay() {
+      child.send("cpu");
+      return nextMessage<LoopDelay>(child);
     },
     async close() {
       child.disconnect();

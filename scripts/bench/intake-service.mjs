@@ -1,6 +1,7 @@
 // The built service, in a process of its own. With STORE=nothing its log store accepts every batch and keeps none; with
 // STORE=copy it copies the rows into the table `bare` and does nothing else: no ids that are told, no ledger, no counts,
 // no patterns, no words.
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { GroupCommit } from "../../packages/service/dist/logs/group-commit.js";
 import { copyColumns, copyText, numberRows } from "../../packages/service/dist/logs/postgres/copy-text.js";
 import { openService } from "../../packages/service/dist/service.js";
@@ -55,9 +56,17 @@ const service = await openService({
   requestsPerMinute: 1e9,
   ...(openLogStore && { openLogStore }),
 });
+/** How late the event loop comes to what is due, since it was asked last. */
+const delays = monitorEventLoopDelay({ resolution: 5 });
+delays.enable();
 process.on("message", () => {
   const { user, system } = process.cpuUsage();
-  process.send({ cpuMicros: user + system });
+  process.send({
+    cpuMicros: user + system,
+    loopP99Ms: delays.percentile(99) / 1e6,
+    loopWorstMs: delays.max / 1e6,
+  });
+  delays.reset();
 });
 process.once("disconnect", () => service.close());
 process.send({ url: service.url, firstKeys: service.firstKeys });

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { guards } from "./auth/authenticate.ts";
 import { DeadKeyUses } from "./auth/dead-key-uses.ts";
@@ -16,12 +15,14 @@ import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
+import { BodyBudget } from "./http/body-budget.ts";
 import { headRefusal } from "./http/request-head.ts";
 import { refuseUnrouted } from "./http/respond.ts";
+import { openServer } from "./http/server.ts";
 import { log } from "./log.ts";
 import { openClickHouseLogStore } from "./logs/clickhouse/store.ts";
 import { LogTails } from "./logs/live-tail/log-tails.ts";
-import { ByteMeter, metered } from "./logs/metering.ts";
+import { ByteMeter } from "./logs/metering.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import { Retentions, withRetention } from "./logs/retention.ts";
 import { SearchConcurrencyLimiter, type SearchLimits } from "./logs/search-concurrency.ts";
@@ -121,8 +122,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const retentions = new Retentions(db, logRetentionDays, now);
   const metrics = new Metrics();
   const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
-  const meter = new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond);
-  const logs = metered(withRetention(store, retentions), meter);
+  const logs = withRetention(store, retentions);
   opened.push(() => logs.close());
   await logs.keepHouse();
   every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
@@ -137,6 +137,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => deadKeys.close());
   const watchdog = new EventLoopWatchdog();
   opened.push(() => watchdog.close());
+  const bodies = new BodyBudget();
   const requests = new RequestCounts();
   const reports = new KeyReports(db, keys);
   opened.push(() => reports.close());
@@ -151,6 +152,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     searches,
     nativeQueries,
     tails,
+    bodies,
     requests,
     watchdog,
   });
@@ -158,6 +160,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     db,
     change: changesOf(db, keys),
     logs,
+    intakeMeter: new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond),
+    bodies,
     searches,
     nativeQueries,
     tails,
@@ -174,14 +178,14 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     recentStallMs: () => watchdog.recentStallMs(),
     guards: guards({ keys, uses, failures, deadKeys, limiter, requestsPerMinute }),
   });
-  const fetch: typeof app.fetch = (request, bindings) => {
-    const env = trustedProxies ? { ...(bindings as HttpBindings), trustedProxies } : (bindings as HttpBindings);
-    const refusal = headRefusal(env.incoming);
-    return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
-  };
-  const server = createAdaptorServer({ fetch }) as Server;
-  // Node would drop headers beyond a number of them, and a second credential with them. Their bytes are bounded (16 KiB).
-  server.maxHeadersCount = 0;
+  const server = openServer({
+    fetch(request, env) {
+      const refusal = headRefusal(env.incoming);
+      return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
+    },
+    bodies,
+    trustedProxies,
+  });
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
   // Before the server waits for its answers to end: a tail has no end of its own.

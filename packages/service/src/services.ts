@@ -4,7 +4,9 @@ import type { KeyReports } from "./auth/key-reports.ts";
 import type { Keyring } from "./auth/keyring.ts";
 import type { RateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
+import type { BodyBudget } from "./http/body-budget.ts";
 import type { LogTails } from "./logs/live-tail/log-tails.ts";
+import type { ByteMeter } from "./logs/metering.ts";
 import type { Retentions } from "./logs/retention.ts";
 import type { SearchConcurrencyLimiter } from "./logs/search-concurrency.ts";
 import type { LogStore } from "./logs/store.ts";
@@ -15,6 +17,9 @@ export interface Services {
   readonly db: Database;
   readonly change: Changes;
   readonly logs: LogStore;
+  readonly intakeMeter: ByteMeter;
+  /** The memory of request bodies; `gauges` for metrics. */
+  readonly bodies: BodyBudget;
   /** Every search of logs runs through it; see `runSearch`. */
   readonly searches: SearchConcurrencyLimiter;
   readonly nativeQueries: SearchConcurrencyLimiter;

@@ -273,9 +273,17 @@ export interface Rejection {
 export const intakeLimits = {
   /** Bytes, after decompression. */
   bodyBytes: 10 * 1024 * 1024,
+  /** Bytes, after decompression, of a body that carries the key itself. */
+  keylessBodyBytes: 1024 * 1024,
+  /** Members of objects and elements of arrays in one body, at every depth. */
+  bodyMembers: 1_000_000,
   entries: 10_000,
   /** Bytes of one entry; a longer message is cut and flagged `sazabi.truncated`. */
   entryBytes: 256 * 1024,
+  /** Characters of the names and values of one entry as it is sent; a longer one is refused. */
+  entryCharacters: 1024 * 1024,
+  /** Members of objects and elements of arrays in one entry, at every depth; one with more is refused. */
+  entryMembers: 10_000,
   attributes: 256,
   attributeKeyBytes: 200,
   /** Deeper objects are kept as JSON text. */

@@ -54,10 +54,15 @@ type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promis
 type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
 /** For a request whose headers carry no key: finds one elsewhere and has it admitted, or throws. */
-type KeylessHandler = (
-  c: HttpContext,
-  admit: (key: string, handle: PublicHandler) => Response | Promise<Response>,
-) => Response | Promise<Response>;
+type KeylessHandler = (c: HttpContext, keyless: KeylessRequest) => Response | Promise<Response>;
+
+export interface KeylessRequest {
+  /** Throws 429 while the address of the request has failed too often. Call it before the body is read. */
+  refuseTooMany(): void;
+  /** Counts against the address that its request was read and carried no key. */
+  countFailure(): void;
+  admit(key: string, handle: PublicHandler): Response | Promise<Response>;
+}
 
 /**
  * Makes the two kinds of guarded handler. The guard runs inside the handler, not as a middleware: a layer of
@@ -82,9 +87,13 @@ export function guards(auth: Authentication) {
       const keyless =
         whenKeyless &&
         ((check: Check) =>
-          whenKeyless(check.c, (key, handleKey) => {
-            check.handle = asPublic(handleKey);
-            return identify(check, key);
+          whenKeyless(check.c, {
+            refuseTooMany: () => auth.failures.refuseTooMany(check.address),
+            countFailure: () => auth.failures.countKeyless(check.address),
+            admit(key, handleKey) {
+              check.handle = asPublic(handleKey);
+              return identify(check, key);
+            },
           }));
       return (c: HttpContext) => guarded(auth, c, operationId, "public", undefined, handlePublic, { keyless });
     },
@@ -150,6 +159,10 @@ class Check implements Admission {
     const { keys } = this.auth;
     const found = tx ? keys.findIn(tx, this.text) : keys.find(this.text, this.address);
     return found instanceof Promise ? found.then((key) => this.#judgeAgain(key)) : this.#judgeAgain(found);
+  }
+
+  get keyId(): string {
+    return this.admitted?.keyId ?? "";
   }
 
   /** True for a request that changes nothing: its answer can still be refused when it is there. */

@@ -13,7 +13,8 @@ const maxAddresses = 100_000;
 
 /**
  * How much one client address (of IPv6: one /64) may fail. It guards the database from keys that nobody made, and counts
- * failures only: a key that is known here is never asked about it, whatever else comes from its address.
+ * failures only: a key that is known here is never asked about it, whatever else comes from its address. The exception are
+ * requests whose key is in the body: the bodies of an address that fails too often are not read.
  */
 export class FailedAttempts {
   /** When each address may fail `attempts` times again; the one that failed last is last. */
@@ -34,13 +35,18 @@ export class FailedAttempts {
     const seconds = Math.ceil(waitMs / 1000);
     throw new ApiError(
       "RATE_LIMIT_EXCEEDED",
-      `Too many requests. Please retry after ${seconds} seconds. Too many keys that do not exist came from ${address}.`,
+      `Too many requests. Please retry after ${seconds} seconds. Too many requests without a key that exists came from ${address}.`,
       { retryAfterSeconds: seconds },
     );
   }
 
   /** A key of the right form that is nobody's. */
   countUnknown(address: string): void {
+    this.#count(address, 1);
+  }
+
+  /** A body that was read and carried no key. */
+  countKeyless(address: string): void {
     this.#count(address, 1);
   }
 

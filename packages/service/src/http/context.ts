@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Queryable } from "../store/database.ts";
+import type { BodyBudget, BodyReservation } from "./body-budget.ts";
 import { forwardedAddress } from "./client-address.ts";
 
 /** A request that was admitted, to be judged again: a key may lose its rights while the request is under way. */
@@ -13,6 +14,7 @@ export interface Admission {
    * does not count as a request. As `tx` sees the key; without one from memory under the lease, or from the database.
    */
   assertStillAllowed(tx?: Queryable): void | Promise<void>;
+  readonly keyId: string;
 }
 
 /**
@@ -20,7 +22,8 @@ export interface Admission {
  * note about it. Notes are plain members, since Hono's variables and headers cost more than checking a key does.
  */
 interface RequestBindings extends HttpBindings {
-  readonly trustedProxies?: AddressList;
+  readonly trustedProxies?: AddressList | undefined;
+  readonly bodies: BodyBudget;
   /** Found once for each request that came through a proxy. */
   clientAddress?: string;
   /** The name an error is reported under, e.g. `secretKeys.create`. */
@@ -79,6 +82,11 @@ export function tellLimit(
   };
   const { answerHeaders } = c.env;
   c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, told) : told;
+}
+
+/** Memory for the body of a request: of its key, or without one of its address. Release it when the work on it ends. */
+export function reserveBody(c: HttpContext): BodyReservation {
+  return c.env.bodies.reserve(c.env.admission?.keyId, clientAddress(c));
 }
 
 function givenRequestId(given: string | string[] | undefined): string | undefined {

@@ -30,6 +30,7 @@ const grpcCodes: Readonly<Record<ErrorCode, number>> = {
   VALIDATION_ERROR: 3,
   UNSUPPORTED_MEDIA_TYPE: 3,
   PAYLOAD_TOO_LARGE: 3,
+  REQUEST_TIMEOUT: 4,
   TIMEOUT: 4,
   NOT_FOUND: 5,
   CONFLICT: 6,

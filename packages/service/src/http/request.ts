@@ -1,25 +1,49 @@
 import type { Issue } from "@sazabi/sdk/protocol";
 import type { z } from "zod";
 import { ApiError } from "../errors.ts";
+import { TimeSlices } from "../event-loop-fairness.ts";
+import { JsonLimit, parseInSteps, stepLength } from "../json-steps.ts";
 import { hideKeys } from "../misplaced-keys.ts";
-import { type HttpContext, header } from "./context.ts";
+import type { BodyReservation } from "./body-budget.ts";
+import { type HttpContext, header, reserveBody } from "./context.ts";
+import { receiveBody } from "./receive-body.ts";
 
 /** Bodies of everything but the intake. */
 const maxBodyBytes = 256 * 1024;
+/** Of objects and arrays, at every depth: more than the largest import of keys has. */
+const maxMembers = 30_000;
+/** Things that are wrong, named in an answer. */
+const maxIssues = 20;
 
 /**
  * Returns the request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. A body
  * may take its time, so the caller is judged again when it is there: 401 or 403 when its rights were taken away meanwhile.
  */
 export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>, maxBytes = maxBodyBytes): Promise<T> {
-  const body = await readJson(c, maxBytes);
-  await c.env.admission?.assertStillAllowed();
-  return parse(schema, body, "body");
+  refuseOtherTypes(c);
+  const reservation = reserveBody(c);
+  try {
+    const bytes = await receive(c, maxBytes, reservation);
+    await c.env.admission?.assertStillAllowed();
+    return parse(schema, await parseJson(bytes), "body");
+  } finally {
+    reservation.release();
+  }
 }
 
 /** What is in a body that was read already, as `schema` has it. */
-export function parseBody<T>(body: Buffer, schema: z.ZodType<T>): T {
-  return parse(schema, parseJson(body), "body");
+export async function parseBody<T>(body: Buffer, schema: z.ZodType<T>): Promise<T> {
+  return parse(schema, await parseJson(body), "body");
+}
+
+/** The request's body as it came. Throws 413 when it is larger than `maxBytes`. */
+export async function readBytes(c: HttpContext, maxBytes: number): Promise<Buffer> {
+  const reservation = reserveBody(c);
+  try {
+    return await receive(c, maxBytes, reservation);
+  } finally {
+    reservation.release();
+  }
 }
 
 /** The request's query parameters as `schema` has them. */
@@ -48,32 +72,40 @@ export function readId(c: HttpContext, name: string, thing: string): string {
   return id.toLowerCase();
 }
 
-async function readJson(c: HttpContext, maxBytes: number): Promise<unknown> {
+function refuseOtherTypes(c: HttpContext): void {
   const type = header(c, "content-type");
   if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
     throw new ApiError("UNSUPPORTED_MEDIA_TYPE", "This route takes a JSON body: send Content-Type: application/json.");
   }
-  return parseJson(await readBytes(c, maxBytes));
 }
 
-/** The request's body as it came. Throws 413 when it is larger than `maxBytes`. */
-export async function readBytes(c: HttpContext, maxBytes: number): Promise<Buffer> {
+async function receive(c: HttpContext, maxBytes: number, reservation: BodyReservation): Promise<Buffer> {
+  if (Number(header(c, "content-length")) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of c.env.incoming as AsyncIterable<Buffer>) {
+  await receiveBody(c.env.incoming, (chunk) => {
     bytes += chunk.length;
-    if (bytes > maxBytes) {
-      throw new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBytes} bytes, the limit of this route.`);
-    }
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    reservation.grow(chunk.length);
     chunks.push(chunk);
-  }
+  });
   return Buffer.concat(chunks);
 }
 
-function parseJson(body: Buffer): unknown {
+function tooLarge(maxBytes: number): ApiError {
+  return new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBytes} bytes, the limit of this route.`);
+}
+
+/** A long one in slices of time, in turn with others. */
+async function parseJson(body: Buffer): Promise<unknown> {
+  const text = body.toString("utf8");
   try {
-    return JSON.parse(body.toString("utf8"));
-  } catch {
+    if (text.length <= stepLength) return JSON.parse(text);
+    const slices = new TimeSlices();
+    await slices.next();
+    return await parseInSteps(text, { slices, maxMembers });
+  } catch (error) {
+    if (error instanceof JsonLimit) throw new ApiError("PAYLOAD_TOO_LARGE", `The body ${error.message}.`);
     throw new ApiError("VALIDATION_ERROR", "The body is not JSON.", {
       issues: [{ path: "body", message: "must be a JSON object" }],
     });
@@ -83,7 +115,7 @@ function parseJson(body: Buffer): unknown {
 function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues = result.error.issues.flatMap((issue) => toIssues(issue, where)).slice(0, 20);
+  const issues = result.error.issues.flatMap((issue) => toIssues(issue, where)).slice(0, maxIssues);
   const first = issues[0] as Issue;
   throw new ApiError("VALIDATION_ERROR", `${first.path}: ${first.message}`, { issues });
 }
@@ -93,7 +125,7 @@ function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
   if (issue.code !== "unrecognized_keys") {
     return [{ path: pathOf(issue.path) || where, message: plainWords(issue.message) }];
   }
-  return issue.keys.map((name) => ({
+  return issue.keys.slice(0, maxIssues).map((name) => ({
     path: hideKeys(pathOf([...issue.path, name])).slice(0, 100),
     message: "is not a member of this request",
   }));

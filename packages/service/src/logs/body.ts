@@ -1,7 +1,10 @@
-import { promisify } from "node:util";
+import type { Readable, Transform } from "node:stream";
 import zlib from "node:zlib";
 import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
+import type { TimeSlices } from "../event-loop-fairness.ts";
+import type { BodyReservation } from "../http/body-budget.ts";
+import { receiveBody } from "../http/receive-body.ts";
 
 /** What a request to the intake holds, in whatever format it came. */
 export interface IntakeBody {
@@ -31,102 +34,159 @@ interface BodyCredential {
   readonly coversAll: boolean;
 }
 
-/** Takes a body apart. Throws `ApiError`s of status 400, 413 and 415. */
-export type Format = (bytes: Buffer) => IntakeBody;
+/** Takes a body apart, in slices of time. Throws `ApiError`s of status 400, 413 and 415. */
+export type Format<Body extends IntakeBody = IntakeBody> = (bytes: Buffer, slices: TimeSlices) => Body | Promise<Body>;
 
 export interface BodyHeaders {
   readonly contentEncoding: string | undefined;
   readonly contentLength: string | undefined;
 }
 
-export interface BodyBytes {
-  /** As they came, for a hash. */
-  readonly sent: Buffer;
-  readonly decompressed: Buffer;
+export interface BodyOptions {
+  /** What the body takes of memory is counted here. */
+  readonly reservation: BodyReservation;
+  /** Throws `tooLarge` beyond it, as the body comes and decompressed. */
+  readonly maxBytes: number;
+  readonly tooLarge: () => ApiError;
+  /** Gets the bytes as they come, for a hash. */
+  readonly onSent?: ((chunk: Buffer) => void) | undefined;
 }
 
 /**
- * Reads the body of a request, compressed or not, up to `intakeLimits.bodyBytes` before and after decompression, which
- * stops there.
+ * Reads the body of a request and decompresses it while it comes, so that no more is in memory than was counted.
  *
- * Throws `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` and `VALIDATION_ERROR` (400). The stream is then left as it
- * is, unread and open, so that the answer can still be sent on its connection.
+ * Throws `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TIMEOUT`, `VALIDATION_ERROR` (400), and what the
+ * reservation throws. The stream is then left as it is, unread and open, so that the answer can still be sent on its
+ * connection.
  */
-export async function readBodyBytes(stream: AsyncIterable<Buffer>, headers: BodyHeaders): Promise<BodyBytes> {
-  const decompress = readEncoding(headers.contentEncoding);
-  if (Number(headers.contentLength) > intakeLimits.bodyBytes) throw tooLarge();
-  const sent = await collect(stream);
-  return { sent, decompressed: await decompress(sent) };
+export async function readBodyBytes(incoming: Readable, headers: BodyHeaders, options: BodyOptions): Promise<Buffer> {
+  const encoding = readEncoding(headers.contentEncoding);
+  const { reservation, maxBytes, tooLarge, onSent } = options;
+  if (Number(headers.contentLength) > maxBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const keep = (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge();
+    reservation.grow(chunk.length);
+    chunks.push(chunk);
+  };
+  let sent = 0;
+  let decompressor: Decompressor | undefined;
+  const decompress = (chunk: Buffer) => {
+    sent += chunk.length;
+    if (sent > maxBytes) throw tooLarge();
+    if (!decompressor) {
+      reservation.grow(decompressorBytes);
+      decompressor = new Decompressor((encoding as Encoding)(chunk), keep);
+    }
+    return decompressor.write(chunk);
+  };
+  const take = encoding ? decompress : keep;
+  try {
+    await receiveBody(incoming, (chunk) => {
+      onSent?.(chunk);
+      return take(chunk);
+    });
+    await decompressor?.end();
+  } finally {
+    decompressor?.close();
+  }
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length);
 }
 
-type Decompress = (bytes: Buffer) => Buffer | Promise<Buffer>;
-type Inflate = (
-  bytes: Buffer,
-  options: { readonly maxOutputLength: number; readonly chunkSize: number },
-) => Promise<Buffer>;
+/** Bytes that a decompressor hands over at a time. */
+const chunkSize = 64 * 1024;
+/** What one takes of memory: its window, what it reads and what it hands over. */
+const decompressorBytes = 2 * chunkSize;
 
-/** Since Node 22.15. */
-const { zstdDecompress } = zlib as typeof zlib & { readonly zstdDecompress?: typeof zlib.gunzip };
+/** A stream that decompresses, chosen by the first bytes. */
+type Encoding = (first: Buffer) => Transform;
 
-const gunzip: Inflate = promisify(zlib.gunzip);
-const inflate: Inflate = promisify(zlib.inflate);
-const inflateRaw: Inflate = promisify(zlib.inflateRaw);
+const gunzip: Encoding = () => zlib.createGunzip({ chunkSize });
 /** Senders disagree whether deflate has the zlib header, whose first byte ends in 8. */
-const deflated: Inflate = (bytes, options) => (((bytes[0] ?? 0) & 0x0f) === 8 ? inflate : inflateRaw)(bytes, options);
+const deflated: Encoding = (first) =>
+  ((first[0] ?? 0) & 0x0f) === 8 ? zlib.createInflate({ chunkSize }) : zlib.createInflateRaw({ chunkSize });
+/** Since Node 22.15. */
+const { createZstdDecompress } = zlib as typeof zlib & { readonly createZstdDecompress?: typeof zlib.createGunzip };
 
-const encodings = new Map<string, Decompress>([
-  ["", (bytes) => bytes],
-  ["identity", (bytes) => bytes],
-  ["gzip", bounded(gunzip)],
-  ["x-gzip", bounded(gunzip)],
-  ["deflate", bounded(deflated)],
+const encodings = new Map<string, Encoding | undefined>([
+  ["", undefined],
+  ["identity", undefined],
+  ["gzip", gunzip],
+  ["x-gzip", gunzip],
+  ["deflate", deflated],
 ]);
-if (zstdDecompress) encodings.set("zstd", bounded(promisify(zstdDecompress) as Inflate));
+if (createZstdDecompress) encodings.set("zstd", () => createZstdDecompress({ chunkSize }));
 
-function readEncoding(contentEncoding = ""): Decompress {
-  const decompress = encodings.get(contentEncoding.trim().toLowerCase());
-  if (decompress) return decompress;
+function readEncoding(contentEncoding = ""): Encoding | undefined {
+  const name = contentEncoding.trim().toLowerCase();
+  if (encodings.has(name)) return encodings.get(name);
   const known = [...encodings.keys()].filter((name) => name !== "" && name !== "x-gzip");
   throw new ApiError("UNSUPPORTED_MEDIA_TYPE", `Content-Encoding must be one of ${known.join(", ")}.`);
 }
 
-/** Stops when the limit is passed, however much more there would be. */
-function bounded(decompress: Inflate): Decompress {
-  return async (bytes) => {
-    if (bytes.length === 0) return bytes;
-    try {
-      return await decompress(bytes, { maxOutputLength: intakeLimits.bodyBytes, chunkSize: 128 * 1024 });
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
-      throw invalid("The body is not what Content-Encoding says, or is cut off.", cause);
-    }
-  };
+/** A stream that decompresses, fed chunk by chunk. It ends with the first thing that `onChunk` throws. */
+class Decompressor {
+  readonly #stream: Transform;
+  /** Resolves when the compressed data ends, which may be before the body does; rejects when there is an error. */
+  readonly #ended: Promise<void>;
+
+  constructor(stream: Transform, onChunk: (chunk: Buffer) => void) {
+    this.#stream = stream;
+    this.#ended = new Promise((resolve, reject) => {
+      stream.once("end", resolve);
+      stream.once("error", (error) => reject(error instanceof ApiError ? error : damaged(error)));
+    });
+    this.#ended.catch(() => {});
+    stream.on("data", (chunk: Buffer) => {
+      try {
+        onChunk(chunk);
+      } catch (error) {
+        stream.destroy(error as Error);
+      }
+    });
+  }
+
+  /** Resolves when the chunk is decompressed. */
+  write(chunk: Buffer): Promise<void> {
+    if (this.#stream.readableEnded) return this.#ended;
+    const written = new Promise<void>((resolve) => {
+      this.#stream.write(chunk, () => resolve());
+    });
+    // Node calls back neither after an error nor at an early end.
+    return Promise.race([this.#ended, written]);
+  }
+
+  end(): Promise<void> {
+    this.#stream.end();
+    return this.#ended;
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
 }
 
-async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Not `for await` over the stream: leaving such a loop would destroy it, and the connection with it.
-  const iterator = stream[Symbol.asyncIterator]();
-  for (;;) {
-    const { done, value } = await iterator.next().catch((cause: unknown) => {
-      throw invalid("The connection ended before the body did.", cause);
-    });
-    if (done) return Buffer.concat(chunks, length);
-    length += value.length;
-    if (length > intakeLimits.bodyBytes) throw tooLarge();
-    chunks.push(value);
-  }
+function damaged(cause: Error): ApiError {
+  return invalid("The body is not what Content-Encoding says, or is cut off.", cause);
 }
 
 export function invalid(message: string, cause?: unknown): ApiError {
   return new ApiError("VALIDATION_ERROR", message, cause === undefined ? {} : { cause });
 }
 
-function tooLarge(): ApiError {
+export function tooLarge(): ApiError {
   return new ApiError(
     "PAYLOAD_TOO_LARGE",
     `The body is larger than ${intakeLimits.bodyBytes / 1024 / 1024} MiB after decompression. Send it in parts.`,
+  );
+}
+
+export function tooLargeWithoutKey(): ApiError {
+  return new ApiError(
+    "PAYLOAD_TOO_LARGE",
+    `A body without a key in the headers of its request may have ${intakeLimits.keylessBodyBytes / 1024 / 1024} MiB after decompression. Send the key in the header x-sazabi-key, or the body in parts.`,
   );
 }
 
@@ -135,4 +195,9 @@ export function tooMany(): ApiError {
     "PAYLOAD_TOO_LARGE",
     `The body holds more than ${intakeLimits.entries} entries. Send it in parts.`,
   );
+}
+
+/** `what` says what the body has too much of. */
+export function beyondLimit(what: string): ApiError {
+  return new ApiError("PAYLOAD_TOO_LARGE", `The body ${what}. Send it in parts.`);
 }

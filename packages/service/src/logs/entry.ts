@@ -12,6 +12,7 @@ import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from ".
 import { plainIdentity, uidIdentity } from "./entry-identity.ts";
 import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
 import { LastNames, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
+import { excessOf } from "./entry-size.ts";
 import { parseTimestamp } from "./timestamp.ts";
 import { normaliseUsual } from "./usual-entry.ts";
 
@@ -66,6 +67,8 @@ export function normaliseAny(
   arrivedAtMs: number,
   retentionMs: number,
 ): NormalisedEntry | EntryRefusal {
+  const excess = excessOf(members);
+  if (excess !== undefined) return refuse("", excess);
   try {
     const draft = newDraft();
     readMembers(draft, members);
@@ -111,6 +114,8 @@ interface Draft {
   mayRepeat: boolean;
   /** What has no place among the attributes; stored as one JSON text, so that it is not lost. */
   overflow: Map<string, AttributeValue[]> | undefined;
+  /** Of the overflow, roughly. Beyond what an entry has room for, no more is kept. */
+  overflowBytes: number;
   /** A `log.record.uid` was sent. */
   hasUid: boolean;
   /** Attributes of the sender's. */
@@ -125,6 +130,7 @@ function newDraft(): Draft {
     source: undefined,
     mayRepeat: false,
     overflow: undefined,
+    overflowBytes: 0,
     hasUid: false,
     count: 0,
     bytes: entryOverheadBytes,
@@ -223,7 +229,13 @@ function note(draft: Draft, key: string, value: unknown): void {
   draft.bytes += attributeSize(key, kept);
 }
 
+/** Attributes have half of an entry's room. */
+const maxOverflowBytes = intakeLimits.entryBytes / 2;
+
 function keepApart(draft: Draft, key: string, value: AttributeValue): void {
+  if (draft.overflowBytes > maxOverflowBytes) return;
+  draft.overflowBytes += attributeSize(key, value);
+  if (draft.overflowBytes > maxOverflowBytes) return;
   draft.overflow ??= new Map();
   const before = draft.overflow.get(key);
   if (before) before.push(value);
@@ -245,6 +257,7 @@ function finish(
   const environment = readName(draft, "environment");
   const traceId = readId(draft, "traceId");
   const spanId = readId(draft, "spanId");
+  if (draft.overflowBytes > maxOverflowBytes) note(draft, "sazabi.truncated", true);
   if (draft.overflow) note(draft, "sazabi.overflow", overflowText(draft.overflow));
   const stored = fit(draft, message);
   const { attributes, bytes } = draft;

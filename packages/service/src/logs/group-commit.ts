@@ -1,11 +1,15 @@
 import { ApiError } from "../errors.ts";
+import { TimeSlices } from "../event-loop-fairness.ts";
 import { QueueRoom } from "./queue-room.ts";
-import type { LogBatch, StoredResult } from "./store.ts";
+import type { AppendOptions, LogBatch, StoredResult } from "./store.ts";
 
-interface Pending<Work> {
+interface Size {
   readonly projectNumber: number;
   readonly bytes: number;
   readonly rows: number;
+}
+
+interface Pending<Work> extends Size {
   readonly work: Work;
   readonly resolve: (result: StoredResult) => void;
   readonly reject: (error: unknown) => void;
@@ -33,8 +37,8 @@ export interface GroupCommitLimits {
 }
 
 export interface GroupCommitOptions<Work> extends GroupCommitLimits {
-  /** Makes of a batch what is queued for it; called when there is room in the queue. */
-  readonly prepare: (batch: LogBatch) => Work;
+  /** Makes of a batch what is queued for it; called when there is room in the queue. A promise only for a large batch. */
+  readonly prepare: (batch: LogBatch, slices: TimeSlices) => Work | Promise<Work>;
   /**
    * Stores all of them or none, and says what each is answered. Calls `follow` when another commit of the same projects
    * may begin: it will be done after this one. Without that, it begins when this one has ended.
@@ -63,6 +67,8 @@ export class GroupCommit<Work> {
   readonly #busy = new Set<number>();
   readonly #room: QueueRoom;
   #freeLanes: number;
+  /** Batches that are being made ready to be queued. */
+  #preparing = 0;
   #onDrained: (() => void) | undefined;
 
   constructor(options: GroupCommitOptions<Work>) {
@@ -83,7 +89,7 @@ export class GroupCommit<Work> {
     return count;
   }
 
-  append(batch: LogBatch): Promise<StoredResult> {
+  append(batch: LogBatch, options: AppendOptions = {}): Promise<StoredResult> {
     const { projectNumber, bytes } = batch;
     if (!this.#room.take(projectNumber, bytes)) {
       throw new ApiError(
@@ -94,8 +100,15 @@ export class GroupCommit<Work> {
         },
       );
     }
-    const work = this.#prepare(batch);
-    const rows = batch.entries.length;
+    const queue = (work: Work) => {
+      options.onQueued?.();
+      return this.#enqueue({ projectNumber, bytes, rows: batch.entries.length }, work);
+    };
+    const work = this.#prepare(batch, options);
+    return work instanceof Promise ? work.then(queue) : queue(work);
+  }
+
+  #enqueue({ projectNumber, bytes, rows }: Size, work: Work): Promise<StoredResult> {
     return new Promise((resolve, reject) => {
       const queue = this.#queues.get(projectNumber) ?? { requests: [], rows: 0 };
       queue.requests.push({ projectNumber, bytes, rows, work, resolve, reject });
@@ -105,21 +118,33 @@ export class GroupCommit<Work> {
     });
   }
 
-  #prepare(batch: LogBatch): Work {
-    try {
-      return this.#options.prepare(batch);
-    } catch (error) {
+  #prepare(batch: LogBatch, { slices = new TimeSlices() }: AppendOptions): Work | Promise<Work> {
+    const giveUp = (error: unknown): never => {
       this.#room.give(batch.projectNumber, batch.bytes);
       throw error;
+    };
+    try {
+      const work = this.#options.prepare(batch, slices);
+      if (!(work instanceof Promise)) return work;
+      this.#preparing += 1;
+      return work.catch(giveUp).finally(() => {
+        this.#preparing -= 1;
+      });
+    } catch (error) {
+      return giveUp(error);
     }
   }
 
   /** Resolves when nothing is queued or being written. */
   async drain(): Promise<void> {
-    if (this.#queues.size === 0 && this.#underWay.size === 0) return;
+    if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       this.#onDrained = resolve;
     });
+  }
+
+  get #isIdle(): boolean {
+    return this.#queues.size === 0 && this.#underWay.size === 0 && this.#preparing === 0;
   }
 
   #pump(): void {
@@ -135,7 +160,7 @@ export class GroupCommit<Work> {
       }
       void this.#run(work, projects);
     }
-    if (this.#queues.size === 0 && this.#underWay.size === 0) this.#onDrained?.();
+    if (this.#isIdle) this.#onDrained?.();
   }
 
   /** What one commit shall hold: whole requests, of projects that no lane is writing now, or one that may be followed. */

@@ -1,13 +1,12 @@
 import { ApiError } from "../errors.ts";
-import type { LogStore } from "./store.ts";
 
 /** So many seconds' worth may come at once. */
 const burstSeconds = 10;
 const sweepEveryMs = 60_000;
 
 /**
- * Bytes of log entries a second for each project, on average; for one process. A request is let in while the project is
- * not behind, and then counted whole, so that one that is larger than the burst is not refused for ever.
+ * Bytes of bodies a second for each project, decompressed, on average; for one process. A request is let in while the
+ * project is not behind, and then counted whole, so that one that is larger than the burst is not refused for ever.
  */
 export class ByteMeter {
   readonly #bytesPerMs: number;
@@ -23,15 +22,20 @@ export class ByteMeter {
     this.#sweptAt = now();
   }
 
-  /** Counts the bytes and returns 0, or counts nothing and returns the seconds to wait. */
-  take(projectNumber: number, bytes: number): number {
+  /** Counts the bytes; or throws 429 and counts nothing. */
+  take(projectNumber: number, bytes: number): void {
     const now = this.#now();
     if (now - this.#sweptAt > sweepEveryMs) this.#sweep(now);
+    const waitMs = (this.#evenAt.get(projectNumber) ?? now) - now - burstSeconds * 1000;
+    if (waitMs > 0) throw tooFast(Math.ceil(waitMs / 1000));
+    this.add(projectNumber, bytes);
+  }
+
+  /** Counts more bytes of a request that was let in. */
+  add(projectNumber: number, bytes: number): void {
+    const now = this.#now();
     const evenAt = Math.max(now, this.#evenAt.get(projectNumber) ?? now);
-    const waitMs = evenAt - now - burstSeconds * 1000;
-    if (waitMs > 0) return Math.ceil(waitMs / 1000);
     this.#evenAt.set(projectNumber, evenAt + bytes / this.#bytesPerMs);
-    return 0;
   }
 
   #sweep(now: number): void {
@@ -40,18 +44,10 @@ export class ByteMeter {
   }
 }
 
-/** The store, that takes so many bytes a second of a project and no more. */
-export function metered(store: LogStore, meter: ByteMeter): LogStore {
-  return {
-    ...store,
-    async append(batch) {
-      const waitSeconds = meter.take(batch.projectNumber, batch.bytes);
-      if (waitSeconds === 0) return store.append(batch);
-      throw new ApiError(
-        "RATE_LIMIT_EXCEEDED",
-        `This project sends more than the service takes of one. Nothing of this request was stored; send it again in ${waitSeconds} s.`,
-        { retryAfterSeconds: waitSeconds },
-      );
-    },
-  };
+function tooFast(waitSeconds: number): ApiError {
+  return new ApiError(
+    "RATE_LIMIT_EXCEEDED",
+    `This project sends more than the service takes of one. Nothing of this request was stored; send it again in ${waitSeconds} s.`,
+    { retryAfterSeconds: waitSeconds },
+  );
 }

@@ -73,7 +73,7 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
   });
   return {
     backend: store.backend,
-    append: (batch) => store.append(batch),
+    append: (batch, options) => store.append(batch, options),
     search: async (search) => store.search(await kept(search)),
     volume: async (request) => store.volume(await kept(request)),
     facet: async (request) => store.facet(await kept(request)),

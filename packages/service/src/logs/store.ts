@@ -1,4 +1,5 @@
 import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk/protocol";
+import type { TimeSlices } from "../event-loop-fairness.ts";
 import type { NormalisedEntry } from "./entry.ts";
 import type { KeptFrom } from "./retention.ts";
 
@@ -164,6 +165,13 @@ export interface NativeAnswer {
   readonly truncated: boolean;
 }
 
+export interface AppendOptions {
+  /** For the work on a large batch. */
+  readonly slices?: TimeSlices;
+  /** Called when the batch is queued, and its entries are held no longer. */
+  readonly onQueued?: () => void;
+}
+
 /**
  * Where logs are kept. One interface, whatever the engine. Every reading throws `TIMEOUT` when it takes longer than the
  * store allows.
@@ -176,7 +184,7 @@ export interface LogStore {
    * Throws `RATE_LIMIT_EXCEEDED` when the queue is full, `CONFLICT` when an idempotency key returns with another
    * body, `UNAVAILABLE` when the database is away: then whether the entries were stored is unknown.
    */
-  append(batch: LogBatch): Promise<StoredResult>;
+  append(batch: LogBatch, options?: AppendOptions): Promise<StoredResult>;
   /** In the order asked for; one more than `limit` when there is more. */
   search(search: LogSearch): Promise<readonly StoredLog[]>;
   /** Exactly the entries that `search` finds, counted; oldest bucket first, and only buckets that hold some. */

@@ -66,6 +66,7 @@ export function normaliseUsual(members: Members, arrived: number, retention: num
         level = known;
       } else {
         if (typeof value !== "string") return undefined;
+        if (value.length > intakeLimits.entryBytes) return undefined;
         const text = storable(value);
         // Not among the texts: it can be a part of a whole body, which would stay in memory with it.
         if (role === places.message) message = text;
@@ -112,9 +113,10 @@ function setAttributes(attributes: Record<string, AttributeValue>, members: Memb
   return bytes;
 }
 
-/** What it takes in bytes, roughly; 0 when it is an object, or a number that JSON has no word for, and was not set. */
+/** What it takes in bytes, roughly; 0 when it was not set: an object, a long text, or a number that JSON has no word for. */
 function setAttribute(attributes: Record<string, AttributeValue>, key: string, value: unknown): number {
   if (typeof value === "string") {
+    if (value.length > intakeLimits.entryBytes) return 0;
     const kept = storable(value);
     attributes[key] = kept;
     return attributeSize(key, kept);

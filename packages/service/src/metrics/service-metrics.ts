@@ -2,6 +2,7 @@ import type { DeadKeyUses } from "../auth/dead-key-uses.ts";
 import type { KeyDirectory } from "../auth/key-directory.ts";
 import type { KeyReports } from "../auth/key-reports.ts";
 import type { KeyUses } from "../auth/key-uses.ts";
+import type { BodyBudget } from "../http/body-budget.ts";
 import type { LogTails } from "../logs/live-tail/log-tails.ts";
 import type { SearchConcurrencyLimiter } from "../logs/search-concurrency.ts";
 import type { Database } from "../store/database.ts";
@@ -20,13 +21,14 @@ export interface MeasuredParts {
   readonly searches: SearchConcurrencyLimiter;
   readonly nativeQueries: SearchConcurrencyLimiter;
   readonly tails: LogTails;
+  readonly bodies: BodyBudget;
   readonly requests: RequestCounts;
   readonly watchdog: EventLoopWatchdog;
 }
 
 /** What the parts of the service report. The log store registers its own. */
 export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
-  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, requests, watchdog } = parts;
+  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, requests, watchdog } = parts;
   watchdog.registerAt(metrics);
   metrics.counter("sazabi_requests_total", "Answered requests by class of status.", () => requests.samples());
   metrics.gauge("sazabi_requests_in_flight", "Requests whose answer is not made yet.", () => requests.inFlight);
@@ -46,6 +48,11 @@ export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): 
   metrics.gauge("sazabi_tail_buffered_bytes", "Bytes that are held for readers of tails.", () => {
     return tails.gauges().bufferedBytes;
   });
+  metrics.gauge("sazabi_body_bytes", "Memory of request bodies in hand.", () => bodySamples(bodies, "bytes"));
+  metrics.gauge("sazabi_body_limit_bytes", "What they may take.", () => bodySamples(bodies, "limitBytes"));
+  metrics.counter("sazabi_bodies_refused_total", "Bodies refused for their memory.", () =>
+    bodySamples(bodies, "refused"),
+  );
   registerPool(metrics, "requests", db);
   metrics.gauge("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss());
   metrics.gauge("nodejs_heap_size_used_bytes", "Used heap of the process.", () => process.memoryUsage().heapUsed);
@@ -54,6 +61,10 @@ export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): 
     return external;
   });
   metrics.gauge("process_start_time_seconds", "Start of the process in Unix time.", () => startedAtSeconds);
+}
+
+function bodySamples(bodies: BodyBudget, figure: "bytes" | "limitBytes" | "refused") {
+  return Object.entries(bodies.gauges()).map(([budget, figures]) => ({ labels: { budget }, value: figures[figure] }));
 }
 
 const startedAtSeconds = Math.round(Date.now() / 1000 - process.uptime());

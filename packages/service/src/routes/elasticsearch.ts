@@ -9,6 +9,7 @@ import { type Dialect, logReceiver } from "./receive-logs.ts";
 const bulk: Dialect<BulkBody> = {
   formatOf: (c) => bulkFormat(header(c, "content-type"), c.req.param("index")),
   answersAllRejected: true,
+  repeatsBody: true,
   answer: (c, { body, rejected, repeated }) => {
     const refusals = new Map(rejected.map((rejection) => [rejection.index, rejection]));
     const items = body.operations.map((operation, place) => {

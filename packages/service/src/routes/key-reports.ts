@@ -82,7 +82,7 @@ export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now 
         if (!identifier || !signature || !githubSignatures.isValid(identifier, signature, body)) {
           throw new ApiError("UNAUTHORIZED", "The body is not signed with one of the configured keys of GitHub.");
         }
-        const matches = parseBody(body, githubMatches);
+        const matches = await parseBody(body, githubMatches);
         const labels: object[] = [];
         for (const { token, type, url, source } of matches) {
           const kind = await reports.record({

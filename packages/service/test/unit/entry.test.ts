@@ -220,13 +220,46 @@ describe("limits", () => {
     expect(verdict({ message: "x", deep: nested(80) })).not.toHaveProperty("rejected");
     for (const value of [
       { message: "x", deep: nested(200) },
-      { message: nested(100_000) },
-      { message: "x", list: JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) },
+      { message: nested(9_000) },
+      { message: "x", list: JSON.parse("[".repeat(9_000) + "]".repeat(9_000)) },
     ]) {
       expect(verdict(value)).toEqual({
         rejected: { field: expect.any(String), message: "is nested more than 100 levels deep." },
       });
     }
+  });
+
+  test("an entry with too many members or characters is refused, and nothing is made of it", () => {
+    const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+    const named = (count: number) => Object.fromEntries(numbers(count).map((index) => [`k${index}`, index]));
+    expect(verdict({ message: "x", list: numbers(9_998) })).not.toHaveProperty("rejected");
+    for (const value of [
+      { message: "x", list: numbers(10_000) },
+      { message: "x", ...named(10_000) },
+      { message: "x", attributes: named(5_000), other: { deep: [named(5_000)] } },
+      { message: "x", list: JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) },
+    ]) {
+      expect(verdict(value)).toEqual({
+        rejected: { field: "", message: "has more than 10000 members and elements." },
+      });
+    }
+    const { entryCharacters } = intakeLimits;
+    const long = "x".repeat(entryCharacters - "message".length);
+    expect(verdict(long)).not.toHaveProperty("rejected");
+    for (const value of [`${long}x`, { message: "x", a: { b: [long] } }, { message: "x", [long]: 1 }]) {
+      expect(verdict(value)).toEqual({
+        rejected: { field: "", message: "has more than 1048576 characters in its names and values." },
+      });
+    }
+  });
+
+  test("what is kept beside the attributes stops where an entry has no more room for it", () => {
+    const many = Object.fromEntries(Array.from({ length: 9_000 }, (_, index) => [`name_of_attribute_${index}`, index]));
+    const { attributes } = stored({ message: "x", ...many });
+    const overflow = JSON.parse(attributes["sazabi.overflow"] as string);
+    expect(overflow).toMatchObject({ name_of_attribute_300: 300 });
+    expect(Object.keys(overflow).length).toBeLessThan(8_000);
+    expect(attributes["sazabi.truncated"]).toBe(true);
   });
 
   test.each([[{}], [{ message: "" }], [{ message: null }], [""], [{ level: "error" }]])(
@@ -270,7 +303,7 @@ describe("limits", () => {
   });
 
   test("attributes that are too long are cut, and leave the message half of the room", () => {
-    const long = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`k${index}`, "v".repeat(100_000)]));
+    const long = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`k${index}`, "v".repeat(100_000)]));
     const entry = stored({ message: "m".repeat(100_000), ...long });
     expect(entry.message).toHaveLength(100_000);
     expect(entry.attributes["sazabi.truncated"]).toBe(true);

@@ -66,7 +66,7 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
   }
   return {
     backend: { id: "clickhouse", name: "ClickHouse" },
-    append: (batch) => writer.append(batch),
+    append: (batch, options) => writer.append(batch, options),
     search: (search) => searchLogs(reading, search),
     volume: (request) => countVolume(reading, request),
     facet: (request) => countValues(reading, request),

@@ -5,7 +5,7 @@ import { GroupCommit, type GroupCommitLimits } from "../group-commit.ts";
 import { stretchesOf } from "../postgres/commits.ts";
 import { storeOnce } from "../postgres/once.ts";
 import { type FreshTemplate, insertTemplates, StoredPatterns } from "../postgres/patterns.ts";
-import type { LogBatch, StoredResult } from "../store.ts";
+import type { AppendOptions, LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import type { ClickHouse } from "./connection.ts";
 import { rowLine } from "./rows.ts";
@@ -61,8 +61,8 @@ export class ClickHouseWriter {
     return this.#queue;
   }
 
-  append(batch: LogBatch): Promise<StoredResult> {
-    return this.#queue.append(batch);
+  append(batch: LogBatch, options?: AppendOptions): Promise<StoredResult> {
+    return this.#queue.append(batch, options);
   }
 
   /** Resolves when nothing is queued or being written. */

@@ -1,8 +1,16 @@
 import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { type BodyEntry, type IntakeBody, invalid, tooMany } from "../body.ts";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
+import { type BodyEntry, type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
 import { documentIdentity } from "../entry-identity.ts";
-import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import {
+  decodeText,
+  isJsonObject,
+  type JsonObject,
+  parseAtOnce,
+  parseEntry,
+  refuseTooManyMembers,
+} from "./json-text.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { addMembers, type Members, newMembers } from "./members.ts";
 
@@ -31,18 +39,19 @@ const types = new Set([
  * What `POST /_bulk` takes: a line that says what to do, and for all but `delete` a line with the document. `defaultIndex`
  * is the one in the path.
  */
-export function bulkFormat(contentType: string | undefined, defaultIndex: string | undefined) {
+export function bulkFormat(contentType: string | undefined, defaultIndex: string | undefined): Format<BulkBody> {
   if (!types.has(mediaTypeOf(contentType))) {
     throw new ApiError(
       "UNSUPPORTED_MEDIA_TYPE",
       "A bulk request is taken as application/x-ndjson or application/json.",
     );
   }
-  return (bytes: Buffer): BulkBody => readBulk(decodeText(bytes), defaultIndex);
+  return (bytes, slices) => readBulk(decodeText(bytes), defaultIndex, slices);
 }
 
 /** A document that is wrong is refused alone. A line that is no action throws: what follows it could mean anything. */
-function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
+async function readBulk(text: string, defaultIndex: string | undefined, slices: TimeSlices): Promise<BulkBody> {
+  await refuseTooManyMembers(text, slices);
   const operations: BulkOperation[] = [];
   const entries: BodyEntry[] = [];
   const rejected: Rejection[] = [];
@@ -52,6 +61,9 @@ function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
     const operation = readAction(line, operations.length, defaultIndex);
     const index = operations.push(operation) - 1;
     const source = operation.action === "delete" ? undefined : lines.next();
+    const document = source?.value ?? "";
+    const wait = slices.spend(line.length + document.length);
+    if (wait) await wait;
     if (source?.done) throw invalid(`Operation ${index} has no document: the body ends after its action line.`);
     if (operation.action === "delete" || operation.action === "update") {
       rejected.push({
@@ -61,11 +73,12 @@ function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
       });
       continue;
     }
-    const parsed = parseJson(source?.value ?? "");
-    if ("error" in parsed) rejected.push({ index, field: "", message: `is not JSON: ${parsed.error}.` });
+    const parsing = parseEntry(document, slices);
+    const parsed = parsing instanceof Promise ? await parsing : parsing;
+    if ("error" in parsed) rejected.push({ index, field: "", message: `${parsed.error}.` });
     else if (!isJsonObject(parsed.value)) rejected.push({ index, field: "", message: "must be a JSON object." });
     else {
-      const uid = identityOf(operation.action, operation, source?.value ?? "");
+      const uid = identityOf(operation.action, operation, document);
       entries.push({ index, value: documentOf(parsed.value, operation), uid });
     }
   }
@@ -74,8 +87,14 @@ function readBulk(text: string, defaultIndex: string | undefined): BulkBody {
   return { operations, entries, rejected };
 }
 
+/** An action, its index and its id. */
+const maxActionLength = 16 * 1024;
+
 function readAction(line: string, place: number, defaultIndex: string | undefined): BulkOperation {
-  const parsed = parseJson(line);
+  if (line.length > maxActionLength) {
+    throw invalid(`Operation ${place} has an action line of more than ${maxActionLength} characters.`);
+  }
+  const parsed = parseAtOnce(line);
   const names = "value" in parsed && isJsonObject(parsed.value) ? Object.keys(parsed.value) : [];
   const action = names.length === 1 ? names[0] : undefined;
   if (action !== "create" && action !== "index" && action !== "update" && action !== "delete") {

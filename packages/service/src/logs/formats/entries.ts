@@ -1,7 +1,15 @@
 import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
-import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import {
+  decodeText,
+  isJsonObject,
+  type JsonObject,
+  parseDocument,
+  parseEntry,
+  refuseTooManyMembers,
+} from "./json-text.ts";
 import { isProtobuf, mediaTypeOf } from "./media-type.ts";
 import { isOtlpDocument, readOtlpDocument } from "./otlp-json.ts";
 import { otlpProtobuf } from "./otlp-protobuf.ts";
@@ -33,54 +41,55 @@ export function entriesFormat(contentType: string | undefined): Format {
   const type = mediaTypeOf(contentType);
   if (isProtobuf(type)) return otlpProtobuf;
   const kind = Object.hasOwn(kinds, type) ? kinds[type] : type.endsWith("+json") ? "json" : undefined;
-  if (kind) return (bytes) => entriesOf(decodeText(bytes), kind);
+  if (kind) return (bytes, slices) => entriesOf(decodeText(bytes), kind, slices);
   throw new ApiError(
     "UNSUPPORTED_MEDIA_TYPE",
     "Logs are taken as application/json, application/x-ndjson, text/plain, or OTLP as application/x-protobuf. Set Content-Type to one of them.",
   );
 }
 
-function entriesOf(text: string, kind: Kind): IntakeBody {
+async function entriesOf(text: string, kind: Kind, slices: TimeSlices): Promise<IntakeBody> {
   const start = text.trimStart();
   if (start === "") throw invalid("The body is empty. Send a JSON object with a message, an array of them, or lines.");
-  if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text);
+  if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text, slices);
   // Such a text is no document; without this, each body of lines would first be an error to be made and thrown away.
-  if (kind !== "text" && isSeveralLines(start)) return entriesOfLines(text);
-  const whole = parseJson(text);
-  if ("value" in whole) return entriesOfDocument(whole.value, kind);
-  if (kind === "text") return entriesOfText(text);
-  if (kind === "lines" || beginsWithObjectLine(start)) return entriesOfLines(text);
+  if (kind !== "text" && (await isSeveralLines(start, slices))) return entriesOfLines(text, slices);
+  const whole = await parseDocument(text, slices);
+  if ("value" in whole) return entriesOfDocument(whole.value, kind, slices);
+  if (kind === "text") return entriesOfText(text, slices);
+  if (kind === "lines" || (await beginsWithObjectLine(start, slices))) return entriesOfLines(text, slices);
   if (kind === "form") {
     throw new ApiError(
       "UNSUPPORTED_MEDIA_TYPE",
       "The body is not JSON. Set Content-Type: application/json and send JSON.",
     );
   }
-  throw invalid(`The body is not JSON: ${whole.error}.`);
+  throw invalid(`The body ${whole.error}.`);
 }
 
 /** A whole object in the first line, and more in the second. */
-function isSeveralLines(text: string): boolean {
+async function isSeveralLines(text: string, slices: TimeSlices): Promise<boolean> {
   const end = text.indexOf(lineFeed);
-  return end > 0 && text.charCodeAt(end + 1) > space && text[end - 1] === "}" && beginsWithObjectLine(text);
+  const mayBe = end > 0 && text.charCodeAt(end + 1) > space && text[end - 1] === "}";
+  return mayBe && beginsWithObjectLine(text, slices);
 }
 
 /** Lines are often sent as `application/json`. They are taken for what they are when the first is an object. */
-function beginsWithObjectLine(text: string): boolean {
+async function beginsWithObjectLine(text: string, slices: TimeSlices): Promise<boolean> {
   const end = text.indexOf("\n");
-  return text.startsWith("{") && end !== -1 && "value" in parseJson(text.slice(0, end));
+  return text.startsWith("{") && end !== -1 && "value" in (await parseDocument(text.slice(0, end), slices));
 }
 
-function entriesOfDocument(document: unknown, kind: Kind): IntakeBody {
+function entriesOfDocument(document: unknown, kind: Kind, slices: TimeSlices): IntakeBody | Promise<IntakeBody> {
   if (Array.isArray(document)) return entriesOfArray(document);
-  if (isJsonObject(document)) return entriesOfObject(document);
+  if (isJsonObject(document)) return entriesOfObject(document, slices);
   if (kind === "lines" && typeof document === "string") return entriesOfArray([document]);
   throw invalid('The body must be a JSON object, an array of objects, or { "logs": […] }.');
 }
 
 /** An object is a batch when its `logs` is a list, and an entry when it is anything with more to it than that. */
-function entriesOfObject(document: JsonObject): IntakeBody {
-  if (isOtlpDocument(document)) return readOtlpDocument(document);
+function entriesOfObject(document: JsonObject, slices: TimeSlices): IntakeBody | Promise<IntakeBody> {
+  if (isOtlpDocument(document)) return readOtlpDocument(document, slices);
   if (!Object.hasOwn(document, "logs") || Object.hasOwn(document, "message")) return entriesOfArray([document]);
   const { logs } = document;
   if (Array.isArray(logs)) return entriesOfArray(logs);
@@ -115,21 +124,27 @@ class EntryList implements IntakeBody {
   }
 }
 
-function entriesOfLines(text: string): IntakeBody {
+async function entriesOfLines(text: string, slices: TimeSlices): Promise<IntakeBody> {
+  await refuseTooManyMembers(text, slices);
   const list = new EntryList();
   for (const line of linesOf(text)) {
-    const parsed = parseJson(line);
+    const wait = slices.spend(line.length);
+    if (wait) await wait;
+    const parsing = parseEntry(line, slices);
+    const parsed = parsing instanceof Promise ? await parsing : parsing;
     if ("value" in parsed) list.add(parsed.value);
-    else list.reject("", `is not JSON: ${parsed.error}.`);
+    else list.reject("", `${parsed.error}.`);
   }
   return list;
 }
 
 /** Plain text: a line is an entry, and one that is a JSON object is that object. */
-function entriesOfText(text: string): IntakeBody {
+async function entriesOfText(text: string, slices: TimeSlices): Promise<IntakeBody> {
   const list = new EntryList();
   for (const line of linesOf(text)) {
-    const parsed = line.startsWith("{") ? parseJson(line) : undefined;
+    const wait = slices.spend(line.length);
+    if (wait) await wait;
+    const parsed = line.startsWith("{") ? await parseEntry(line, slices) : undefined;
     list.add(parsed && "value" in parsed ? parsed.value : line);
   }
   return list;

@@ -1,5 +1,8 @@
-import { storable } from "@sazabi/sdk/protocol";
+import { intakeLimits, storable } from "@sazabi/sdk/protocol";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
+import { JsonFault, JsonLimit, parseInSteps, stepLength } from "../../json-steps.ts";
 import { hideKeys } from "../../misplaced-keys.ts";
+import { beyondLimit } from "../body.ts";
 
 /** Bytes that are no UTF-8 become U+FFFD; a byte order mark is dropped. */
 export function decodeText(bytes: Buffer): string {
@@ -7,51 +10,77 @@ export function decodeText(bytes: Buffer): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
-/** A parser keeps a note of some 70 bytes for each level: below this length even brackets alone cost no more than 80 MB. */
-const harmlessLength = 1024 * 1024;
-/** Far beyond what an entry may have, so that its own verdict comes first. */
-const maxDepth = 10_000;
+/** `error` says what is wrong with the text, such as "is not JSON: …". */
+export type Parsed = { readonly value: unknown } | { readonly error: string };
 
-/** Throws nothing: what is no JSON, or nested so deep that reading it would take the memory of the service, is an error. */
-export function parseJson(text: string): { readonly value: unknown } | { readonly error: string } {
-  if (text.length > harmlessLength && isNestedDeeper(text)) {
-    return { error: `it is nested more than ${maxDepth} levels deep` };
+/** Parses a whole body. Throws 413 when it has more of something than a body may have. */
+export async function parseDocument(text: string, slices: TimeSlices): Promise<Parsed> {
+  if (text.length <= stepLength) return parseAtOnce(text);
+  try {
+    return { value: await parseInSteps(text, { slices, maxMembers: intakeLimits.bodyMembers }) };
+  } catch (error) {
+    if (error instanceof JsonLimit) throw beyondLimit(error.message);
+    return refusal(error);
   }
+}
+
+/** Parses one entry, such as a line. A promise only for a long one. */
+export function parseEntry(text: string, slices: TimeSlices): Parsed | Promise<Parsed> {
+  return text.length <= stepLength ? parseAtOnce(text) : parseLongEntry(text, slices);
+}
+
+async function parseLongEntry(text: string, slices: TimeSlices): Promise<Parsed> {
+  try {
+    return { value: await parseInSteps(text, { slices, maxMembers: intakeLimits.entryMembers }) };
+  } catch (error) {
+    return error instanceof JsonLimit ? { error: error.message } : refusal(error);
+  }
+}
+
+/** Parses a short text: it takes no time that anybody would notice. */
+export function parseAtOnce(text: string): Parsed {
   try {
     return { value: JSON.parse(text) };
   } catch (error) {
-    // The message quotes the text, which may hold what cannot be stored, or a key.
-    return { error: hideKeys(storable((error as Error).message)).slice(0, 200) };
+    return refusal(error);
   }
+}
+
+/** The message of the parser quotes the text, which may hold what cannot be stored, or a key. */
+function refusal(error: unknown): Parsed {
+  if (!(error instanceof JsonFault || error instanceof SyntaxError)) throw error;
+  return { error: `is not JSON: ${hideKeys(storable(error.message)).slice(0, 200)}` };
 }
 
 const quote = 0x22;
+const comma = 0x2c;
 const backslash = 0x5c;
+const lineFeed = 0x0a;
+/** Characters that are looked at between two looks at the clock. */
+const pieceLength = 256 * 1024;
+/** Shorter bodies cannot have so many members that they would be a burden. */
+const harmlessLength = 1024 * 1024;
 
-/** Counts brackets outside of strings; quick, since it jumps from quote to quote. */
-function isNestedDeeper(text: string): boolean {
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === quote) {
-      at = endOfString(text, at);
-    } else if (code === 0x5b || code === 0x7b) {
-      depth += 1;
-      if (depth > maxDepth) return true;
-    } else if (code === 0x5d || code === 0x7d) {
-      depth -= 1;
+/** Throws 413 when lines of JSON have more members together than a body may have, before any of them is parsed. */
+export async function refuseTooManyMembers(lines: string, slices: TimeSlices): Promise<void> {
+  if (lines.length <= harmlessLength) return;
+  const { bodyMembers } = intakeLimits;
+  let members = 0;
+  let isInString = false;
+  for (let start = 0; start < lines.length; start += pieceLength) {
+    const end = Math.min(start + pieceLength, lines.length);
+    for (let at = start; at < end; at++) {
+      const code = lines.charCodeAt(at);
+      if (code === quote) isInString = !isInString;
+      else if (code === backslash && isInString) at += 1;
+      else if (code === comma && !isInString) members += 1;
+      // No string of JSON goes on behind its line.
+      else if (code === lineFeed) isInString = false;
     }
+    if (members > bodyMembers) throw beyondLimit(`has more than ${bodyMembers} members and elements`);
+    const wait = slices.spend(pieceLength);
+    if (wait) await wait;
   }
-  return false;
-}
-
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes += 1;
-    if (escapes % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>;

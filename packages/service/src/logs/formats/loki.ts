@@ -1,7 +1,8 @@
 import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { type Format, invalid, tooMany } from "../body.ts";
-import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
+import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
+import { decodeText, isJsonObject, type Parsed, parseDocument, parseEntry } from "./json-text.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { addMembers, type Members, names, newMembers, SharedMembers, sizeOf } from "./members.ts";
 
@@ -19,9 +20,9 @@ export function lokiFormat(contentType: string | undefined): Format {
  * `{ "streams": [{ "stream": { labels }, "values": [["<nanoseconds>", "<line>", { metadata }], …] }] }`. A value that is
  * wrong is rejected alone; a wrong frame throws.
  */
-function readPush(bytes: Buffer) {
-  const parsed = parseJson(decodeText(bytes));
-  if ("error" in parsed) throw invalid(`The body is not JSON: ${parsed.error}.`);
+async function readPush(bytes: Buffer, slices: TimeSlices): Promise<IntakeBody> {
+  const parsed = await parseDocument(decodeText(bytes), slices);
+  if ("error" in parsed) throw invalid(`The body ${parsed.error}.`);
   const streams = isJsonObject(parsed.value) ? parsed.value["streams"] : undefined;
   if (!Array.isArray(streams)) throw invalid('The body must be { "streams": [{ "stream": { … }, "values": [ … ] }] }.');
   const entries: { index: number; value: unknown }[] = [];
@@ -34,14 +35,20 @@ function readPush(bytes: Buffer) {
     for (const value of values) {
       if (index === intakeLimits.entries) throw tooMany();
       sharing.count(labelsSize);
-      const read = readValue(value, labels);
+      const reading = readValue(value, labels, slices);
+      const read = reading instanceof Promise ? await reading : reading;
       if ("rejected" in read) rejected.push({ index, ...read.rejected });
       else entries.push({ index, value: read.entry });
       index += 1;
+      const wait = slices.spend(workOfAValue + labelsSize);
+      if (wait) await wait;
     }
   }
   return { entries, rejected };
 }
+
+/** What a value costs beside its labels, in characters. */
+const workOfAValue = 500;
 
 function readStream(stream: unknown, path: string): { readonly labels: Members; readonly values: readonly unknown[] } {
   if (!isJsonObject(stream)) throw invalid(`${path}: must be an object.`);
@@ -51,10 +58,10 @@ function readStream(stream: unknown, path: string): { readonly labels: Members; 
   return { labels: labels as Members, values };
 }
 
-function readValue(
-  value: unknown,
-  labels: Members,
-): { readonly entry: Members } | { readonly rejected: Omit<Rejection, "index"> } {
+type ReadValue = { readonly entry: Members } | { readonly rejected: Omit<Rejection, "index"> };
+
+/** A promise only for a long line. */
+function readValue(value: unknown, labels: Members, slices: TimeSlices): ReadValue | Promise<ReadValue> {
   if (!Array.isArray(value))
     return { rejected: { field: "values", message: "must be [time, line] or [time, line, metadata]." } };
   const [time, line, metadata = {}] = value as unknown[];
@@ -62,15 +69,30 @@ function readValue(
     return { rejected: { field: "time", message: "must be a string of nanoseconds since 1970." } };
   }
   if (typeof line !== "string") return { rejected: { field: "line", message: "must be a string." } };
-  if (metadata !== null && !isJsonObject(metadata))
+  if (metadata !== null && !isJsonObject(metadata)) {
     return { rejected: { field: "metadata", message: "must be an object." } };
+  }
+  const sent = { time, line, metadata: (metadata ?? {}) as Members, labels };
+  const parsing = line.startsWith("{") ? parseEntry(line, slices) : { error: "" };
+  return parsing instanceof Promise ? parsing.then((parsed) => readLine(sent, parsed)) : readLine(sent, parsing);
+}
+
+interface SentLine {
+  readonly time: string | number;
+  readonly line: string;
+  readonly metadata: Members;
+  readonly labels: Members;
+}
+
+/** A line that is a log of its own, as JSON, is read like attributes. */
+function readLine({ time, line, metadata, labels }: SentLine, parsed: Parsed): ReadValue {
   const entry = newMembers();
   const attributes = newMembers();
   entry["timestamp"] = time;
-  const members = line.startsWith("{") ? membersOf(line) : undefined;
+  const members = membersOf(parsed);
   if (members) addMembers(attributes, members, "line");
   else entry["message"] = line;
-  addMembers(attributes, (metadata ?? {}) as Members, "metadata");
+  addMembers(attributes, metadata, "metadata");
   addMembers(attributes, labels, "stream");
   const service = labels["app"] ?? labels["job"];
   if (typeof service === "string" && !names(attributes, "service")) entry["service"] = service;
@@ -78,9 +100,8 @@ function readValue(
   return { entry };
 }
 
-/** What a line says that is a log of its own, as JSON; undefined for one that is text. */
-function membersOf(line: string): Members | undefined {
-  const parsed = parseJson(line);
-  const members = "value" in parsed && isJsonObject(parsed.value) ? (parsed.value as JsonObject as Members) : undefined;
+/** What a line says that is a log of its own; undefined for one that is text. */
+function membersOf(parsed: Parsed): Members | undefined {
+  const members = "value" in parsed && isJsonObject(parsed.value) ? (parsed.value as Members) : undefined;
   return members && names(members, "message") ? members : undefined;
 }

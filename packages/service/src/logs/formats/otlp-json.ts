@@ -1,19 +1,29 @@
 import { storable } from "@sazabi/sdk/protocol";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid } from "../body.ts";
-import { decodeText, isJsonObject, type JsonObject, parseJson } from "./json-text.ts";
+import { decodeText, isJsonObject, type JsonObject, parseDocument } from "./json-text.ts";
 import { type JsonValue, type Members, newMembers } from "./members.ts";
-import { maxValueDepth, numberValue, OtlpEntries, type OtlpRecord, type OtlpScope } from "./otlp.ts";
+import {
+  MemberCount,
+  maxValueDepth,
+  numberValue,
+  OtlpEntries,
+  type OtlpRecord,
+  type OtlpScope,
+  TooManyMembers,
+  workOfARecord,
+} from "./otlp.ts";
 
 /** An `ExportLogsServiceRequest` as JSON (OTLP specification, "JSON Protobuf Encoding"). */
-export const otlpJson: Format = (bytes) => {
-  const parsed = parseJson(decodeText(bytes));
-  if ("error" in parsed) throw invalid(`The body is not JSON: ${parsed.error}.`);
+export const otlpJson: Format = async (bytes, slices) => {
+  const parsed = await parseDocument(decodeText(bytes), slices);
+  if ("error" in parsed) throw invalid(`The body ${parsed.error}.`);
   const { value } = parsed;
   if (!isJsonObject(value)) throw invalid('The body must be an OTLP request: { "resourceLogs": […] }.');
   if (Object.keys(value).length > 0 && !isOtlpDocument(value)) {
     throw invalid('The body is no OTLP request for logs: it has no "resourceLogs". Other JSON goes to /v1/logs.');
   }
-  return readOtlpDocument(value);
+  return readOtlpDocument(value, slices);
 };
 
 /** Whether an object is a request, and not an entry with an attribute of that name. */
@@ -25,15 +35,18 @@ export function isOtlpDocument(document: JsonObject): boolean {
  * A record that is wrong is rejected alone; a request whose frame is wrong throws, since nobody knows whose its records
  * are. Members that are not known are ignored, as the specification wants.
  */
-export function readOtlpDocument(document: JsonObject): IntakeBody {
+export async function readOtlpDocument(document: JsonObject, slices: TimeSlices): Promise<IntakeBody> {
   const entries = new OtlpEntries();
   for (const [place, resourceLogs] of objects(document["resourceLogs"], "resourceLogs").entries()) {
     const path = `resourceLogs[${place}]`;
     entries.startResource(frameAttributes(resourceLogs["resource"], `${path}.resource`));
     for (const [at, scopeLogs] of objects(resourceLogs["scopeLogs"], `${path}.scopeLogs`).entries()) {
       entries.startScope(readScope(scopeLogs["scope"], `${path}.scopeLogs[${at}].scope`));
+      const frameWait = slices.spend(workOfARecord);
+      if (frameWait) await frameWait;
       for (const record of list(scopeLogs["logRecords"], `${path}.scopeLogs[${at}].logRecords`)) {
-        addRecord(entries, record);
+        const wait = slices.spend(workOfARecord + addRecord(entries, record));
+        if (wait) await wait;
       }
     }
   }
@@ -50,27 +63,31 @@ class RecordFault extends Error {
   }
 }
 
-function addRecord(entries: OtlpEntries, record: unknown): void {
+/** Returns how much work it was. */
+function addRecord(entries: OtlpEntries, record: unknown): number {
+  const members = new MemberCount();
   let read: OtlpRecord;
   try {
-    read = readRecord(record);
+    read = readRecord(record, members);
   } catch (error) {
-    if (!(error instanceof RecordFault)) throw error;
-    entries.rejectRecord(error.field, error.message);
-    return;
+    if (error instanceof TooManyMembers) entries.rejectRecord("", `${error.message}.`);
+    else if (error instanceof RecordFault) entries.rejectRecord(error.field, error.message);
+    else throw error;
+    return members.work;
   }
   entries.addRecord(read);
+  return members.work;
 }
 
-function readRecord(record: unknown): OtlpRecord {
+function readRecord(record: unknown, members: MemberCount): OtlpRecord {
   if (!isJsonObject(record)) throw new RecordFault("", "must be an object.");
   return {
     time: readNanos(record["timeUnixNano"]),
     observedTime: readNanos(record["observedTimeUnixNano"]),
     severityNumber: readSeverity(record["severityNumber"]),
     severityText: readText(record["severityText"], "severityText"),
-    body: record["body"] === undefined ? undefined : readValue(record["body"], "body", 1),
-    attributes: readAttributes(record["attributes"], "attributes", 1),
+    body: record["body"] === undefined ? undefined : readValue(record["body"], { path: "body", depth: 1, members }),
+    attributes: readAttributes(record["attributes"], { path: "attributes", depth: 1, members }),
     droppedAttributesCount: readCount(record["droppedAttributesCount"]),
     flags: readCount(record["flags"]),
     traceId: readText(record["traceId"], "traceId"),
@@ -95,8 +112,9 @@ function frameAttributes(holder: unknown, path: string): Members {
   if (holder === undefined || holder === null) return newMembers();
   if (!isJsonObject(holder)) throw invalid(`${path}: must be an object.`);
   try {
-    return readAttributes(holder["attributes"], `${path}.attributes`, 1);
+    return readAttributes(holder["attributes"], { path: `${path}.attributes`, depth: 1, members: new MemberCount() });
   } catch (error) {
+    if (error instanceof TooManyMembers) throw invalid(`${path}.attributes: ${error.message}.`);
     if (error instanceof RecordFault) throw invalid(`${error.field}: ${error.message}`);
     throw error;
   }
@@ -145,71 +163,83 @@ function readCount(value: unknown): number {
   return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
-function readAttributes(value: unknown, path: string, depth: number): Members {
+/** Where a value is. */
+interface Place {
+  readonly path: string;
+  readonly depth: number;
+  /** Of the record or frame that it is a part of. */
+  readonly members: MemberCount;
+}
+
+function readAttributes(value: unknown, { path, depth, members }: Place): Members {
   const attributes = newMembers();
   if (value === undefined || value === null) return attributes;
   if (!Array.isArray(value)) throw new RecordFault(path, "must be an array of { key, value }.");
+  members.add(value.length);
   for (const attribute of value) {
     if (!isJsonObject(attribute) || typeof attribute["key"] !== "string") {
       throw new RecordFault(path, "must be an array of { key, value }.");
     }
     const key = attribute["key"];
-    attributes[key] = readValue(attribute["value"], pathOf(path, key), depth);
+    attributes[key] = readValue(attribute["value"], { path: pathOf(path, key), depth, members });
   }
   return attributes;
 }
 
 /** Where something is wrong, for people: no longer than they can read. */
 function pathOf(path: string, key: string): string {
-  return path.length > 200 ? path : `${path}.${storable(key).slice(0, 100)}`;
+  return path.length > 200 ? path : `${path}.${storable(key.slice(0, 100))}`;
 }
 
 /** An `AnyValue`. A value that is written plainly, `"body": "text"`, is taken for what it is. */
-function readValue(value: unknown, path: string, depth: number): JsonValue {
+function readValue(value: unknown, { path, depth, members }: Place): JsonValue {
   if (value === undefined || value === null) return null;
   if (typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number") return numberValue(value);
   if (!isJsonObject(value)) throw new RecordFault(path, 'must be a value such as { "stringValue": "…" }.');
   if (depth > maxValueDepth) throw new RecordFault(path, `is nested more than ${maxValueDepth} levels deep.`);
-  for (const kind of Object.keys(value)) {
+  for (const kind in value) {
     const read = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
-    if (read && value[kind] !== null) return read(value[kind], path, depth + 1);
+    if (read && value[kind] !== null) return read(value[kind], { path, depth: depth + 1, members });
+    members.add(1);
   }
   return null;
 }
 
-const kinds: Readonly<Record<string, (value: unknown, path: string, depth: number) => JsonValue>> = {
+const kinds: Readonly<Record<string, (value: unknown, place: Place) => JsonValue>> = {
   stringValue: scalar,
   boolValue: scalar,
   intValue: readInteger,
   doubleValue: readDouble,
   bytesValue: scalar,
-  arrayValue: (value, path, depth) => {
+  arrayValue: (value, place) => {
+    const { path, members } = place;
     if (!isJsonObject(value)) throw new RecordFault(path, 'must be { "values": […] }.');
     const values = value["values"] ?? [];
     if (!Array.isArray(values)) throw new RecordFault(path, 'must be { "values": […] }.');
-    return values.map((one) => readValue(one, path, depth));
+    members.add(values.length);
+    return values.map((one) => readValue(one, place));
   },
-  kvlistValue: (value, path, depth) => {
-    if (!isJsonObject(value)) throw new RecordFault(path, 'must be { "values": [{ "key", "value" }, …] }.');
-    return readAttributes(value["values"], path, depth);
+  kvlistValue: (value, place) => {
+    if (!isJsonObject(value)) throw new RecordFault(place.path, 'must be { "values": [{ "key", "value" }, …] }.');
+    return readAttributes(value["values"], place);
   },
 };
 
-function scalar(value: unknown, path: string): JsonValue {
+function scalar(value: unknown, { path }: Pick<Place, "path">): JsonValue {
   if (typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number") return numberValue(value);
   throw new RecordFault(path, "must be a string, a number or a boolean.");
 }
 
 /** 64 bits come as digits; those that a number cannot keep stay digits. */
-function readInteger(value: unknown, path: string): JsonValue {
-  if (typeof value !== "string" || !/^-?\d{1,20}$/.test(value)) return scalar(value, path);
+function readInteger(value: unknown, place: Place): JsonValue {
+  if (typeof value !== "string" || !/^-?\d{1,20}$/.test(value)) return scalar(value, place);
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }
 
-function readDouble(value: unknown, path: string): JsonValue {
-  if (typeof value !== "string" || value.trim() === "" || Number.isNaN(Number(value))) return scalar(value, path);
+function readDouble(value: unknown, place: Place): JsonValue {
+  if (typeof value !== "string" || value.trim() === "" || Number.isNaN(Number(value))) return scalar(value, place);
   return numberValue(Number(value));
 }

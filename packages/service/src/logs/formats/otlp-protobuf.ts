@@ -1,21 +1,34 @@
-import { type Format, invalid } from "../body.ts";
+import { intakeLimits } from "@sazabi/sdk/protocol";
+import type { TimeSlices } from "../../event-loop-fairness.ts";
+import { type Format, invalid, tooMany } from "../body.ts";
 import { type JsonValue, type Members, newMembers } from "./members.ts";
-import { maxValueDepth, numberValue, OtlpEntries, type OtlpRecord, type OtlpScope } from "./otlp.ts";
+import {
+  MemberCount,
+  maxFrames,
+  maxValueDepth,
+  numberValue,
+  OtlpEntries,
+  type OtlpRecord,
+  type OtlpScope,
+  TooManyMembers,
+  tooManyFrames,
+  workOfARecord,
+} from "./otlp.ts";
 import { MalformedProtobuf, ProtobufReader, tagOf, wire } from "./protobuf.ts";
 
 /**
- * An `ExportLogsServiceRequest` in protobuf. A record with values nested too deep is rejected alone; bytes that are no
- * message throw, since nobody knows what the rest means. Fields that are not known are skipped, and so are known ones
- * of another type.
+ * An `ExportLogsServiceRequest` in protobuf. A record with values nested too deep, or with too many of them, is rejected
+ * alone; bytes that are no message throw, since nobody knows what the rest means. Fields that are not known are skipped,
+ * and so are known ones of another type.
  */
-export const otlpProtobuf: Format = (bytes) => {
+export const otlpProtobuf: Format = async (bytes, slices) => {
   const entries = new OtlpEntries();
   try {
-    forEachField(new ProtobufReader(bytes), {
-      [tagOf(1, wire.bytes)]: (request) => readResourceLogs(entries, request.bytes()),
-    });
+    for (const resourceLogs of messagesIn(new ProtobufReader(bytes)))
+      await readResourceLogs(entries, resourceLogs, slices);
   } catch (error) {
     if (error instanceof MalformedProtobuf) throw invalid(`The body is not protobuf: ${error.message}.`, error);
+    if (error instanceof TooManyMembers) throw invalid(`A resource or scope ${error.message}.`);
     if (error instanceof TooDeep) throw invalid(`A resource is nested more than ${maxValueDepth} levels deep.`);
     throw error;
   }
@@ -26,43 +39,73 @@ class TooDeep extends Error {}
 
 type Fields = Readonly<Record<number, (message: ProtobufReader) => void>>;
 
+/** More than the records and attributes that a frame may have. */
+const maxFrameFields = 50_000;
+
 function forEachField(message: ProtobufReader, fields: Fields): void {
+  let count = 0;
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
+    count += 1;
+    if (count > maxFrameFields) throw new MalformedProtobuf(`a message has more than ${maxFrameFields} fields`);
     const read = fields[tag];
     if (read) read(message);
     else message.skip(tag);
   }
 }
 
-/** Twice over the bytes: what a record needs of its resource may stand behind it. */
-function readResourceLogs(entries: OtlpEntries, bytes: Buffer): void {
+/** The resources of a request. */
+function messagesIn(request: ProtobufReader): readonly Buffer[] {
+  const messages: Buffer[] = [];
+  forEachField(request, {
+    [tagOf(1, wire.bytes)]: (field) => {
+      if (messages.push(field.bytes()) > maxFrames) throw tooManyFrames();
+    },
+  });
+  return messages;
+}
+
+/** All of the message is looked at before the records are read: what they need of their resource may stand behind them. */
+async function readResourceLogs(entries: OtlpEntries, bytes: Buffer, slices: TimeSlices): Promise<void> {
   const resource = newMembers();
+  const members = new MemberCount();
+  const scopes: Buffer[] = [];
   forEachField(new ProtobufReader(bytes), {
     [tagOf(1, wire.bytes)]: (message) =>
       forEachField(message.message(), {
-        [tagOf(1, wire.bytes)]: (inner) => readKeyValue(inner.message(), resource, 1),
+        [tagOf(1, wire.bytes)]: (inner) => readKeyValue(inner.message(), resource, 1, members),
       }),
+    [tagOf(2, wire.bytes)]: (message) => {
+      if (scopes.push(message.bytes()) > maxFrames) throw tooManyFrames();
+    },
   });
   entries.startResource(resource);
-  forEachField(new ProtobufReader(bytes), {
-    [tagOf(2, wire.bytes)]: (message) => readScopeLogs(entries, message.bytes()),
-  });
+  const wait = slices.spend(workOfARecord + members.work);
+  if (wait) await wait;
+  for (const scope of scopes) await readScopeLogs(entries, scope, slices);
 }
 
-function readScopeLogs(entries: OtlpEntries, bytes: Buffer): void {
+async function readScopeLogs(entries: OtlpEntries, bytes: Buffer, slices: TimeSlices): Promise<void> {
   const scope = { name: "", version: "", attributes: newMembers() };
+  const records: ProtobufReader[] = [];
   forEachField(new ProtobufReader(bytes), {
     [tagOf(1, wire.bytes)]: (message) => readScope(message.message(), scope),
+    [tagOf(2, wire.bytes)]: (message) => {
+      if (records.push(message.message()) > intakeLimits.entries) throw tooMany();
+    },
   });
   entries.startScope(scope);
-  forEachField(new ProtobufReader(bytes), {
-    [tagOf(2, wire.bytes)]: (message) => addRecord(entries, message.message()),
-  });
+  const frameWait = slices.spend(bytes.length / 10);
+  if (frameWait) await frameWait;
+  for (const record of records) {
+    const wait = slices.spend(workOfARecord + addRecord(entries, record));
+    if (wait) await wait;
+  }
 }
 
 type Draft<T> = { -readonly [Member in keyof T]: T[Member] };
 
 function readScope(message: ProtobufReader, scope: Draft<OtlpScope>): void {
+  const members = new MemberCount();
   forEachField(message, {
     [tagOf(1, wire.bytes)]: (field) => {
       scope.name = field.string();
@@ -70,24 +113,28 @@ function readScope(message: ProtobufReader, scope: Draft<OtlpScope>): void {
     [tagOf(2, wire.bytes)]: (field) => {
       scope.version = field.string();
     },
-    [tagOf(3, wire.bytes)]: (field) => readKeyValue(field.message(), scope.attributes, 1),
+    [tagOf(3, wire.bytes)]: (field) => readKeyValue(field.message(), scope.attributes, 1, members),
   });
 }
 
-function addRecord(entries: OtlpEntries, message: ProtobufReader): void {
+/** Returns how much work it was. */
+function addRecord(entries: OtlpEntries, message: ProtobufReader): number {
+  const members = new MemberCount();
   let record: OtlpRecord;
   try {
-    record = readRecord(message);
+    record = readRecord(message, members);
   } catch (error) {
-    if (!(error instanceof TooDeep)) throw error;
-    entries.rejectRecord("", `is nested more than ${maxValueDepth} levels deep.`);
-    return;
+    if (error instanceof TooManyMembers) entries.rejectRecord("", `${error.message}.`);
+    else if (error instanceof TooDeep) entries.rejectRecord("", `is nested more than ${maxValueDepth} levels deep.`);
+    else throw error;
+    return members.work;
   }
   entries.addRecord(record);
+  return members.work;
 }
 
 /** A switch, since this runs for every record. */
-function readRecord(message: ProtobufReader): OtlpRecord {
+function readRecord(message: ProtobufReader, members: MemberCount): OtlpRecord {
   const record: Draft<OtlpRecord> = {
     time: "",
     observedTime: "",
@@ -102,6 +149,7 @@ function readRecord(message: ProtobufReader): OtlpRecord {
     eventName: "",
   };
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
+    members.addField();
     switch (tag) {
       case tagOf(1, wire.fixed64):
         record.time = nanos(message);
@@ -116,10 +164,10 @@ function readRecord(message: ProtobufReader): OtlpRecord {
         record.severityText = message.string();
         break;
       case tagOf(5, wire.bytes):
-        record.body = readValue(message.message(), 1);
+        record.body = readValue(message.message(), 1, members);
         break;
       case tagOf(6, wire.bytes):
-        readKeyValue(message.message(), record.attributes, 1);
+        readKeyValue(message.message(), record.attributes, 1, members);
         break;
       case tagOf(7, wire.varint):
         record.droppedAttributesCount = message.uint32();
@@ -148,22 +196,25 @@ function nanos(message: ProtobufReader): string {
   return digits === "0" ? "" : digits;
 }
 
-function readKeyValue(message: ProtobufReader, into: Members, depth: number): void {
+function readKeyValue(message: ProtobufReader, into: Members, depth: number, members: MemberCount): void {
+  members.add(1);
   let key = "";
   let value: JsonValue = null;
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
+    members.addField();
     if (tag === tagOf(1, wire.bytes)) key = message.string();
-    else if (tag === tagOf(2, wire.bytes)) value = readValue(message.message(), depth);
+    else if (tag === tagOf(2, wire.bytes)) value = readValue(message.message(), depth, members);
     else message.skip(tag);
   }
   into[key] = value;
 }
 
 /** Of several kinds in one value the last counts, as for every `oneof`. */
-function readValue(message: ProtobufReader, depth: number): JsonValue {
+function readValue(message: ProtobufReader, depth: number, members: MemberCount): JsonValue {
   if (depth > maxValueDepth) throw new TooDeep();
   let value: JsonValue = null;
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
+    members.addField();
     switch (tag) {
       case tagOf(1, wire.bytes):
         value = message.string();
@@ -178,10 +229,10 @@ function readValue(message: ProtobufReader, depth: number): JsonValue {
         value = numberValue(message.double());
         break;
       case tagOf(5, wire.bytes):
-        value = readArray(message.message(), depth + 1);
+        value = readArray(message.message(), depth + 1, members);
         break;
       case tagOf(6, wire.bytes):
-        value = readList(message.message(), depth + 1);
+        value = readList(message.message(), depth + 1, members);
         break;
       case tagOf(7, wire.bytes):
         value = message.bytes().toString("base64");
@@ -193,20 +244,22 @@ function readValue(message: ProtobufReader, depth: number): JsonValue {
   return value;
 }
 
-function readArray(message: ProtobufReader, depth: number): JsonValue {
+function readArray(message: ProtobufReader, depth: number, members: MemberCount): JsonValue {
   const values: JsonValue[] = [];
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
-    if (tag === tagOf(1, wire.bytes)) values.push(readValue(message.message(), depth));
+    members.add(1);
+    if (tag === tagOf(1, wire.bytes)) values.push(readValue(message.message(), depth, members));
     else message.skip(tag);
   }
   return values;
 }
 
-function readList(message: ProtobufReader, depth: number): Members {
-  const members = newMembers();
+function readList(message: ProtobufReader, depth: number, members: MemberCount): Members {
+  const list = newMembers();
   for (let tag = message.tag(); tag !== 0; tag = message.tag()) {
-    if (tag === tagOf(1, wire.bytes)) readKeyValue(message.message(), members, depth);
+    members.addField();
+    if (tag === tagOf(1, wire.bytes)) readKeyValue(message.message(), list, depth, members);
     else message.skip(tag);
   }
-  return members;
+  return list;
 }

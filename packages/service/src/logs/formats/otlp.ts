@@ -46,7 +46,44 @@ export interface OtlpScope {
 export const maxValueDepth = intakeLimits.jsonDepth;
 
 /** Resources and scopes. Two bytes are enough for an empty one. */
-const maxFrames = 2 * intakeLimits.entries;
+export const maxFrames = 2 * intakeLimits.entries;
+
+/** What a record costs beside its members, in characters. */
+export const workOfARecord = 500;
+/** What a member of it costs. */
+const workOfAMember = 20;
+
+/** An attribute has a name, a value and the kind of the value. */
+const fieldsOfAMember = 4;
+const maxFields = fieldsOfAMember * intakeLimits.entryMembers;
+
+/** A record has more members than an entry may have. */
+export class TooManyMembers extends Error {}
+
+/** Counts the members and elements of one record or frame while it is read, and stops where there are too many. */
+export class MemberCount {
+  #count = 0;
+  #fields = 0;
+
+  /** Throws `TooManyMembers`. */
+  add(members: number): void {
+    this.#count += members;
+    if (this.#count > intakeLimits.entryMembers) {
+      throw new TooManyMembers(`has more than ${intakeLimits.entryMembers} members and elements`);
+    }
+  }
+
+  /** Counts a field of protobuf, which is work though it may say nothing. Throws `TooManyMembers`. */
+  addField(): void {
+    this.#fields += 1;
+    if (this.#fields > maxFields) throw new TooManyMembers(`has more than ${maxFields} fields`);
+  }
+
+  /** In characters, roughly. */
+  get work(): number {
+    return Math.max(this.#count, this.#fields / fieldsOfAMember) * workOfAMember;
+  }
+}
 
 /** Takes the parts of a request in their order, and makes entries of them. */
 export class OtlpEntries {
@@ -161,7 +198,7 @@ export class OtlpEntries {
   }
 }
 
-function tooManyFrames(): ApiError {
+export function tooManyFrames(): ApiError {
   return new ApiError(
     "PAYLOAD_TOO_LARGE",
     `The body holds more than ${maxFrames} resources and scopes. Send it in parts.`,

@@ -1,5 +1,5 @@
 import { evaluate, levels, type QueriedEntry, type QueryNode, StepLimitError, StepMeter } from "@sazabi/sdk/protocol";
-import { inTurn } from "../../http/in-turn.ts";
+import { inTurn } from "../../event-loop-fairness.ts";
 import type { Followed, StoredLog } from "../store.ts";
 import { stepLimits } from "./step-budgets.ts";
 

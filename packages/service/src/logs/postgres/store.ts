@@ -66,7 +66,7 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
   }
   return {
     backend: { id: "postgresql", name: "PostgreSQL" },
-    append: (batch) => writer.append(batch),
+    append: (batch, options) => writer.append(batch, options),
     search: (wanted) => inTime(search(wanted)),
     volume: (request) => inTime(countVolume(reads, request)),
     facet: (request) => inTime(countValues(reads, request)),

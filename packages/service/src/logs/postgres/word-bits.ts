@@ -33,6 +33,22 @@ export function bitsOfMessages(messages: readonly string[]): WordBits {
   return bits;
 }
 
+/** The bits of several maps together, each of them once. */
+export function unionOf(maps: readonly WordBits[]): WordBits {
+  if (maps.length === 1) return maps[0] as WordBits;
+  let count = 0;
+  for (const bits of maps) {
+    for (const bit of bits) {
+      if (isFound[bit] === 1) continue;
+      isFound[bit] = 1;
+      found[count++] = bit;
+    }
+  }
+  const union = found.slice(0, count);
+  for (const bit of union) isFound[bit] = 0;
+  return union;
+}
+
 const ascii = 128;
 /** As `fold` has them: it would take as long as all else here, and most messages have no other characters. */
 const foldedAscii = Uint8Array.from({ length: ascii }, (_, code) => fold(String.fromCharCode(code)).charCodeAt(0));

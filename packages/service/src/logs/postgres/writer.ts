@@ -3,7 +3,7 @@ import { type Database, isRefusedData, type Queryable, sqlState } from "../../st
 import { prepared, type Sql, sql } from "../../store/sql.ts";
 import type { Step } from "../../store/together.ts";
 import { GroupCommit, type GroupCommitLimits } from "../group-commit.ts";
-import type { LogBatch, StoredResult } from "../store.ts";
+import type { AppendOptions, LogBatch, StoredResult } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { explainedMove } from "../whereabouts.ts";
 import { stretchesOf } from "./commits.ts";
@@ -44,7 +44,7 @@ export class LogWriter {
     this.#onStored = onStored;
     this.#queue = new GroupCommit({
       ...limits,
-      prepare: (batch) => encodeBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows)),
+      prepare: (batch, slices) => encodeBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows), slices),
       commit: (batches, follow) => this.#commit(batches, follow),
       isRefused: isRefusedData,
     });
@@ -55,8 +55,8 @@ export class LogWriter {
     return this.#queue;
   }
 
-  append(batch: LogBatch): Promise<StoredResult> {
-    return this.#queue.append(batch);
+  append(batch: LogBatch, options?: AppendOptions): Promise<StoredResult> {
+    return this.#queue.append(batch, options);
   }
 
   /** Resolves when nothing is queued or being written. */
@@ -130,7 +130,8 @@ export class LogWriter {
         // Before anything else is locked, as in the commits that do not ask: none waits for another that waits for it.
         heads = await lockHeads(tx, projects);
         return storeOnce(tx, batches, async (stored) => {
-          const fresh = stored.map((batch) => recodeBatch(batch, this.#patterns));
+          const fresh: EncodedBatch[] = [];
+          for (const batch of stored) fresh.push(await recodeBatch(batch, this.#patterns));
           templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
           parts = partsOf(fresh, heads);
           await tx.finish([idsTaken(parts, countsIn(fresh)), ...rowsStored(fresh, heads, templates)]);

@@ -1,0 +1,256 @@
+import { intakeLimits } from "@sazabi/sdk/protocol";
+import type { TimeSlices } from "./event-loop-fairness.ts";
+
+/** In characters. A text that is longer is not parsed in one step. */
+export const stepLength = 16 * 1024;
+/** No entry may have such a text: each of its characters is written as six at most. */
+const maxStringLength = 6 * intakeLimits.entryCharacters;
+/** Far beyond what an entry may have, so that its own verdict comes first. */
+const maxDepth = 10_000;
+
+export interface JsonStepsOptions {
+  readonly slices: TimeSlices;
+  /** Members of objects and elements of arrays, at every depth. */
+  readonly maxMembers: number;
+  /** Another length than the usual one. */
+  readonly stepLength?: number;
+}
+
+/** The text is no JSON. */
+export class JsonFault extends Error {}
+/** The text has more of something than it may have; the message says of what. */
+export class JsonLimit extends Error {}
+
+/** An object or array that is still open. */
+interface Frame {
+  readonly isObject: boolean;
+  /** Of its bracket. */
+  readonly start: number;
+  /** What begins here is not in `value` yet. */
+  pending: number;
+  lastComma: number;
+  /** Undefined while all of the container may still be parsed in one step. */
+  value: unknown[] | Record<string, unknown> | undefined;
+  /** Of the member whose value is the open container inside this one. */
+  key: string;
+  /** A container inside this one was added to `value`: only a comma or the end may follow. */
+  isAfterValue: boolean;
+}
+
+/**
+ * The value that `JSON.parse` would return, with other requests handled while a long text is parsed. One scan finds the
+ * brackets and commas; what lies between them is given to `JSON.parse` in pieces. Throws `JsonFault` and
+ * `JsonLimit`.
+ */
+export function parseInSteps(text: string, options: JsonStepsOptions): Promise<unknown> {
+  return new JsonSteps(text, options).parse();
+}
+
+const quote = 0x22;
+const comma = 0x2c;
+const backslash = 0x5c;
+const openingBracket = 0x5b;
+const closingBracket = 0x5d;
+const openingBrace = 0x7b;
+const closingBrace = 0x7d;
+
+class JsonSteps {
+  readonly #text: string;
+  readonly #slices: TimeSlices;
+  readonly #maxMembers: number;
+  readonly #stepLength: number;
+  readonly #frames: Frame[] = [];
+  #members = 0;
+  /** Of the whole text, once its container is closed. */
+  #root: Frame | undefined;
+
+  constructor(text: string, options: JsonStepsOptions) {
+    this.#text = text;
+    this.#slices = options.slices;
+    this.#maxMembers = options.maxMembers;
+    this.#stepLength = options.stepLength ?? stepLength;
+  }
+
+  async parse(): Promise<unknown> {
+    const { length } = this.#text;
+    for (let at = 0; at < length; ) {
+      const next = this.#scan(at, at + this.#stepLength);
+      const wait = this.#slices.spend(next - at);
+      if (wait) await wait;
+      at = next;
+    }
+    if (this.#frames.length > 0) throw new JsonFault("it ends inside an object or array");
+    const root = this.#root;
+    if (!root?.value) return parsePiece(this.#text, 0);
+    this.#expectNothing(0, root.start);
+    this.#expectNothing(root.pending, length);
+    return root.value;
+  }
+
+  /** Goes on from `start` until a piece was parsed, or until `end`. Returns where it stopped. */
+  #scan(start: number, end: number): number {
+    const text = this.#text;
+    let at = start;
+    for (; at < text.length && at < end; at++) {
+      switch (text.charCodeAt(at)) {
+        case quote:
+          at = this.#skipString(at);
+          break;
+        case openingBracket:
+          this.#open(at, false);
+          break;
+        case openingBrace:
+          this.#open(at, true);
+          break;
+        case comma:
+          if (this.#separate(at)) return at + 1;
+          break;
+        case closingBracket:
+          if (this.#close(at, false)) return at + 1;
+          break;
+        case closingBrace:
+          if (this.#close(at, true)) return at + 1;
+          break;
+      }
+    }
+    return at;
+  }
+
+  /** Returns where the string ends that begins at `start`. */
+  #skipString(start: number): number {
+    const end = endOfString(this.#text, start);
+    if (end - start <= maxStringLength) return end;
+    throw new JsonLimit(`has a string of more than ${maxStringLength} characters as it is written`);
+  }
+
+  #open(at: number, isObject: boolean): void {
+    if (this.#root) throw new JsonFault(`there is more after its end, from character ${at} on`);
+    if (this.#frames.length === maxDepth) throw new JsonFault(`it is nested more than ${maxDepth} levels deep`);
+    this.#count();
+    this.#frames.push({
+      isObject,
+      start: at,
+      pending: at + 1,
+      lastComma: at,
+      value: undefined,
+      key: "",
+      isAfterValue: false,
+    });
+  }
+
+  /** Returns whether a piece was parsed. */
+  #separate(at: number): boolean {
+    this.#count();
+    const frame = this.#frames.at(-1);
+    if (!frame) throw new JsonFault(`a comma is at character ${at}, outside of any object or array`);
+    frame.lastComma = at;
+    if (frame.isAfterValue) {
+      this.#expectNothing(frame.pending, at);
+      frame.isAfterValue = false;
+      frame.pending = at + 1;
+      return false;
+    }
+    if (at - frame.pending < this.#stepLength) return false;
+    this.#makeValues();
+    this.#addPending(frame, at);
+    return true;
+  }
+
+  #close(at: number, isObject: boolean): boolean {
+    const frame = this.#frames.at(-1);
+    if (frame?.isObject !== isObject) throw new JsonFault(`the bracket at character ${at} closes nothing`);
+    if (frame.value) {
+      if (frame.isAfterValue) this.#expectNothing(frame.pending, at);
+      else this.#addPending(frame, at);
+    }
+    frame.pending = at + 1;
+    this.#frames.pop();
+    const parent = this.#frames.at(-1);
+    if (!parent) this.#root = frame;
+    else if (frame.value) add(parent, frame.value, at + 1);
+    return frame.value !== undefined;
+  }
+
+  /** Makes values of all open containers, with what came in them before the innermost one. */
+  #makeValues(): void {
+    for (const [depth, frame] of this.#frames.entries()) {
+      const inner = this.#frames[depth + 1];
+      if (inner && !inner.value) this.#addBefore(frame, inner.start);
+      frame.value ??= frame.isObject ? {} : [];
+    }
+  }
+
+  /** Adds the members before the container that begins at `start`, and reads the name of that one. */
+  #addBefore(frame: Frame, start: number): void {
+    if (frame.isAfterValue) throw new JsonFault(`there is no comma before character ${start}`);
+    if (frame.lastComma >= frame.pending) this.#addPending(frame, frame.lastComma);
+    if (!frame.isObject) {
+      this.#expectNothing(frame.pending, start);
+      return;
+    }
+    const name = this.#text.slice(frame.pending, start);
+    const [key] = Object.keys(parsePiece(`{${name}null}`, frame.pending) as object) as [string];
+    frame.key = key;
+  }
+
+  /** Parses what is pending up to `end`, and adds it to the value. */
+  #addPending(frame: Frame, end: number): void {
+    frame.value ??= frame.isObject ? {} : [];
+    const piece = this.#text.slice(frame.pending, end);
+    if (piece.trim() === "") throw new JsonFault(`nothing is where a value should be, at character ${end}`);
+    if (Array.isArray(frame.value)) {
+      for (const value of parsePiece(`[${piece}]`, frame.pending) as unknown[]) frame.value.push(value);
+    } else {
+      const members = parsePiece(`{${piece}}`, frame.pending) as Record<string, unknown>;
+      for (const key of Object.keys(members)) setMember(frame.value, key, members[key]);
+    }
+    frame.pending = end + 1;
+  }
+
+  /** A container has as many members as it has commas, and one more; an empty one counts as one, too. */
+  #count(): void {
+    this.#members += 1;
+    if (this.#members > this.#maxMembers) {
+      throw new JsonLimit(`has more than ${this.#maxMembers} members and elements`);
+    }
+  }
+
+  #expectNothing(start: number, end: number): void {
+    if (/^[ \t\r\n]*$/.test(this.#text.slice(start, end))) return;
+    throw new JsonFault(`there is more than white space before character ${end}`);
+  }
+}
+
+/** Adds the value of an inner container, which ends before `end`. */
+function add(frame: Frame, value: unknown, end: number): void {
+  if (Array.isArray(frame.value)) frame.value.push(value);
+  else setMember(frame.value as Record<string, unknown>, frame.key, value);
+  frame.pending = end;
+  frame.isAfterValue = true;
+}
+
+/** `__proto__` is a name like others, as it is for `JSON.parse`. */
+function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") target[key] = value;
+  else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/** `start` is where the piece begins in the text. */
+function parsePiece(piece: string, start: number): unknown {
+  try {
+    return JSON.parse(piece);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new JsonFault(start === 0 ? message : `${message}, counted from character ${start}`);
+  }
+}
+
+/** Where the string that begins at `start` ends; the end of the text when it does not. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) return at;
+    if (code === backslash) at += 1;
+  }
+  return text.length;
+}
