@@ -348,7 +348,7 @@ test("every route that reads is among these", () => {
     return { method, segments: path.split("/") };
   });
   const others =
-    /^\/v1\/(?:logs|keys\/import|projects|secret-keys|public-keys|queries|keys\/revoke-all|traces|metrics)$|\/(?:rotate|finish|cancel|revoke|ensure|deactivate|report)$/;
+    /^\/v1\/(?:logs|keys\/import|projects|secret-keys|public-keys|queries|keys\/revoke-all|traces|metrics)$|\/(?:rotate|finish|cancel|revoke|ensure|deactivate|report|report\/github)$/;
   const listed = createApp(anything as Services)
     .routes.filter(({ method, path }) => /^(?:GET|POST)$/.test(method) && path.startsWith("/v1/"))
     .filter(({ method, path }) => method === "GET" || !others.test(path));
