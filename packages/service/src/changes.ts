@@ -1,5 +1,6 @@
 import type { ChangeAuthor } from "./auth/authenticate.ts";
 import type { KeyDirectory } from "./auth/key-directory.ts";
+import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import { insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
 import { type Database, isConflict, type Queryable } from "./store/database.ts";
 import { keyChangeToAwait } from "./store/key-changes.ts";
@@ -20,7 +21,22 @@ export interface Change extends Queryable {
  */
 export type Changes = <T>(author: ChangeAuthor, work: (change: Change) => Promise<T>) => Promise<T>;
 
+/**
+ * The changes of an organization wait for one another in the database anyway. They wait here, so that one organization
+ * does not take the connections of all, nor one key the place of the others.
+ */
+const changeLimits: ConcurrencyLimits = {
+  what: "changes",
+  total: { running: 4, waiting: 4096 },
+  organization: { running: 1, waiting: 1024 },
+  unnarrowed: { running: 1, waiting: 1024 },
+  project: { running: 1, waiting: 512 },
+  key: { running: 1, waiting: 256 },
+  waitMs: 30_000,
+};
+
 export function changesOf(db: Database, keys: KeyDirectory): Changes {
+  const limiter = new FairConcurrencyLimiter(changeLimits);
   return async (author, work) => {
     const attempt = () =>
       db.transaction(async (tx) => {
@@ -32,10 +48,12 @@ export function changesOf(db: Database, keys: KeyDirectory): Changes {
         const ofItself = events.some(({ target }) => target.id === author.keyId);
         return { result, seq: await keyChangeToAwait(tx), ofItself };
       });
-    const { result, seq, ofItself } = await attempt().catch((error) => {
-      if (isConflict(error)) return attempt();
-      throw error;
-    });
+    const attempts = () =>
+      attempt().catch((error) => {
+        if (isConflict(error)) return attempt();
+        throw error;
+      });
+    const { result, seq, ofItself } = await limiter.run(author, attempts);
     await keys.awaitForgotten(seq);
     // A revocation may have answered by now. A change of the author's own key is what took the rights away itself.
     if (!ofItself) await author.assertStillAllowed();

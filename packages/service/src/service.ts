@@ -14,6 +14,7 @@ import { LocalRateLimiter } from "./auth/rate-limit.ts";
 import { openSharedRateLimiter } from "./auth/shared-rate-limit.ts";
 import { changesOf } from "./changes.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
+import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { BodyBudget } from "./http/body-budget.ts";
 import { headRefusal } from "./http/request-head.ts";
@@ -25,7 +26,6 @@ import { LogTails } from "./logs/live-tail/log-tails.ts";
 import { ByteMeter } from "./logs/metering.ts";
 import { openPostgresLogStore } from "./logs/postgres/store.ts";
 import { Retentions, withRetention } from "./logs/retention.ts";
-import { SearchConcurrencyLimiter, type SearchLimits } from "./logs/search-concurrency.ts";
 import type { LogStore } from "./logs/store.ts";
 import { claimLogs } from "./logs/whereabouts.ts";
 import { EventLoopWatchdog } from "./metrics/event-loop.ts";
@@ -63,17 +63,19 @@ export interface Service {
 
 const connections = 10;
 /** As many run at once as a log store has connections for searches. One key, or one project, never takes all of them. */
-const searchLimits: SearchLimits = {
+const searchLimits: ConcurrencyLimits = {
   total: { running: 4, waiting: 256 },
   organization: { running: 3, waiting: 64 },
   unnarrowed: { running: 3, waiting: 32 },
   project: { running: 2, waiting: 16 },
   key: { running: 2, waiting: 16 },
+  what: "searches",
   waitMs: 30_000,
 };
 /** The same for queries in the store's own language, which have connections of their own. */
-const nativeQueryLimits: SearchLimits = {
+const nativeQueryLimits: ConcurrencyLimits = {
   ...searchLimits,
+  what: "native queries",
   total: { running: 2, waiting: 256 },
   organization: { running: 2, waiting: 64 },
   unnarrowed: { running: 2, waiting: 32 },
@@ -131,8 +133,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
   opened.push(() => limiter.close());
   const requestsPerMinute = options.requestsPerMinute ?? 1000;
-  const searches = new SearchConcurrencyLimiter(searchLimits);
-  const nativeQueries = new SearchConcurrencyLimiter(nativeQueryLimits);
+  const searches = new FairConcurrencyLimiter(searchLimits);
+  const nativeQueries = new FairConcurrencyLimiter(nativeQueryLimits);
   const deadKeys = new DeadKeyUses();
   opened.push(() => deadKeys.close());
   const watchdog = new EventLoopWatchdog();

@@ -4,11 +4,11 @@ import type { KeyReports } from "./auth/key-reports.ts";
 import type { Keyring } from "./auth/keyring.ts";
 import type { RateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
+import type { FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import type { BodyBudget } from "./http/body-budget.ts";
 import type { LogTails } from "./logs/live-tail/log-tails.ts";
 import type { ByteMeter } from "./logs/metering.ts";
 import type { Retentions } from "./logs/retention.ts";
-import type { SearchConcurrencyLimiter } from "./logs/search-concurrency.ts";
 import type { LogStore } from "./logs/store.ts";
 import type { Database } from "./store/database.ts";
 
@@ -21,8 +21,8 @@ export interface Services {
   /** The memory of request bodies; `gauges` for metrics. */
   readonly bodies: BodyBudget;
   /** Every search of logs runs through it; see `runSearch`. */
-  readonly searches: SearchConcurrencyLimiter;
-  readonly nativeQueries: SearchConcurrencyLimiter;
+  readonly searches: FairConcurrencyLimiter;
+  readonly nativeQueries: FairConcurrencyLimiter;
   readonly tails: LogTails;
   readonly guards: Guards;
   readonly reports: KeyReports;

@@ -1,5 +1,6 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
+import type { Requester } from "../fair-concurrency.ts";
 import { type Admission, clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
 import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
 import type { AuditSource } from "../store/audit.ts";
@@ -36,7 +37,7 @@ export interface PublicCaller {
 }
 
 /** A key of either kind that asks about itself. */
-export interface OwnCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId"> {
+export interface OwnCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId" | "projectId"> {
   readonly kind: KeyKind;
 }
 
@@ -107,9 +108,7 @@ export function guards(auth: Authentication) {
 export type Guards = ReturnType<typeof guards>;
 
 /** Who makes a change: on record as an audit source, and checked again inside the transaction of the change. */
-export interface ChangeAuthor extends AuditSource {
-  /** Of the key that the request was sent with. */
-  readonly keyId: string | undefined;
+export interface ChangeAuthor extends AuditSource, Requester {
   /**
    * Throws 401 or 403 when the caller's key was revoked, expired, rotated away, fenced off or narrowed since the request
    * was admitted: as `tx` sees it, or without one as this process knows it under its lease.
@@ -118,11 +117,13 @@ export interface ChangeAuthor extends AuditSource {
 }
 
 /** The caller as the author of changes. Call it in a guarded handler only. */
-export function authorOf(c: HttpContext, { organizationId, keyId, keyName }: Omit<OwnCaller, "kind">): ChangeAuthor {
+export function authorOf(c: HttpContext, caller: Omit<OwnCaller, "kind">): ChangeAuthor {
+  const { organizationId, projectId, keyId, keyName } = caller;
   const { admission } = c.env;
   if (!admission) throw new Error("The request did not pass a guard.");
   return {
     organizationId,
+    projectId,
     keyId,
     actor: { kind: "key", id: keyId, name: keyName },
     address: clientAddress(c),

@@ -1,7 +1,7 @@
 import { assertStillAllowed, type SecretCaller } from "../auth/authenticate.ts";
+import type { FairConcurrencyLimiter } from "../fair-concurrency.ts";
 import type { HttpContext } from "../http/context.ts";
 import { departureOf } from "../http/departure.ts";
-import type { SearchConcurrencyLimiter } from "../logs/search-concurrency.ts";
 
 /**
  * Runs a search of the caller's when the limiter has a place for it. `signal` is aborted when the client disconnects;
@@ -10,7 +10,7 @@ import type { SearchConcurrencyLimiter } from "../logs/search-concurrency.ts";
  */
 export function runSearch<T>(
   c: HttpContext,
-  limiter: SearchConcurrencyLimiter,
+  limiter: FairConcurrencyLimiter,
   caller: SecretCaller,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

@@ -4,7 +4,8 @@ import type { ChangeAuthor } from "../../src/auth/authenticate.ts";
 export function testAuthor(organizationId: string): ChangeAuthor {
   return {
     organizationId,
-    keyId: undefined,
+    projectId: undefined,
+    keyId: "test",
     actor: { kind: "system", name: "test" },
     address: null,
     requestId: null,

@@ -1,12 +1,12 @@
-import { ApiError } from "../errors.ts";
+import { ApiError } from "./errors.ts";
 
-/** What one level of the hierarchy may have at once: searches that run, and searches that wait. */
+/** What one level of the hierarchy may have at once: tasks that run, and tasks that wait. */
 interface Limit {
   readonly running: number;
   readonly waiting: number;
 }
 
-export interface SearchLimits {
+export interface ConcurrencyLimits {
   /** Of the whole process. */
   readonly total: Limit;
   readonly organization: Limit;
@@ -15,12 +15,14 @@ export interface SearchLimits {
   /** Of all keys that are narrowed to the same project. */
   readonly project: Limit;
   readonly key: Limit;
-  /** The longest time a search waits before it is refused. */
+  /** What is limited, as the refusal calls it: `searches`. */
+  readonly what: string;
+  /** The longest time a task waits before it is refused. */
   readonly waitMs: number;
 }
 
-/** Who searches. */
-export interface Searcher {
+/** Whose task it is. */
+export interface Requester {
   readonly organizationId: string;
   /** The one project the key is narrowed to. */
   readonly projectId: string | undefined;
@@ -28,16 +30,16 @@ export interface Searcher {
 }
 
 /**
- * Limits how many searches run at once and schedules the others fairly. The limits form a hierarchy: process,
+ * Limits how many tasks of a kind run at once and schedules the others fairly. The limits form a hierarchy: process,
  * organization, project that keys are narrowed to, key. A free place goes round robin, first among organizations, then
- * among the projects of the organization, then among the keys of the project. So slow searches of one key, or of all
- * keys of one project, delay the others by one search and never refuse them.
+ * among the projects of the organization, then among the keys of the project. So slow tasks of one key, or of all
+ * keys of one project, delay the others by one of them and never refuse them.
  */
-export class SearchConcurrencyLimiter {
-  readonly #limits: SearchLimits;
+export class FairConcurrencyLimiter {
+  readonly #limits: ConcurrencyLimits;
   readonly #root: Group;
 
-  constructor(limits: SearchLimits) {
+  constructor(limits: ConcurrencyLimits) {
     this.#limits = limits;
     this.#root = new Group(limits.total, undefined, "");
   }
@@ -52,11 +54,11 @@ export class SearchConcurrencyLimiter {
 
   /**
    * Runs `work` as soon as there is a place for it. Throws 429 when the queue is full or the wait takes too long. When
-   * `signal` is aborted during the wait, the search leaves the queue at once and the call rejects with the reason.
+   * `signal` is aborted during the wait, the task leaves the queue at once and the call rejects with the reason.
    */
-  async run<T>(searcher: Searcher, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(requester: Requester, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
-    const group = this.#groupOf(searcher);
+    const group = this.#groupOf(requester);
     if (group.mayRun()) group.count("running", 1);
     else if (group.mayWait()) await this.#wait(group, signal);
     else throw this.#refuse(group);
@@ -69,7 +71,7 @@ export class SearchConcurrencyLimiter {
     }
   }
 
-  #groupOf({ organizationId, projectId, keyId }: Searcher): Group {
+  #groupOf({ organizationId, projectId, keyId }: Requester): Group {
     const { organization, project, unnarrowed, key } = this.#limits;
     return this.#root
       .child(organizationId, organization)
@@ -96,7 +98,7 @@ export class SearchConcurrencyLimiter {
         reject(reason);
       };
       const onAbort = () => leave(signal?.reason);
-      const timer = setTimeout(() => leave(tooMany()), this.#limits.waitMs);
+      const timer = setTimeout(() => leave(this.#tooMany()), this.#limits.waitMs);
       signal?.addEventListener("abort", onAbort, { once: true });
       group.queue.add(start);
       group.count("waiting", 1);
@@ -105,7 +107,16 @@ export class SearchConcurrencyLimiter {
 
   #refuse(group: Group): ApiError {
     group.prune();
-    return tooMany();
+    return this.#tooMany();
+  }
+
+  #tooMany(): ApiError {
+    return new ApiError(
+      "RATE_LIMIT_EXCEEDED",
+      `Too many ${this.#limits.what} of this key, or of the project it is narrowed to, run at once. ` +
+        "Wait for one of them to end.",
+      { retryAfterSeconds: 1 },
+    );
   }
 
   #startWaiting(): void {
@@ -127,7 +138,7 @@ class Group {
   /** In the order of their turns. */
   readonly #children = new Map<string, Group>();
   readonly counts = { running: 0, waiting: 0 };
-  /** Each starts one search; the oldest is first. */
+  /** Each starts one task; the oldest is first. */
   readonly queue = new Set<() => void>();
 
   constructor(limit: Limit, parent: Group | undefined, name: string) {
@@ -142,18 +153,18 @@ class Group {
     return child;
   }
 
-  /** Counts searches here and in every group around this one. */
+  /** Counts tasks here and in every group around this one. */
   count(state: "running" | "waiting", difference: 1 | -1): void {
     this.counts[state] += difference;
     this.#parent?.count(state, difference);
   }
 
-  /** Whether one more search may run. */
+  /** Whether one more task may run. */
   mayRun(): boolean {
     return this.counts.running < this.#limit.running && (this.#parent?.mayRun() ?? true);
   }
 
-  /** Whether one more search may wait. When a group is full, a child with less than its equal part may still add one. */
+  /** Whether one more task may wait. When a group is full, a child with less than its equal part may still add one. */
   mayWait(): boolean {
     const parent = this.#parent;
     if (!parent) return true;
@@ -165,7 +176,7 @@ class Group {
     return this.counts.waiting < waiting || child.counts.waiting < Math.floor(waiting / this.#children.size);
   }
 
-  /** The key whose turn it is to start a waiting search; undefined when none may start. It moves behind its siblings. */
+  /** The key whose turn it is to start a waiting task; undefined when none may start. It moves behind its siblings. */
   next(): Group | undefined {
     if (this.counts.waiting === 0 || this.counts.running >= this.#limit.running) return undefined;
     if (this.#children.size === 0) return this;
@@ -185,12 +196,4 @@ class Group {
     this.#parent.#children.delete(this.#name);
     this.#parent.prune();
   }
-}
-
-function tooMany(): ApiError {
-  return new ApiError(
-    "RATE_LIMIT_EXCEEDED",
-    "Too many searches of this key, or of the project it is narrowed to, run at once. Wait for one of them to end.",
-    { retryAfterSeconds: 1 },
-  );
 }

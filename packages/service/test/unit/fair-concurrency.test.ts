@@ -1,33 +1,34 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { SearchConcurrencyLimiter, type Searcher, type SearchLimits } from "../../src/logs/search-concurrency.ts";
+import { type ConcurrencyLimits, FairConcurrencyLimiter, type Requester } from "../../src/fair-concurrency.ts";
 
-const limits: SearchLimits = {
+const limits: ConcurrencyLimits = {
   total: { running: 4, waiting: 100 },
   organization: { running: 3, waiting: 12 },
   unnarrowed: { running: 3, waiting: 8 },
   project: { running: 2, waiting: 4 },
   key: { running: 2, waiting: 4 },
+  what: "searches",
   waitMs: 60_000,
 };
 
-const organization = (keyId: string): Searcher => ({ organizationId: "o", projectId: undefined, keyId });
-const narrowed = (projectId: string, keyId: string): Searcher => ({ organizationId: "o", projectId, keyId });
+const organization = (keyId: string): Requester => ({ organizationId: "o", projectId: undefined, keyId });
+const narrowed = (projectId: string, keyId: string): Requester => ({ organizationId: "o", projectId, keyId });
 
 /** Searches that run until they are ended, in the order in which they began. */
-function searches(limiter = new SearchConcurrencyLimiter(limits)) {
+function searches(limiter = new FairConcurrencyLimiter(limits)) {
   const running: { readonly name: string; end(): void }[] = [];
   const begun: string[] = [];
   return {
     begun,
     names: () => running.map(({ name }) => name).sort(),
-    ask(name: string, searcher: Searcher, signal?: AbortSignal) {
+    ask(name: string, requester: Requester, signal?: AbortSignal) {
       const work = () =>
         new Promise<string>((resolve) => {
           begun.push(name);
           running.push({ name, end: () => resolve(name) });
         });
-      const answer = limiter.run(searcher, work, signal);
+      const answer = limiter.run(requester, work, signal);
       answer.catch(() => undefined);
       return answer;
     },
@@ -95,7 +96,7 @@ test("a search whose client disconnects leaves the queue at once, and another ma
 });
 
 test("a search that fails frees its place", async () => {
-  const limiter = new SearchConcurrencyLimiter({ ...limits, total: { running: 1, waiting: 1 } });
+  const limiter = new FairConcurrencyLimiter({ ...limits, total: { running: 1, waiting: 1 } });
   const failing = limiter.run(organization("a"), async () => {
     await nextTick();
     throw new Error("no");
@@ -107,7 +108,7 @@ test("a search that fails frees its place", async () => {
 });
 
 test("a search does not wait for ever", async () => {
-  const { ask } = searches(new SearchConcurrencyLimiter({ ...limits, waitMs: 1 }));
+  const { ask } = searches(new FairConcurrencyLimiter({ ...limits, waitMs: 1 }));
   for (const name of ["x", "y"]) ask(name, narrowed("p", "n"));
   await expect(ask("waits", narrowed("p", "n"))).rejects.toMatchObject({ code: "RATE_LIMIT_EXCEEDED" });
 });
@@ -118,7 +119,7 @@ test("10,000 searches of anybody: limits hold at every moment, and each ends", a
     seed = (seed * 16_807) % 2_147_483_647;
     return seed % below;
   };
-  const limiter = new SearchConcurrencyLimiter({
+  const limiter = new FairConcurrencyLimiter({
     ...limits,
     total: { running: 4, waiting: 10_000 },
     organization: { running: 3, waiting: 10_000 },
@@ -152,8 +153,8 @@ test("10,000 searches of anybody: limits hold at every moment, and each ends", a
         await nextTick();
         change(names, -1);
       };
-      const searcher = { organizationId: `${o}`, projectId, keyId: `${o} ${p} ${k}` };
-      await limiter.run(searcher, work, client.signal).then(
+      const requester = { organizationId: `${o}`, projectId, keyId: `${o} ${p} ${k}` };
+      await limiter.run(requester, work, client.signal).then(
         () => (ended += 1),
         () => (aborted += 1),
       );
