@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
 import { type AttackerKeys, hostileBodies, senderOf } from "../../packages/service/test/support/hostile-bodies.ts";
+import { hostileRequests } from "../../packages/service/test/support/hostile-requests.ts";
 import { type Subject, type SubjectProcess, startSubject } from "./harness.ts";
 
 interface Attack {
@@ -17,7 +18,7 @@ interface Attack {
 /** Each body is sent again and again over so many connections. */
 const connections = 4;
 
-const attacks: readonly Attack[] = hostileBodies.map((hostile) => ({
+const withBodies: readonly Attack[] = hostileBodies.map((hostile) => ({
   name: hostile.name,
   prepare() {
     const send = senderOf(hostile);
@@ -31,10 +32,25 @@ const attacks: readonly Attack[] = hostileBodies.map((hostile) => ({
         }
       };
       await Promise.all(Array.from({ length: connections }, repeat));
-      return [...statuses].map(([status, count]) => `${count} × ${status}`).join(", ");
+      return counted(statuses);
     };
   },
 }));
+
+const withRequests: readonly Attack[] = hostileRequests.map(({ name, attack }) => ({
+  name,
+  prepare: () => async (url, keys, signal) => {
+    const statuses = new Map<number, number>();
+    for (const status of await attack(url, keys, signal)) statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    return counted(statuses);
+  },
+}));
+
+const attacks = [...withBodies, ...withRequests];
+
+function counted(statuses: ReadonlyMap<number, number>): string {
+  return [...statuses].map(([status, count]) => `${count} × ${status}`).join(", ");
+}
 
 const only = argument("--only") ?? "";
 const durationMs = Number(argument("--ms") ?? 2_500);

@@ -4,7 +4,9 @@ import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type FreshDatabase, freshDatabase } from "../support/database.ts";
+import { type OpenTail, openTail } from "../support/events.ts";
 import { type AttackerKeys, hostileBodies, senderOf } from "../support/hostile-bodies.ts";
+import { hostileRequests } from "../support/hostile-requests.ts";
 import { bearer, send } from "../support/index.ts";
 import { firstKeys, newServerSecrets, type Replica, startReplica } from "../support/replica.ts";
 import { scaled } from "../support/scale.ts";
@@ -12,7 +14,9 @@ import { scaled } from "../support/scale.ts";
 let database: FreshDatabase;
 let service: Replica;
 let attacker: AttackerKeys;
-let victim: AttackerKeys;
+let victim: AttackerKeys & { readonly projectId: string };
+/** Of the victim: it goes on through all attacks. */
+let tail: OpenTail;
 
 beforeAll(async () => {
   database = await freshDatabase();
@@ -23,9 +27,11 @@ beforeAll(async () => {
   const { project } = await post("/v1/projects", { name: "victim" });
   const { publicKey } = await post("/v1/public-keys", { name: "victim", projectId: project.id });
   const { secretKey } = await post("/v1/secret-keys", { name: "victim", requestsPerMinute: 1_000_000 });
-  victim = { publicKey: publicKey.value, secretKey: secretKey.value };
+  victim = { publicKey: publicKey.value, secretKey: secretKey.value, projectId: project.id };
+  tail = await openTail(service, victim.secretKey, { projectId: victim.projectId });
 });
 afterAll(async () => {
+  tail.close();
   await service.stop();
   await database.drop();
 });
@@ -81,10 +87,15 @@ async function expectVictimServed(): Promise<void> {
     body: { message: `of the victim ${turn}` },
   });
   expect(sent).toMatchObject({ status: 202, body: { data: { accepted: 1 } } });
+  const found = await send(service, "POST /v1/logs/query", {
+    headers: { connection: "close", ...bearer(victim.secretKey) },
+    body: { projectId: victim.projectId, search: { query: `"of the victim ${turn}"` } },
+  });
+  expect(found).toMatchObject({ status: 200, body: { meta: { count: 1 } } });
 }
 
 test.each(hostileBodies)(
-  "beside: $name, another key's checks and intake go on",
+  "beside: $name, another key's checks, intake and searches go on",
   async (hostile) => {
     const sendHostile = senderOf(hostile);
     const statuses: number[] = [];
@@ -104,6 +115,25 @@ test.each(hostileBodies)(
   },
   120_000,
 );
+
+test.each(hostileRequests)(
+  "beside: $name, another key's checks, intake and searches go on",
+  async ({ attack }) => {
+    const over = new AbortController();
+    const attacking = attack(service.url, attacker, over.signal);
+    await rest(300);
+    for (let round = 0; round < scaled({ committed: 5, full: 100 }); round++) await expectVictimServed();
+    over.abort();
+    const statuses = await attacking;
+    expect(statuses.filter((status) => ![200, 201, 202, 400, 429, 503, 504].includes(status))).toEqual([]);
+  },
+  180_000,
+);
+
+test("the tail of the other project has every entry of it", async () => {
+  await tail.entries(turn);
+  expect(tail.messages()).toEqual(Array.from({ length: turn }, (_, at) => `of the victim ${at + 1}`));
+});
 
 test.runIf(process.platform === "linux")("all of them together left the process within bounds", () => {
   const peak = memory("VmHWM");
