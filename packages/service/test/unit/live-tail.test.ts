@@ -33,6 +33,15 @@ describe("steps", () => {
     expect(budgets.charge("a key that was quiet", 1_000_000)).toBe(true);
   });
 
+  test("that quiet keys do not need go to the others", () => {
+    let now = 0;
+    const budgets = new StepBudgets(() => now);
+    budgets.charge("busy", 2 * stepLimits.keyBurst);
+    for (let index = 0; index < 1_000; index++) budgets.charge(`quiet ${index}`, 100);
+    now += 5_000;
+    expect(budgets.charge("busy", 0)).toBe(true);
+  });
+
   test("are all there again after a while", () => {
     let now = 0;
     const budgets = new StepBudgets(() => now);
@@ -189,9 +198,9 @@ describe("what the store is asked for", () => {
           if (filter.kind !== "everything") narrowed += 1;
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: 500 },
     );
-    expect(narrowed).toBeGreaterThan(100);
+    expect(narrowed).toBeGreaterThan(20);
   });
 
   const asked = (query: string): QueryNode => storeFilter(parseQuery(query).ast);

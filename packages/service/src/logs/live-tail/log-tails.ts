@@ -34,11 +34,12 @@ export class LogTails {
   #closed = false;
   #storeAway = false;
 
-  constructor(store: LogStore) {
+  /** `now` in milliseconds, for the refill of steps. */
+  constructor(store: LogStore, now?: () => number) {
     this.#resources = {
       store,
       buffers: new TailBuffers(),
-      budgets: new StepBudgets(),
+      budgets: new StepBudgets(now),
       evaluation: new Evaluation(),
       slots: new ReadSlots(readSlots),
     };

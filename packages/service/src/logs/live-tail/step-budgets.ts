@@ -51,13 +51,19 @@ export class StepBudgets {
     const elapsedMs = this.#now() - this.#refilledAt;
     if (elapsedMs < refillEveryMs) return;
     this.#refilledAt += elapsedMs;
-    const added = (this.#perSecond() * elapsedMs) / 1000;
-    for (const [keyId, left] of this.#left) {
+    let shared = (stepLimits.processPerSecond * elapsedMs) / 1000;
+    const most = (stepLimits.keyPerSecond * elapsedMs) / 1000;
+    // Keys that need less than their share leave the rest to the others.
+    const keys = [...this.#left].sort(([, left], [, other]) => other - left);
+    for (const [index, [keyId, left]] of keys.entries()) {
+      const added = Math.min(most, shared / (keys.length - index), stepLimits.keyBurst - left);
+      shared -= added;
       if (left + added >= stepLimits.keyBurst) this.#left.delete(keyId);
       else this.#left.set(keyId, left + added);
     }
   }
 
+  /** At least: what a key gets while all others use up their shares, too. */
   #perSecond(): number {
     return Math.min(stepLimits.keyPerSecond, stepLimits.processPerSecond / Math.max(1, this.#left.size));
   }
