@@ -1,14 +1,18 @@
-import { type EntryDefaults, entryOf, isLongerThanKept } from "./entry.ts";
+import { type EntryDefaults, entryOf, isLongerThanKept, type SentEntry } from "./entry.ts";
 import type { Line } from "./lines.ts";
 
 /** What goes out in one request. */
 export interface Batch {
   /** NDJSON. */
   readonly body: string;
-  /** Line number of the input, for each entry. */
-  readonly lineNumbers: readonly number[];
+  readonly entries: readonly BatchEntry[];
   /** Entries of which the service will keep the beginning only. */
   readonly cutEntries: number;
+}
+
+export interface BatchEntry extends Omit<SentEntry, "text"> {
+  /** Line number of the input. */
+  readonly lineNumber: number;
 }
 
 export const maxBatchEntries = 1000;
@@ -35,7 +39,7 @@ export async function* makeBatches(
       }
       for (const line of lines) {
         const entry = entryOf(line.text, defaults);
-        if (!forming.hasRoomFor(entry)) yield forming.take();
+        if (!forming.hasRoomFor(entry.text)) yield forming.take();
         forming.add(entry, line.number);
       }
     }
@@ -49,8 +53,8 @@ export async function* makeBatches(
 }
 
 class FormingBatch {
-  #entries: string[] = [];
-  #lineNumbers: number[] = [];
+  #texts: string[] = [];
+  #entries: BatchEntry[] = [];
   #bytes = 0;
   #cutEntries = 0;
 
@@ -63,18 +67,18 @@ class FormingBatch {
     return this.size < maxBatchEntries && this.#bytes + bytesOf(entry) <= maxBatchBytes;
   }
 
-  add(entry: string, lineNumber: number): void {
-    this.#entries.push(entry);
-    this.#lineNumbers.push(lineNumber);
-    this.#bytes += bytesOf(entry);
-    if (isLongerThanKept(entry)) this.#cutEntries++;
+  add({ text, ...entry }: SentEntry, lineNumber: number): void {
+    this.#texts.push(text);
+    this.#entries.push({ ...entry, lineNumber });
+    this.#bytes += bytesOf(text);
+    if (isLongerThanKept(text)) this.#cutEntries++;
   }
 
   take(): Batch {
-    const body = this.#entries.join("\n");
-    const batch = { body, lineNumbers: this.#lineNumbers, cutEntries: this.#cutEntries };
+    const body = this.#texts.join("\n");
+    const batch = { body, entries: this.#entries, cutEntries: this.#cutEntries };
+    this.#texts = [];
     this.#entries = [];
-    this.#lineNumbers = [];
     this.#bytes = 0;
     this.#cutEntries = 0;
     return batch;

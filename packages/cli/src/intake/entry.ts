@@ -1,16 +1,28 @@
-import { fieldAliases, intakeLimits, type Level, parseLevel } from "@sazabi/sdk/protocol";
+import { fieldAliases, intakeLimits, type Level, levelOfLine, parseTimestamp, slotValue } from "@sazabi/sdk/protocol";
+import { isoOfMicros, leadingTime } from "./line-time.ts";
 
 export interface EntryDefaults {
   readonly service: string | undefined;
   readonly level: Level | undefined;
   /** Take the time that a plain line begins with. */
   readonly lineTimes: boolean;
-  /** Told each time that was taken. */
-  readonly onLineTime?: (time: string) => void;
+  /** Times without a year are at most a day after it. */
+  readonly now: Date;
 }
 
-/** One line of input as one line of NDJSON. */
-export function entryOf(line: string, defaults: EntryDefaults): string {
+/** An entry as it is sent. */
+export interface SentEntry {
+  /** A line of NDJSON. */
+  readonly text: string;
+  readonly service: string | undefined;
+  /** Its own time, in microseconds since 1970. */
+  readonly timeMicros: number | undefined;
+  /** A plain line whose time was wanted and could not be read. */
+  readonly lacksTime: boolean;
+}
+
+/** One line of input as an entry. */
+export function entryOf(line: string, defaults: EntryDefaults): SentEntry {
   const trimmed = line.trim();
   const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
   return object ? withDefaults(trimmed, object, defaults) : plainEntry(line, defaults);
@@ -28,46 +40,33 @@ function contentBytes(value: unknown): number {
 }
 
 /**
- * The text of a JSON object with what it lacks put in front. The rest stays as it was written: to parse and print it
- * again would round its long numbers.
+ * The text of a JSON object with what it lacks put in front: a service or level under a name that the intake takes. The
+ * rest stays as it was written: to parse and print it again would round its long numbers.
  */
-function withDefaults(text: string, object: object, { service, level }: EntryDefaults): string {
+function withDefaults(text: string, object: Members, { service, level }: EntryDefaults): SentEntry {
+  const ownService = slotValue(object, "service");
   const lacking = {
-    ...(service !== undefined && !names(object, serviceNames) ? { service } : {}),
-    ...(level !== undefined && !names(object, levelNames) ? { level } : {}),
+    ...(service !== undefined && ownService === undefined ? { [freeName(object, "service")]: service } : {}),
+    ...(level !== undefined && slotValue(object, "level") === undefined ? { [freeName(object, "level")]: level } : {}),
   };
   const added = JSON.stringify(lacking).slice(1, -1);
-  if (added === "") return text;
   const rest = text.slice(1).trimStart();
-  return `{${added}${rest.startsWith("}") ? "" : ","}${rest}`;
+  return {
+    text: added === "" ? text : `{${added}${rest.startsWith("}") ? "" : ","}${rest}`,
+    service: ownService === undefined ? service : String(ownService),
+    timeMicros: parseTimestamp(slotValue(object, "timestamp")),
+    lacksTime: false,
+  };
 }
 
-/** Names under which senders give an entry's service and level, in any capitals. */
-const serviceNames = lowerCase([...fieldAliases.service, "serviceName", "app", "application", "SYSLOG_IDENTIFIER"]);
-const levelNames = lowerCase([
-  ...fieldAliases.level,
-  "logLevel",
-  "severityText",
-  "levelName",
-  "@l",
-  "priority",
-  "syslog.severity",
-]);
-
-/** Whether the object, or an object right inside it (`resource`, `attributes`), has a member of one of these names. */
-function names(object: object, known: ReadonlySet<string>): boolean {
-  return Object.entries(object).some(
-    ([name, value]) =>
-      known.has(name.toLowerCase()) ||
-      (isObject(value) && Object.keys(value).some((inner) => known.has(inner.toLowerCase()))),
-  );
+/** A name of the field that the object does not have: of one name twice, the last would win. */
+function freeName(object: Members, field: "service" | "level"): string {
+  return fieldAliases[field].find((name) => !Object.hasOwn(object, name)) ?? field;
 }
 
-function lowerCase(words: readonly string[]): ReadonlySet<string> {
-  return new Set(words.map((word) => word.toLowerCase()));
-}
+type Members = Readonly<Record<string, unknown>>;
 
-function parseObject(text: string): object | undefined {
+function parseObject(text: string): Members | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
@@ -76,59 +75,13 @@ function parseObject(text: string): object | undefined {
   }
 }
 
-function isObject(value: unknown): value is object {
+function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function plainEntry(message: string, { service, level, lineTimes, onLineTime }: EntryDefaults): string {
-  const timestamp = lineTimes ? leadingTime(message) : undefined;
-  if (timestamp !== undefined) onLineTime?.(timestamp);
-  return JSON.stringify({
-    message,
-    level: level ?? guessLevel(message),
-    service,
-    timestamp,
-  });
-}
-
-/** How far into a line a level is looked for: further in it is likely part of the message. */
-const levelReach = 200;
-
-const levelForms: readonly RegExp[] = [
-  // level=error, "severity":"ERROR"
-  /\b(?:level|lvl|severity|loglevel)["']?\s*[=:]\s*["']?([a-z]+)/i,
-  // [error], <warn>, (INFO)
-  /[[<(]\s*(trace|debug|info|notice|warn|warning|error|err|critical|crit|alert|emerg|fatal|panic|severe)\s*[\])>]/i,
-  // ERROR as a word of its own, in capitals
-  /(?:^|[\s|:])(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|ALERT|EMERG|EMERGENCY|FATAL|PANIC|SEVERE)(?=$|[\s|:\]])/,
-  // error: at the start, or after a colon as in `program: error: …`
-  /(?:^|: )(?:[\w.]*)(trace|debug|info|notice|warn|warning|error|critical|fatal|panic|emergency)(?:\[\w+\])?: /i,
-];
-
-/** The level that a plain line names; undefined when it names none. */
-export function guessLevel(line: string): Level | undefined {
-  const head = line.slice(0, levelReach);
-  // I1122 08:30:00.000000 of glog and Kubernetes
-  const glog = /^([IWEF])\d{4} \d{2}:\d{2}:\d{2}/.exec(head);
-  if (glog) return parseLevel(glog[1] as string);
-  // <11> of syslog: facility times 8, plus severity
-  const syslog = /^<(\d{1,3})>/.exec(head);
-  if (syslog) return parseLevel(Number(syslog[1]) % 8);
-  for (const form of levelForms) {
-    const word = form.exec(head)?.[1];
-    const level = word === undefined ? undefined : parseLevel(word);
-    if (level) return level;
-  }
-  return undefined;
-}
-
-const isoAtStart = /^\[?(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})?/;
-
-/** The ISO time that a line begins with; local when it names no zone. */
-export function leadingTime(line: string): string | undefined {
-  const match = isoAtStart.exec(line);
-  if (!match) return undefined;
-  const [, date, clock, fraction = "0", zone = ""] = match;
-  const time = new Date(`${date}T${clock}.${fraction.slice(0, 3)}${zone}`);
-  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+function plainEntry(message: string, { service, level, lineTimes, now }: EntryDefaults): SentEntry {
+  const timeMicros = lineTimes ? leadingTime(message, now) : undefined;
+  const timestamp = timeMicros === undefined ? undefined : isoOfMicros(timeMicros);
+  const text = JSON.stringify({ message, level: level ?? levelOfLine(message), service, timestamp });
+  return { text, service, timeMicros, lacksTime: lineTimes && timeMicros === undefined };
 }

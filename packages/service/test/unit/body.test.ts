@@ -78,6 +78,10 @@ describe("shapes", () => {
   test("plain text: a line is an entry", async () => {
     const body = 'first\n\n[main] second\r\n{"message":"b"}\n{"cut off\n';
     expect(await values(body, { type: "text/plain" })).toEqual(["first", "[main] second", b, '{"cut off']);
+    expect(await values("2026-11-30 09:00:00 ERROR boom\n[warn] low", { type: "text/plain" })).toEqual([
+      { message: "2026-11-30 09:00:00 ERROR boom", level: "error" },
+      { message: "[warn] low", level: "warn" },
+    ]);
     expect(await values('{"message":"a"}\nstack trace\n{"message":"b"}', { type: "text/plain" })).toEqual([
       a,
       "stack trace",

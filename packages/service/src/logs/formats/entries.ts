@@ -1,4 +1,4 @@
-import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { intakeLimits, levelOfLine, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
@@ -138,16 +138,21 @@ async function entriesOfLines(text: string, slices: TimeSlices): Promise<IntakeB
   return list;
 }
 
-/** Plain text: a line is an entry, and one that is a JSON object is that object. */
+/** Plain text: a line is an entry, with the level it names; one that is a JSON object is that object. */
 async function entriesOfText(text: string, slices: TimeSlices): Promise<IntakeBody> {
   const list = new EntryList();
   for (const line of linesOf(text)) {
     const wait = slices.spend(line.length);
     if (wait) await wait;
     const parsed = line.startsWith("{") ? await parseEntry(line, slices) : undefined;
-    list.add(parsed && "value" in parsed ? parsed.value : line);
+    list.add(parsed && "value" in parsed ? parsed.value : entryOfLine(line));
   }
   return list;
+}
+
+function entryOfLine(message: string): unknown {
+  const level = levelOfLine(message);
+  return level === undefined ? message : { message, level };
 }
 
 const lineFeed = "\n";
