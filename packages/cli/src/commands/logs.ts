@@ -146,7 +146,10 @@ Without --since or --from the last 24 hours are looked at.
         .choices(levels as readonly Level[]),
     )
     .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
-    .option("--line-times", "take the time that a plain line begins with (local without a zone); otherwise it is the time of sending")
+    .option(
+      "--line-times",
+      "take the time that a plain line begins with (local without a zone); otherwise it is the time of sending",
+    )
     .option("--public-key <key>", "send with this public key; - reads it from stdin (default: SAZABI_PUBLIC_KEY)")
     .option("--project <project>", "the project, by id or name, when a secret key is used")
     .addHelpText(
