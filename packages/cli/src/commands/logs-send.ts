@@ -19,6 +19,7 @@ import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
 import { openFile, unpacked } from "../intake/source.ts";
 import { count, Tally } from "../intake/tally.ts";
+import { readText } from "../intake/text-input.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
@@ -27,6 +28,7 @@ export interface SendOptions {
   readonly service?: string;
   readonly level?: Level;
   readonly lineTimes?: boolean;
+  readonly multiline?: "auto" | "on" | "off";
   readonly publicKey?: string;
   readonly project?: string;
   readonly follow?: boolean;
@@ -46,10 +48,16 @@ export async function send(session: Session, file: string | undefined, options: 
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
     lineTimes: options.lineTimes ?? false,
+    // Who pipes a program into it wants each line at once.
+    multiline: options.multiline === "on" || (options.multiline !== "off" && !fromStdin),
     now: session.context.now(),
   };
   try {
-    const batches = makeBatches(readLines(bytes), defaults, session.context.signal);
+    const batches = makeBatches(
+      readLines(readText(bytes, fromStdin ? "stdin" : file)),
+      defaults,
+      session.context.signal,
+    );
     const patient = options.follow === true;
     for await (const batch of batches) await sendBatch(session, client, batch, tally, patient);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { type EntryDefaults, entryOf, isLongerThanKept, type SentEntry } from "./entry.ts";
 import type { Line } from "./lines.ts";
+import { type LogRecord, RecordJoiner } from "./records.ts";
 
 /** What goes out in one request. */
 export interface Batch {
@@ -30,24 +31,30 @@ export async function* makeBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
+  const joiner = new RecordJoiner(defaults);
+  function* batchesOf(records: readonly LogRecord[]): Generator<Batch> {
+    for (const record of records) {
+      const entry = entryOf(record, defaults);
+      if (!forming.hasRoomFor(entry.text)) yield forming.take();
+      forming.add(entry, record.number);
+    }
+  }
   let failure: { readonly error: unknown } | undefined;
   try {
     for await (const lines of withPauses(groups, signal)) {
       if (lines === pause) {
+        yield* batchesOf(joiner.pause());
         if (forming.size > 0) yield forming.take();
         continue;
       }
-      for (const line of lines) {
-        const entry = entryOf(line.text, defaults);
-        if (!forming.hasRoomFor(entry.text)) yield forming.take();
-        forming.add(entry, line.number);
-      }
+      for (const line of lines) yield* batchesOf(joiner.add(line));
     }
   } catch (error) {
     if (signal.aborted) throw error;
     // The input broke off. What came before that is sent all the same.
     failure = { error };
   }
+  yield* batchesOf(joiner.end());
   if (forming.size > 0) yield forming.take();
   if (failure) throw failure.error;
 }

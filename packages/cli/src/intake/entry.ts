@@ -1,11 +1,14 @@
 import { fieldAliases, intakeLimits, type Level, levelOfLine, parseTimestamp, slotValue } from "@sazabi/sdk/protocol";
 import { isoOfMicros, leadingTime } from "./line-time.ts";
+import type { LogRecord } from "./records.ts";
 
 export interface EntryDefaults {
   readonly service: string | undefined;
   readonly level: Level | undefined;
   /** Take the time that a plain line begins with. */
   readonly lineTimes: boolean;
+  /** Join the lines of a stack trace, and of JSON over several lines, into one entry. */
+  readonly multiline: boolean;
   /** Times without a year are at most a day after it. */
   readonly now: Date;
 }
@@ -21,11 +24,14 @@ export interface SentEntry {
   readonly lacksTime: boolean;
 }
 
-/** One line of input as an entry. */
-export function entryOf(line: string, defaults: EntryDefaults): SentEntry {
-  const trimmed = line.trim();
+/** One record of the input as an entry. */
+export function entryOf(
+  { text, members = {} }: Pick<LogRecord, "text" | "members">,
+  defaults: EntryDefaults,
+): SentEntry {
+  const trimmed = text.trim();
   const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
-  return object ? withDefaults(trimmed, object, defaults) : plainEntry(line, defaults);
+  return object ? withDefaults(trimmed, { object, members }, defaults) : plainEntry(text, members, defaults);
 }
 
 /** Whether the service will cut it. What it counts is the content, without JSON's own characters. */
@@ -43,9 +49,17 @@ function contentBytes(value: unknown): number {
  * The text of a JSON object with what it lacks put in front: a service or level under a name that the intake takes. The
  * rest stays as it was written: to parse and print it again would round its long numbers.
  */
-function withDefaults(text: string, object: Members, { service, level }: EntryDefaults): SentEntry {
+function withDefaults(
+  text: string,
+  { object, members }: { readonly object: Members; readonly members: Members },
+  { service, level }: EntryDefaults,
+): SentEntry {
   const ownService = slotValue(object, "service");
+  const ownTime = slotValue(object, "timestamp");
+  const { timestamp, ...others } = members;
   const lacking = {
+    ...(timestamp !== undefined && ownTime === undefined ? { [freeName(object, "timestamp")]: timestamp } : {}),
+    ...Object.fromEntries(Object.entries(others).filter(([name]) => !Object.hasOwn(object, name))),
     ...(service !== undefined && ownService === undefined ? { [freeName(object, "service")]: service } : {}),
     ...(level !== undefined && slotValue(object, "level") === undefined ? { [freeName(object, "level")]: level } : {}),
   };
@@ -54,14 +68,15 @@ function withDefaults(text: string, object: Members, { service, level }: EntryDe
   return {
     text: added === "" ? text : `{${added}${rest.startsWith("}") ? "" : ","}${rest}`,
     service: ownService === undefined ? service : String(ownService),
-    timeMicros: parseTimestamp(slotValue(object, "timestamp")),
+    timeMicros: parseTimestamp(ownTime ?? timestamp),
     lacksTime: false,
   };
 }
 
 /** A name of the field that the object does not have: of one name twice, the last would win. */
-function freeName(object: Members, field: "service" | "level"): string {
-  return fieldAliases[field].find((name) => !Object.hasOwn(object, name)) ?? field;
+function freeName(object: Members, field: "service" | "level" | "timestamp"): string {
+  const names = field === "timestamp" ? ["timestamp", "@timestamp", "time"] : fieldAliases[field];
+  return names.find((name) => !Object.hasOwn(object, name)) ?? field;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -79,9 +94,11 @@ function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function plainEntry(message: string, { service, level, lineTimes, now }: EntryDefaults): SentEntry {
-  const timeMicros = lineTimes ? leadingTime(message, now) : undefined;
-  const timestamp = timeMicros === undefined ? undefined : isoOfMicros(timeMicros);
-  const text = JSON.stringify({ message, level: level ?? levelOfLine(message), service, timestamp });
+function plainEntry(message: string, members: Members, defaults: EntryDefaults): SentEntry {
+  const { service, level, lineTimes, now } = defaults;
+  const lineTime = lineTimes ? leadingTime(message, now) : undefined;
+  const timestamp = lineTime === undefined ? members["timestamp"] : isoOfMicros(lineTime);
+  const text = JSON.stringify({ message, level: level ?? levelOfLine(message), service, ...members, timestamp });
+  const timeMicros = lineTime ?? parseTimestamp(timestamp);
   return { text, service, timeMicros, lacksTime: lineTimes && timeMicros === undefined };
 }

@@ -63,13 +63,13 @@ describe("lines", () => {
 
 describe("an entry", () => {
   const now = new Date("2026-11-30T12:00:00Z");
-  const defaults: EntryDefaults = { service: "s", level: undefined, lineTimes: true, now };
+  const defaults: EntryDefaults = { service: "s", level: undefined, lineTimes: true, multiline: false, now };
 
   test("is one line of JSON, whatever the line holds", () => {
     const line = fc.string({ unit: "binary" }).filter((text) => text.trim() !== "" && !text.includes("\n"));
     fc.assert(
       fc.property(line, (text) => {
-        const entry = entryOf(text, defaults).text;
+        const entry = entryOf({ text }, defaults).text;
         expect(entry).not.toMatch(/\n/);
         expect(JSON.parse(entry)).toMatchObject(text.trim().startsWith("{") ? {} : { message: text, service: "s" });
       }),
@@ -77,7 +77,7 @@ describe("an entry", () => {
   });
 
   const sent = (line: string, more: Partial<EntryDefaults> = {}) =>
-    JSON.parse(entryOf(line, { ...defaults, lineTimes: false, ...more }).text);
+    JSON.parse(entryOf({ text: line }, { ...defaults, lineTimes: false, ...more }).text);
 
   test.each([
     // A name means a service only where the intake takes it for one.
@@ -105,7 +105,7 @@ describe("an entry", () => {
     ['{"MESSAGE":"m","_SYSTEMD_UNIT":"cron.service"}', "cron.service"],
     ['{"MESSAGE":"m","PROGRAM":"sshd","SOURCE":"s_net"}', "sshd"],
   ])("%s keeps its own service", (line, service) => {
-    expect(entryOf(line, defaults).service).toBe(service);
+    expect(entryOf({ text: line }, defaults).service).toBe(service);
     expect(sent(line)).toEqual(JSON.parse(line));
   });
 
@@ -120,7 +120,7 @@ describe("an entry", () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });
     fc.assert(
       fc.property(object, (value) => {
-        const entry = JSON.parse(entryOf(JSON.stringify(value), defaults).text);
+        const entry = JSON.parse(entryOf({ text: JSON.stringify(value) }, defaults).text);
         expect(entry).toEqual({
           ...("service" in entry && !("service" in value) ? { service: "s" } : {}),
           ...("service" in value && "service.name" in entry ? { "service.name": "s" } : {}),
@@ -135,7 +135,7 @@ const never = new AbortController().signal;
 
 describe("batches", () => {
   const now = new Date("2026-11-30T12:00:00Z");
-  const defaults: EntryDefaults = { service: undefined, level: undefined, lineTimes: false, now };
+  const defaults: EntryDefaults = { service: undefined, level: undefined, lineTimes: false, multiline: false, now };
 
   test("go out while the input pauses, and do not wait for its end", async () => {
     let resume = () => {};

@@ -133,6 +133,34 @@ describe("logs send", () => {
   });
 });
 
+test("logs send joins the lines of a stack trace of a file, and not of stdin", async () => {
+  const { sendOnly, asked } = await service();
+  const { run } = terminal({ env: sendOnly });
+  const lines = "ERROR boom\n    at a\n    at b\nnext\n";
+  await run(["logs", "send", file("trace.log", lines)]);
+  await run(["logs", "send"], { stdin: lines });
+  await run(["logs", "send", "--multiline", "on"], { stdin: lines });
+  await run(["logs", "send", file("trace.log", lines), "--multiline", "off"]);
+  expect(asked.map(({ text }) => text.split("\n").length)).toEqual([2, 4, 2, 4]);
+  expect(entriesOf(asked)[0]).toEqual({ message: "ERROR boom\n    at a\n    at b", level: "error", service: "trace" });
+});
+
+test("logs send takes the time and the text out of a container's line", async () => {
+  const { sendOnly, asked } = await service();
+  const lines = [
+    "2026-11-30T09:00:00.123456789Z stderr F ERROR boom",
+    '2026-11-30T09:00:00.1Z stdout F {"message":"a","time":"2026-11-30T08:00:00Z"}',
+    '2026-11-30T09:00:00.2Z stdout F {"message":"b"}',
+  ];
+  await terminal({ env: sendOnly }).run(["logs", "send", file("pod.log", lines.join("\n"))]);
+  const common = { service: "pod", stream: "stdout" };
+  expect(entriesOf(asked)).toEqual([
+    { message: "ERROR boom", level: "error", ...common, stream: "stderr", timestamp: "2026-11-30T09:00:00.123456789Z" },
+    { message: "a", time: "2026-11-30T08:00:00Z", ...common },
+    { message: "b", timestamp: "2026-11-30T09:00:00.2Z", ...common },
+  ]);
+});
+
 describe("logs send says", () => {
   const now = new Date("2026-11-22T00:00:00Z");
 
@@ -256,6 +284,7 @@ describe("logs send refuses", () => {
   test.each([
     ["a file that is not there", ["/nowhere.log"], "no such file or directory", 2],
     ["a directory", ["/tmp"], "is a directory", 2],
+    ["a binary", [process.execPath], "is not text", 2],
     ["a secret key as public key", ["/dev/null", "--public-key", someKey("secret")], "is a secret key", 4],
     ["a mistyped key", ["/dev/null", "--public-key", "pk_live_x"], "too short", 4],
     ["key and logs both from stdin", ["--public-key", "-"], "both", 2],
