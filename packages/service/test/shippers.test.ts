@@ -134,6 +134,16 @@ describe("Loki", () => {
   });
 });
 
+test("a Heroku drain sends with the key as the password of its address", async () => {
+  const message = unique();
+  const frame = `<190>1 ${new Date().toISOString()} host shop web.1 - ERROR ${message}`;
+  const authorization = `Basic ${base64(`heroku:${service.publicKey}`)}`;
+  const headers = { authorization, "content-type": "application/logplex-1", "logplex-msg-count": "1" };
+  const answer = await send(service, "POST /v1/logs", { headers, body: `${frame.length} ${frame}` });
+  expect(answer.status).toBe(202);
+  expect(await found(message)).toMatchObject([{ level: "error", service: "shop", attributes: { "heroku.dyno": "web.1" } }]);
+});
+
 describe("Elasticsearch", () => {
   const ndjson = { "content-type": "application/x-ndjson" };
 

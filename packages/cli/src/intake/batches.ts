@@ -1,4 +1,4 @@
-import { type EntryDefaults, entryOf, isLongerThanKept, type SentEntry } from "./entry.ts";
+import { type EntryDefaults, entriesOf, isLongerThanKept, type SentEntry } from "./entry.ts";
 import type { Line } from "./lines.ts";
 import { type LogRecord, RecordJoiner } from "./records.ts";
 
@@ -34,9 +34,10 @@ export async function* makeBatches(
   const joiner = new RecordJoiner(defaults);
   function* batchesOf(records: readonly LogRecord[]): Generator<Batch> {
     for (const record of records) {
-      const entry = entryOf(record, defaults);
-      if (!forming.hasRoomFor(entry.text)) yield forming.take();
-      forming.add(entry, record.number);
+      for (const entry of entriesOf(record, defaults)) {
+        if (!forming.hasRoomFor(entry.text)) yield forming.take();
+        forming.add(entry, record.number);
+      }
     }
   }
   let failure: { readonly error: unknown } | undefined;

@@ -1,4 +1,12 @@
-import { fieldAliases, intakeLimits, type Level, levelOfLine, parseTimestamp, slotValue } from "@sazabi/sdk/protocol";
+import {
+  fieldAliases,
+  intakeLimits,
+  type Level,
+  levelOfLine,
+  parseTimestamp,
+  slotValue,
+  wrappedEntries,
+} from "@sazabi/sdk/protocol";
 import { isoOfMicros, leadingTime } from "./line-time.ts";
 import type { LogRecord } from "./records.ts";
 
@@ -24,14 +32,17 @@ export interface SentEntry {
   readonly lacksTime: boolean;
 }
 
-/** One record of the input as an entry. */
-export function entryOf(
+/** One record of the input as entries: one, or those that a document of CloudTrail or CloudWatch wraps. */
+export function entriesOf(
   { text, members = {} }: Pick<LogRecord, "text" | "members">,
   defaults: EntryDefaults,
-): SentEntry {
+): readonly SentEntry[] {
   const trimmed = text.trim();
   const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
-  return object ? withDefaults(trimmed, { object, members }, defaults) : plainEntry(text, members, defaults);
+  if (!object) return [plainEntry(text, members, defaults)];
+  const wrapped = wrappedEntries(object);
+  if (!wrapped) return [withDefaults(trimmed, { object, members }, defaults)];
+  return wrapped.map((entry) => withDefaults(JSON.stringify(entry), { object: entry, members }, defaults));
 }
 
 /** Whether the service will cut it. What it counts is the content, without JSON's own characters. */

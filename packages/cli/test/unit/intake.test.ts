@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeBatches, maxBatchBytes, maxBatchEntries } from "../../src/intake/batches.ts";
-import { type EntryDefaults, entryOf } from "../../src/intake/entry.ts";
+import { type EntryDefaults, entriesOf, type SentEntry } from "../../src/intake/entry.ts";
 import { maxLineBytes, readLines } from "../../src/intake/lines.ts";
 import { unpacked } from "../../src/intake/source.ts";
 
@@ -61,6 +61,8 @@ describe("lines", () => {
   });
 });
 
+const entryOf = (record: { text: string }, defaults: EntryDefaults) => entriesOf(record, defaults)[0] as SentEntry;
+
 describe("an entry", () => {
   const now = new Date("2026-11-30T12:00:00Z");
   const defaults: EntryDefaults = { service: "s", level: undefined, lineTimes: true, multiline: false, now };
@@ -115,6 +117,17 @@ describe("an entry", () => {
       expect(sent(line, { level: "trace", service: undefined })).toEqual(JSON.parse(line));
     },
   );
+
+  test("is each of those that a document wraps", () => {
+    const records = [
+      { eventTime: "2026-11-30T09:00:00Z", eventName: "A" },
+      { eventTime: "2026-11-30T09:00:01Z", eventName: "B" },
+    ];
+    const texts = entriesOf({ text: JSON.stringify({ Records: records }) }, defaults).map(({ text }) =>
+      JSON.parse(text),
+    );
+    expect(texts).toEqual(records.map((record) => ({ service: "s", ...record })));
+  });
 
   test("that is JSON keeps all it has", () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });

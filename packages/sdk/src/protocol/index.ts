@@ -10,3 +10,4 @@ export * from "./resources.ts";
 export * from "./saved-queries.ts";
 export * from "./scopes.ts";
 export * from "./timestamp.ts";
+export * from "./wrapped-entries.ts";

@@ -74,8 +74,15 @@ export function normaliseAny(
   const excess = excessOf(members);
   if (excess !== undefined) return refuse("", excess);
   try {
-    const draft = newDraft();
-    readMembers(draft, withJournalTexts(members));
+    const sent = withJournalTexts(members);
+    let draft = newDraft();
+    readMembers(draft, sent);
+    if (draft.isFull) {
+      // Not all members have room: those that are nested least are kept as attributes.
+      draft = { ...newDraft(), nested: [] };
+      readMembers(draft, sent);
+      for (const { prefix, value, depth } of draft.nested ?? []) readNested(draft, prefix, value, depth);
+    }
     return finish(draft, members, arrivedAtMs, retentionMs);
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
@@ -122,6 +129,10 @@ interface Draft {
   hasUid: boolean;
   /** Attributes of the sender's. */
   count: number;
+  /** There are more of them than an entry may have. */
+  isFull: boolean;
+  /** Objects in the order in which they are read, level by level; undefined: each is read where it stands. */
+  readonly nested: { readonly prefix: string; readonly value: Members; readonly depth: number }[] | undefined;
   bytes: number;
 }
 
@@ -135,6 +146,8 @@ function newDraft(): Draft {
     overflowBytes: 0,
     hasUid: false,
     count: 0,
+    isFull: false,
+    nested: undefined,
     bytes: entryOverheadBytes,
   };
 }
@@ -172,7 +185,8 @@ function flatten(draft: Draft, name: Name, value: unknown, depth: number, source
   // Below a name that is too long already, every path would be: it stays one text, or a small body could grow without end.
   const canNest = depth < intakeLimits.attributeDepth && path.length <= intakeLimits.attributeKeyBytes;
   if (isObject(value) && canNest && hasMembers(value)) {
-    readNested(draft, `${path}.`, value, depth + 1);
+    if (draft.nested) draft.nested.push({ prefix: `${path}.`, value, depth: depth + 1 });
+    else readNested(draft, `${path}.`, value, depth + 1);
   } else {
     setAttribute(draft, name, value, source);
   }
@@ -205,6 +219,7 @@ function setAttribute(draft: Draft, name: Name, value: unknown, source: object):
   const before = draft.mayRepeat || name.isMended ? attributes[key] : undefined;
   if (before !== undefined && before === kept) return;
   if (before !== undefined || name.isTooLong || draft.count >= intakeLimits.attributes) {
+    draft.isFull ||= draft.count >= intakeLimits.attributes;
     keepApart(draft, key, kept);
     return;
   }

@@ -17,6 +17,22 @@ function stored(value: unknown): NormalisedEntry {
   return { ...result, attributes: { ...result.attributes } };
 }
 
+test("of too many members, those that are nested least are kept as attributes", () => {
+  const payload = Object.fromEntries(Array.from({ length: 300 }, (_, place) => [`p${place}`, place]));
+  const { attributes, message } = stored({
+    payload: { deep: payload, level: 1 },
+    message: "x",
+    public: true,
+    actor: { id: 7 },
+  });
+  expect(message).toBe("x");
+  expect(attributes).toMatchObject({ public: true, "actor.id": 7, "payload.level": 1, "payload.deep.p0": 0 });
+  expect(Object.keys(attributes)).toHaveLength(intakeLimits.attributes + 1);
+  const overflow = JSON.parse(attributes["sazabi.overflow"] as string);
+  expect(Object.keys(overflow)).toHaveLength(300 + 3 - intakeLimits.attributes);
+  expect(overflow).toHaveProperty(["payload.deep.p299"], 299);
+});
+
 describe("what other programs send", () => {
   const cursor = { __CURSOR: "s=1", __REALTIME_TIMESTAMP: String(now * 1000 - 60_000_000) };
 
