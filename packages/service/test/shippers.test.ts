@@ -141,7 +141,9 @@ test("a Heroku drain sends with the key as the password of its address", async (
   const headers = { authorization, "content-type": "application/logplex-1", "logplex-msg-count": "1" };
   const answer = await send(service, "POST /v1/logs", { headers, body: `${frame.length} ${frame}` });
   expect(answer.status).toBe(202);
-  expect(await found(message)).toMatchObject([{ level: "error", service: "shop", attributes: { "heroku.dyno": "web.1" } }]);
+  expect(await found(message)).toMatchObject([
+    { level: "error", service: "shop", attributes: { "heroku.dyno": "web.1" } },
+  ]);
 });
 
 describe("Elasticsearch", () => {
