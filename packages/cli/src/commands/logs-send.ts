@@ -6,7 +6,6 @@ import { gzip } from "node:zlib";
 import {
   type IntakeResult,
   inspectKey,
-  intakeLimits,
   keyFaults,
   type Level,
   Sazabi,
