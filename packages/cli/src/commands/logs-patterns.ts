@@ -44,5 +44,5 @@ export async function patterns(session: Session, query: string, options: Pattern
   );
   const most =
     found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
-  session.remark(`Counted ${formatWindow(window)}.${most}`);
+  session.remark(`From ${formatWindow(window)}.${most}`);
 }

@@ -55,7 +55,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(`${count(found.total)} in all, by ${found.interval}, ${formatWindow(window)}.`);
+  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatWindow(window)}.`);
 }
 
 /** Without the time after now in which there is nothing: only entries from clocks that run fast are there. */
