@@ -134,6 +134,18 @@ describe("Loki", () => {
   });
 });
 
+test("a Heroku drain sends with the key as the password of its address", async () => {
+  const message = unique();
+  const frame = `<190>1 ${new Date().toISOString()} host shop web.1 - ERROR ${message}`;
+  const authorization = `Basic ${base64(`heroku:${service.publicKey}`)}`;
+  const headers = { authorization, "content-type": "application/logplex-1", "logplex-msg-count": "1" };
+  const answer = await send(service, "POST /v1/logs", { headers, body: `${frame.length} ${frame}` });
+  expect(answer.status).toBe(202);
+  expect(await found(message)).toMatchObject([
+    { level: "error", service: "shop", attributes: { "heroku.dyno": "web.1" } },
+  ]);
+});
+
 describe("Elasticsearch", () => {
   const ndjson = { "content-type": "application/x-ndjson" };
 
@@ -171,6 +183,35 @@ describe("Elasticsearch", () => {
       expect(entries[0].attributes).toMatchObject({ _index: "own", _id: "7" });
     },
   );
+
+  test("an action line may have further members, as winston-elasticsearch writes them", async () => {
+    const message = unique();
+    const lines = [
+      '{"index":{"_index":"logs"},"attempts":0}',
+      JSON.stringify({ message, severity: "error" }),
+      '{"create":{},"x":null,"y":{"a":[1]}}',
+      JSON.stringify({ message }),
+    ];
+    expect(await bulk(lines)).toMatchObject({ status: 200, body: { errors: false } });
+    expect(await found(message)).toHaveLength(2);
+  });
+
+  test.each(['{"attempts":0,"index":{}}', '{"index":null}', '{"index":[]}', '{"index":"logs"}', "{}", "[]", "7"])(
+    "%s is no action line",
+    async (line) => {
+      expect((await bulk([line, { message: unique() }])).status).toBe(400);
+    },
+  );
+
+  test("PUT does what POST does", async () => {
+    const message = unique();
+    const body = `{"create":{}}\n${JSON.stringify({ message })}\n`;
+    for (const path of ["/_bulk", "/shop/_bulk", "/adapters/elasticsearch/_bulk", "/adapters/elasticsearch/x/_bulk"]) {
+      const answer = await send(service, `PUT ${path}`, { headers: { ...ndjson, ...withKey() }, body });
+      expect(answer.status).toBe(200);
+    }
+    expect(await found(message)).toHaveLength(4);
+  });
 
   test("each operation has its own verdict: nothing is updated or deleted, and a bad document is one", async () => {
     const message = unique();

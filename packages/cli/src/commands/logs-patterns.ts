@@ -1,8 +1,9 @@
 import type { LogPattern } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { readWholeWindow, type WindowOptions } from "./window.ts";
+import { formatWindow, readWholeWindow } from "./whole-window.ts";
+import type { WindowOptions } from "./window.ts";
 
 export interface PatternsOptions extends WindowOptions {
   readonly limit: number;
@@ -14,7 +15,8 @@ const mostPatterns = 100;
 
 /** What the messages have in common, the most frequent first. */
 export async function patterns(session: Session, query: string, options: PatternsOptions): Promise<void> {
-  const { start, end } = readWholeWindow(session, options);
+  const window = readWholeWindow(session, options);
+  const { start, end } = window;
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const limit = Math.min(options.limit, mostPatterns);
@@ -42,5 +44,5 @@ export async function patterns(session: Session, query: string, options: Pattern
   );
   const most =
     found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
-  session.remark(`From ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).${most}`);
+  session.remark(`From ${formatWindow(window)}.${most}`);
 }

@@ -6,7 +6,6 @@ import { gzip } from "node:zlib";
 import {
   type IntakeResult,
   inspectKey,
-  intakeLimits,
   keyFaults,
   type Level,
   Sazabi,
@@ -18,6 +17,8 @@ import { type Batch, makeBatches } from "../intake/batches.ts";
 import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
 import { openFile, unpacked } from "../intake/source.ts";
+import { count, Tally } from "../intake/tally.ts";
+import { readText } from "../intake/text-input.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
@@ -26,6 +27,7 @@ export interface SendOptions {
   readonly service?: string;
   readonly level?: Level;
   readonly lineTimes?: boolean;
+  readonly multiline?: "auto" | "on" | "off";
   readonly publicKey?: string;
   readonly project?: string;
   readonly follow?: boolean;
@@ -33,9 +35,6 @@ export interface SendOptions {
 
 /** How long a batch may wait in all for a busy service. */
 const retryBudgetMs = 120_000;
-const oldDays = 30;
-/** Rejected lines that are named; all are counted. */
-const maxNamedRejections = 20;
 
 /** Sends the lines of a file or of stdin, and counts what became of them. Fails when a line was not accepted. */
 export async function send(session: Session, file: string | undefined, options: SendOptions): Promise<void> {
@@ -48,10 +47,16 @@ export async function send(session: Session, file: string | undefined, options: 
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
     lineTimes: options.lineTimes ?? false,
-    onLineTime: (time: string) => tally.noteTime(time),
+    // Who pipes a program into it wants each line at once.
+    multiline: options.multiline === "on" || (options.multiline !== "off" && !fromStdin),
+    now: session.context.now(),
   };
   try {
-    const batches = makeBatches(readLines(bytes), defaults, session.context.signal);
+    const batches = makeBatches(
+      readLines(readText(bytes, fromStdin ? "stdin" : file)),
+      defaults,
+      session.context.signal,
+    );
     const patient = options.follow === true;
     for await (const batch of batches) await sendBatch(session, client, batch, tally, patient);
   } catch (error) {
@@ -61,7 +66,7 @@ export async function send(session: Session, file: string | undefined, options: 
     throw error;
   }
   tally.end();
-  await reportTally(session, tally, defaults.service);
+  await reportTally(session, tally);
 }
 
 /** The bytes of a file, with `--follow` also those that are still to come. */
@@ -174,85 +179,17 @@ function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
     const [, index = "0", field = ""] = /^logs\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
     return { index: Number(index), field: field || path, message };
   });
-  return { accepted: 0, rejectedCount: batch.lineNumbers.length, rejected };
+  return { accepted: 0, rejectedCount: batch.entries.length, rejected };
 }
 
-/** What became of the lines so far. */
-class Tally {
-  accepted = 0;
-  rejected = 0;
-  /** Accepted, but longer than the service keeps. */
-  cut = 0;
-  /** Lines whose own time is longer ago than services may keep logs. */
-  old = 0;
-  readonly #session: Session;
-  readonly #showsProgress: boolean;
-
-  constructor(session: Session) {
-    this.#session = session;
-    this.#showsProgress = session.showsProgress;
-  }
-
-  get sent(): number {
-    return this.accepted + this.rejected;
-  }
-
-  add(batch: Batch, result: IntakeResult): void {
-    this.#clearProgress();
-    const named = this.rejected;
-    this.accepted += result.accepted;
-    this.cut += batch.cutEntries;
-    this.rejected += result.rejectedCount ?? 0;
-    for (const { index, field, message } of (result.rejected ?? []).slice(0, Math.max(0, maxNamedRejections - named))) {
-      const where = [`line ${batch.lineNumbers[index] ?? "?"}`, ...(field ? [field] : [])].join(", ");
-      this.#session.say(`rejected: ${where}: ${visible(message)}`);
-    }
-    if (this.#showsProgress) this.#session.context.stderr.write(`\r${count(this.sent)} lines sent…`);
-  }
-
-  noteTime(time: string): void {
-    if (this.#session.context.now().getTime() - Date.parse(time) > oldDays * 86_400_000) this.old++;
-  }
-
-  end(): void {
-    this.#clearProgress();
-    if (this.cut > 0) {
-      const kibibytes = intakeLimits.entryBytes / 1024;
-      const entries = this.cut === 1 ? "1 entry was" : `${count(this.cut)} entries were`;
-      this.#session.say(`${entries} longer than the ${kibibytes} KiB that the service keeps: cut, and flagged so.`);
-    }
-    if (this.old > 0) {
-      const lines = this.old === 1 ? "1 line is" : `${count(this.old)} lines are`;
-      const [keeps, gets] = ["where the service keeps less", this.old === 1 ? "it gets" : "they get"];
-      this.#session.say(`${lines} older than ${oldDays} days: ${keeps}, ${gets} the time of arrival.`);
-    }
-    if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
-  }
-
-  #clearProgress(): void {
-    if (this.#showsProgress && this.sent > 0) this.#session.context.stderr.write("\r\u001b[K");
-  }
-}
-
-async function reportTally(
-  session: Session,
-  { accepted, rejected }: Tally,
-  service: string | undefined,
-): Promise<void> {
+async function reportTally(session: Session, tally: Tally): Promise<void> {
+  const { accepted, rejected } = tally;
   await session.result({ accepted, rejected }, () =>
     session.out(`${count(accepted)} accepted, ${count(rejected)} rejected`),
   );
-  if (accepted > 0 && service !== undefined) {
-    session.remark(`See them: sazabi logs query ${shellWord(`service:${service}`)}`);
-  }
+  if (accepted > 0) session.remark(`See them: ${tally.sentEntries.queryCommand(session.context.now())}`);
   if (rejected > 0)
     throw new CliError(`${count(rejected)} of ${count(accepted + rejected)} lines were not accepted.`, {
       code: "REJECTED",
     });
 }
-
-function shellWord(text: string): string {
-  return /^[\w:./@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-const count = (value: number) => value.toLocaleString("en");

@@ -26,11 +26,12 @@ export async function tail(session: Session, query: string, options: TailOptions
   const printer = entryPrinter(session, (await session.palettes()).out);
   if (printer.head) session.write(printer.head);
   const begin = from === undefined ? "from now on" : `since ${formatTime(new Date(from))}, and from now on`;
-  session.remark(`Following what is stored ${begin}; Ctrl-C ends it.`);
+  // Not before the service has accepted the request.
+  const onPosition = () => session.remark(`Following what is stored ${begin}; Ctrl-C ends it.`);
   const entries =
     from === undefined
-      ? follow(session, admin, { projectId, query })
-      : followSince(session, admin, { projectId, query }, from);
+      ? follow(session, admin, { projectId, query }, { onPosition })
+      : followSince(session, admin, { projectId, query }, { from, onPosition });
   let left = options.limit ?? Number.POSITIVE_INFINITY;
   for await (const entry of entries) {
     session.write(printer.print(entry));
@@ -61,7 +62,7 @@ async function* followSince(
   session: Session,
   admin: SazabiAdmin,
   followed: Followed,
-  from: string,
+  { from, onPosition }: { readonly from: string; readonly onPosition: () => void },
 ): AsyncGenerator<FollowedEntry> {
   let begin: (cursor: string) => void = () => {};
   const beginning = new Promise<string>((resolve) => {
@@ -70,7 +71,13 @@ async function* followSince(
   // Whoever leaves while the earlier entries are shown closes the connection, too.
   const leaving = new AbortController();
   const signal = AbortSignal.any([session.context.signal, leaving.signal]);
-  const live = follow(session, admin, followed, { signal, onPosition: (cursor) => begin(cursor) });
+  const live = follow(session, admin, followed, {
+    signal,
+    onPosition: (cursor) => {
+      onPosition();
+      begin(cursor);
+    },
+  });
   const first = live.next();
   first.catch(() => {});
   try {

@@ -3,9 +3,10 @@ import { bar, barStyle } from "../output/bars.ts";
 import { visible } from "../output/visible.ts";
 import { pad, widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { readWholeWindow, type WindowOptions } from "./window.ts";
+import { formatWindow, readWholeWindow } from "./whole-window.ts";
+import type { WindowOptions } from "./window.ts";
 
 export interface VolumeOptions extends WindowOptions {
   readonly interval?: VolumeInterval;
@@ -25,7 +26,9 @@ const mostLines = 48;
 
 /** How many entries there are by time, as bars; with `by`, how many of each group. */
 export async function volume(session: Session, query: string, options: VolumeOptions): Promise<void> {
-  const { start, end } = readWholeWindow(session, options);
+  const window = readWholeWindow(session, options);
+  const { start, end, isOpen } = window;
+  const now = session.context.now().getTime();
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const found = await admin.logs.volume(
@@ -33,7 +36,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       projectId,
       startDate: start.toISOString(),
       endDate: end.toISOString(),
-      interval: options.interval ?? intervalFor(end.getTime() - start.getTime()),
+      interval: options.interval ?? intervalFor((isOpen ? now : end.getTime()) - start.getTime()),
       groupBy: options.by,
       ...(query.trim() === "" ? {} : { query }),
     },
@@ -41,7 +44,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
   );
   for (const { message } of found.meta.warnings) session.say(`warning: ${visible(message)}`);
   if (found.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
-    await session.paged(async () => draw(session, found, options));
+    await session.paged(async () => draw(session, isOpen ? endingAtLast(found, now) : found, options));
   } else {
     const { total, startDate, endDate, interval } = found;
     await session.rows(rowsOf(found), [], "Nothing matches.", (rows) => ({
@@ -52,9 +55,16 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(
-    `${count(found.total)} in all, by ${found.interval}, from ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).`,
+  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatWindow(window)}.`);
+}
+
+/** Without the time after now in which there is nothing: only entries from clocks that run fast are there. */
+function endingAtLast(found: LogVolume, now: number): LogVolume {
+  const last = Math.max(
+    now,
+    ...found.series.flatMap(({ points }) => points.map(({ bucket }) => Date.parse(bucket) + 1)),
   );
+  return { ...found, endDate: new Date(last).toISOString() };
 }
 
 /** The shortest that makes no more lines than one likes to look at. */

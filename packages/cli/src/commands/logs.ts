@@ -138,7 +138,7 @@ Without --since or --from the last 24 hours are looked at.
     .command("send")
     .description("send a file, or stdin, as log entries")
     .aliases(["forward"])
-    .argument("[file]", "NDJSON or plain lines, gzip too; - or nothing is stdin")
+    .argument("[file]", "NDJSON, JSON or plain lines, gzip too; - or nothing is stdin")
     .option("--service <name>", "service of entries that name none (default: the file's name)")
     .addOption(
       logs
@@ -146,7 +146,16 @@ Without --since or --from the last 24 hours are looked at.
         .choices(levels as readonly Level[]),
     )
     .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
-    .option("--line-times", "take the time that a plain line begins with; otherwise it is the time of sending")
+    .addOption(
+      logs
+        .createOption("--multiline <mode>", "join stack traces and printed JSON into one entry (auto: of files)")
+        .choices(["auto", "on", "off"])
+        .default("auto"),
+    )
+    .option(
+      "--line-times",
+      "take the time that a plain line begins with (local without a zone); otherwise it is the time of sending",
+    )
     .option("--public-key <key>", "send with this public key; - reads it from stdin (default: SAZABI_PUBLIC_KEY)")
     .option("--project <project>", "the project, by id or name, when a secret key is used")
     .addHelpText(

@@ -17,21 +17,9 @@ export interface Window {
 
 export function addWindowOptions(command: Command): Command {
   return command
-    .option("--since <time>", "from this long ago (30m, 1h, 2d, 1w) until now")
+    .option("--since <time>", "from this long ago (30m, 1h, 2d, 1w) on")
     .option("--from <time>", "from this time on (2026-11-22, 2026-11-22T08:30, …Z, 1h)")
     .option("--to <time>", "up to, and without, this time");
-}
-
-const defaultWindowMs = 86_400_000;
-
-/** The same with both ends: now, and a day before the end, where none is given. */
-export function readWholeWindow(
-  session: Session,
-  options: WindowOptions,
-): { readonly start: Date; readonly end: Date } {
-  const { from, to } = readWindow(session, options);
-  const end = to === undefined ? session.context.now() : new Date(to);
-  return { start: from === undefined ? new Date(end.getTime() - defaultWindowMs) : new Date(from), end };
 }
 
 export function readWindow(session: Session, { since, from, to }: WindowOptions): Window {

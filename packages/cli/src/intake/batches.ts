@@ -1,14 +1,19 @@
-import { type EntryDefaults, entryOf, isLongerThanKept } from "./entry.ts";
+import { type EntryDefaults, entriesOf, isLongerThanKept, type SentEntry } from "./entry.ts";
 import type { Line } from "./lines.ts";
+import { type LogRecord, RecordJoiner } from "./records.ts";
 
 /** What goes out in one request. */
 export interface Batch {
   /** NDJSON. */
   readonly body: string;
-  /** Line number of the input, for each entry. */
-  readonly lineNumbers: readonly number[];
+  readonly entries: readonly BatchEntry[];
   /** Entries of which the service will keep the beginning only. */
   readonly cutEntries: number;
+}
+
+export interface BatchEntry extends Omit<SentEntry, "text"> {
+  /** Line number of the input. */
+  readonly lineNumber: number;
 }
 
 export const maxBatchEntries = 1000;
@@ -26,31 +31,38 @@ export async function* makeBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
+  const joiner = new RecordJoiner(defaults);
+  function* batchesOf(records: readonly LogRecord[]): Generator<Batch> {
+    for (const record of records) {
+      for (const entry of entriesOf(record, defaults)) {
+        if (!forming.hasRoomFor(entry.text)) yield forming.take();
+        forming.add(entry, record.number);
+      }
+    }
+  }
   let failure: { readonly error: unknown } | undefined;
   try {
     for await (const lines of withPauses(groups, signal)) {
       if (lines === pause) {
+        yield* batchesOf(joiner.pause());
         if (forming.size > 0) yield forming.take();
         continue;
       }
-      for (const line of lines) {
-        const entry = entryOf(line.text, defaults);
-        if (!forming.hasRoomFor(entry)) yield forming.take();
-        forming.add(entry, line.number);
-      }
+      for (const line of lines) yield* batchesOf(joiner.add(line));
     }
   } catch (error) {
     if (signal.aborted) throw error;
     // The input broke off. What came before that is sent all the same.
     failure = { error };
   }
+  yield* batchesOf(joiner.end());
   if (forming.size > 0) yield forming.take();
   if (failure) throw failure.error;
 }
 
 class FormingBatch {
-  #entries: string[] = [];
-  #lineNumbers: number[] = [];
+  #texts: string[] = [];
+  #entries: BatchEntry[] = [];
   #bytes = 0;
   #cutEntries = 0;
 
@@ -63,18 +75,18 @@ class FormingBatch {
     return this.size < maxBatchEntries && this.#bytes + bytesOf(entry) <= maxBatchBytes;
   }
 
-  add(entry: string, lineNumber: number): void {
-    this.#entries.push(entry);
-    this.#lineNumbers.push(lineNumber);
-    this.#bytes += bytesOf(entry);
-    if (isLongerThanKept(entry)) this.#cutEntries++;
+  add({ text, ...entry }: SentEntry, lineNumber: number): void {
+    this.#texts.push(text);
+    this.#entries.push({ ...entry, lineNumber });
+    this.#bytes += bytesOf(text);
+    if (isLongerThanKept(text)) this.#cutEntries++;
   }
 
   take(): Batch {
-    const body = this.#entries.join("\n");
-    const batch = { body, lineNumbers: this.#lineNumbers, cutEntries: this.#cutEntries };
+    const body = this.#texts.join("\n");
+    const batch = { body, entries: this.#entries, cutEntries: this.#cutEntries };
+    this.#texts = [];
     this.#entries = [];
-    this.#lineNumbers = [];
     this.#bytes = 0;
     this.#cutEntries = 0;
     return batch;

@@ -1,19 +1,48 @@
-import { fieldAliases, intakeLimits, type Level, parseLevel } from "@sazabi/sdk/protocol";
+import {
+  fieldAliases,
+  intakeLimits,
+  type Level,
+  levelOfLine,
+  parseTimestamp,
+  slotValue,
+  wrappedEntries,
+} from "@sazabi/sdk/protocol";
+import { isoOfMicros, leadingTime } from "./line-time.ts";
+import type { LogRecord } from "./records.ts";
 
 export interface EntryDefaults {
   readonly service: string | undefined;
   readonly level: Level | undefined;
   /** Take the time that a plain line begins with. */
   readonly lineTimes: boolean;
-  /** Told each time that was taken. */
-  readonly onLineTime?: (time: string) => void;
+  /** Join the lines of a stack trace, and of JSON over several lines, into one entry. */
+  readonly multiline: boolean;
+  /** Times without a year are at most a day after it. */
+  readonly now: Date;
 }
 
-/** One line of input as one line of NDJSON. */
-export function entryOf(line: string, defaults: EntryDefaults): string {
-  const trimmed = line.trim();
+/** An entry as it is sent. */
+export interface SentEntry {
+  /** A line of NDJSON. */
+  readonly text: string;
+  readonly service: string | undefined;
+  /** Its own time, in microseconds since 1970. */
+  readonly timeMicros: number | undefined;
+  /** A plain line whose time was wanted and could not be read. */
+  readonly lacksTime: boolean;
+}
+
+/** One record of the input as entries: one, or those that a document of CloudTrail or CloudWatch wraps. */
+export function entriesOf(
+  { text, members = {} }: Pick<LogRecord, "text" | "members">,
+  defaults: EntryDefaults,
+): readonly SentEntry[] {
+  const trimmed = text.trim();
   const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
-  return object ? withDefaults(trimmed, object, defaults) : plainEntry(line, defaults);
+  if (!object) return [plainEntry(text, members, defaults)];
+  const wrapped = wrappedEntries(object);
+  if (!wrapped) return [withDefaults(trimmed, { object, members }, defaults)];
+  return wrapped.map((entry) => withDefaults(JSON.stringify(entry), { object: entry, members }, defaults));
 }
 
 /** Whether the service will cut it. What it counts is the content, without JSON's own characters. */
@@ -28,46 +57,42 @@ function contentBytes(value: unknown): number {
 }
 
 /**
- * The text of a JSON object with what it lacks put in front. The rest stays as it was written: to parse and print it
- * again would round its long numbers.
+ * The text of a JSON object with what it lacks put in front: a service or level under a name that the intake takes. The
+ * rest stays as it was written: to parse and print it again would round its long numbers.
  */
-function withDefaults(text: string, object: object, { service, level }: EntryDefaults): string {
+function withDefaults(
+  text: string,
+  { object, members }: { readonly object: Members; readonly members: Members },
+  { service, level }: EntryDefaults,
+): SentEntry {
+  const ownService = slotValue(object, "service");
+  const ownTime = slotValue(object, "timestamp");
+  const { timestamp, ...others } = members;
   const lacking = {
-    ...(service !== undefined && !names(object, serviceNames) ? { service } : {}),
-    ...(level !== undefined && !names(object, levelNames) ? { level } : {}),
+    ...(timestamp !== undefined && ownTime === undefined ? { [freeName(object, "timestamp")]: timestamp } : {}),
+    ...Object.fromEntries(Object.entries(others).filter(([name]) => !Object.hasOwn(object, name))),
+    ...(service !== undefined && ownService === undefined ? { [freeName(object, "service")]: service } : {}),
+    ...(level !== undefined && slotValue(object, "level") === undefined ? { [freeName(object, "level")]: level } : {}),
   };
   const added = JSON.stringify(lacking).slice(1, -1);
-  if (added === "") return text;
   const rest = text.slice(1).trimStart();
-  return `{${added}${rest.startsWith("}") ? "" : ","}${rest}`;
+  return {
+    text: added === "" ? text : `{${added}${rest.startsWith("}") ? "" : ","}${rest}`,
+    service: ownService === undefined ? service : String(ownService),
+    timeMicros: parseTimestamp(ownTime ?? timestamp),
+    lacksTime: false,
+  };
 }
 
-/** Names under which senders give an entry's service and level, in any capitals. */
-const serviceNames = lowerCase([...fieldAliases.service, "serviceName", "app", "application", "SYSLOG_IDENTIFIER"]);
-const levelNames = lowerCase([
-  ...fieldAliases.level,
-  "logLevel",
-  "severityText",
-  "levelName",
-  "@l",
-  "priority",
-  "syslog.severity",
-]);
-
-/** Whether the object, or an object right inside it (`resource`, `attributes`), has a member of one of these names. */
-function names(object: object, known: ReadonlySet<string>): boolean {
-  return Object.entries(object).some(
-    ([name, value]) =>
-      known.has(name.toLowerCase()) ||
-      (isObject(value) && Object.keys(value).some((inner) => known.has(inner.toLowerCase()))),
-  );
+/** A name of the field that the object does not have: of one name twice, the last would win. */
+function freeName(object: Members, field: "service" | "level" | "timestamp"): string {
+  const names = field === "timestamp" ? ["timestamp", "@timestamp", "time"] : fieldAliases[field];
+  return names.find((name) => !Object.hasOwn(object, name)) ?? field;
 }
 
-function lowerCase(words: readonly string[]): ReadonlySet<string> {
-  return new Set(words.map((word) => word.toLowerCase()));
-}
+type Members = Readonly<Record<string, unknown>>;
 
-function parseObject(text: string): object | undefined {
+function parseObject(text: string): Members | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
@@ -76,59 +101,15 @@ function parseObject(text: string): object | undefined {
   }
 }
 
-function isObject(value: unknown): value is object {
+function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function plainEntry(message: string, { service, level, lineTimes, onLineTime }: EntryDefaults): string {
-  const timestamp = lineTimes ? leadingTime(message) : undefined;
-  if (timestamp !== undefined) onLineTime?.(timestamp);
-  return JSON.stringify({
-    message,
-    level: level ?? guessLevel(message),
-    service,
-    timestamp,
-  });
-}
-
-/** How far into a line a level is looked for: further in it is likely part of the message. */
-const levelReach = 200;
-
-const levelForms: readonly RegExp[] = [
-  // level=error, "severity":"ERROR"
-  /\b(?:level|lvl|severity|loglevel)["']?\s*[=:]\s*["']?([a-z]+)/i,
-  // [error], <warn>, (INFO)
-  /[[<(]\s*(trace|debug|info|notice|warn|warning|error|err|critical|crit|alert|emerg|fatal|panic|severe)\s*[\])>]/i,
-  // ERROR as a word of its own, in capitals
-  /(?:^|[\s|:])(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|ALERT|EMERG|EMERGENCY|FATAL|PANIC|SEVERE)(?=$|[\s|:\]])/,
-  // error: at the start, or after a colon as in `program: error: …`
-  /(?:^|: )(?:[\w.]*)(trace|debug|info|notice|warn|warning|error|critical|fatal|panic|emergency)(?:\[\w+\])?: /i,
-];
-
-/** The level that a plain line names; undefined when it names none. */
-export function guessLevel(line: string): Level | undefined {
-  const head = line.slice(0, levelReach);
-  // I1122 08:30:00.000000 of glog and Kubernetes
-  const glog = /^([IWEF])\d{4} \d{2}:\d{2}:\d{2}/.exec(head);
-  if (glog) return parseLevel(glog[1] as string);
-  // <11> of syslog: facility times 8, plus severity
-  const syslog = /^<(\d{1,3})>/.exec(head);
-  if (syslog) return parseLevel(Number(syslog[1]) % 8);
-  for (const form of levelForms) {
-    const word = form.exec(head)?.[1];
-    const level = word === undefined ? undefined : parseLevel(word);
-    if (level) return level;
-  }
-  return undefined;
-}
-
-const isoAtStart = /^\[?(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})?/;
-
-/** The ISO time that a line begins with; local when it names no zone. */
-export function leadingTime(line: string): string | undefined {
-  const match = isoAtStart.exec(line);
-  if (!match) return undefined;
-  const [, date, clock, fraction = "0", zone = ""] = match;
-  const time = new Date(`${date}T${clock}.${fraction.slice(0, 3)}${zone}`);
-  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+function plainEntry(message: string, members: Members, defaults: EntryDefaults): SentEntry {
+  const { service, level, lineTimes, now } = defaults;
+  const lineTime = lineTimes ? leadingTime(message, now) : undefined;
+  const timestamp = lineTime === undefined ? members["timestamp"] : isoOfMicros(lineTime);
+  const text = JSON.stringify({ message, level: level ?? levelOfLine(message), service, ...members, timestamp });
+  const timeMicros = lineTime ?? parseTimestamp(timestamp);
+  return { text, service, timeMicros, lacksTime: lineTimes && timeMicros === undefined };
 }

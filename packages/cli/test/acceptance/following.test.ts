@@ -237,7 +237,7 @@ describe("logs patterns", () => {
     expect(text.code).toBe(0);
     expect(text.out).toMatch(/^12 +ERROR +\S+ +ERROR payment <\*> failed after <\*>/m);
     expect(text.out).toMatch(/^5 +INFO +\S+ +INFO cache is warm/m);
-    expect(text.err).toMatch(/^From .* to /);
+    expect(text.err).toMatch(/^From .* and later /);
     const { rows } = JSON.parse((await run(["logs", "patterns", "level:error", "--json"])).out);
     expect(rows.map(({ occurrences }: { occurrences: number }) => occurrences)).toEqual([12]);
     const one = await run(["logs", "patterns", "--limit", "1", "--csv", "--fields", "occurrences"]);

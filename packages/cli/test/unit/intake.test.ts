@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeBatches, maxBatchBytes, maxBatchEntries } from "../../src/intake/batches.ts";
-import { entryOf, guessLevel, leadingTime } from "../../src/intake/entry.ts";
+import { type EntryDefaults, entriesOf, type SentEntry } from "../../src/intake/entry.ts";
 import { maxLineBytes, readLines } from "../../src/intake/lines.ts";
 import { unpacked } from "../../src/intake/source.ts";
 
@@ -61,72 +61,82 @@ describe("lines", () => {
   });
 });
 
-describe("the level of a plain line", () => {
-  test.each([
-    ["2026-11-22 08:00:00 ERROR payment failed", "error"],
-    ["2026-11-22 08:00:00,123 - root - WARNING - careful", "warn"],
-    ["[error] 12#0: *1 open() failed", "error"],
-    ["2026/11/22 08:00:00 [warn] 12#0: low", "warn"],
-    ["time=2026-11-22T08:00:00Z level=info msg=ok", "info"],
-    ["lvl=eror msg=oops", "error"],
-    ["E1122 08:00:00.000000       1 main.go:1] no", "error"],
-    ["I1122 08:00:00.000000       1 main.go:1] yes", "info"],
-    ["<11>Nov 22 08:00:00 host app: no", "error"],
-    ["<14>Nov 22 08:00:00 host app: yes", "info"],
-    ["error: could not open", "error"],
-    ["sshd[1]: fatal: no matching key", "fatal"],
-    ["npm warn deprecated", undefined],
-    ["DEBUG: x", "debug"],
-    ["CRITICAL disk", "fatal"],
-    ["error[E0308]: mismatched types", "error"],
-  ])("%s is %s", (line, level) => {
-    expect(guessLevel(line)).toBe(level);
-  });
-
-  test.each([
-    "2026-11-22 08:00:00 status installed libgpg-error0:amd64 1.46-1",
-    "GET /errors/1 200",
-    "no information here",
-    "TERRORS and WARNINGS_TOTAL",
-    `${"x".repeat(300)} ERROR`,
-  ])("%s names none", (line) => {
-    expect(guessLevel(line)).toBeUndefined();
-  });
-});
-
-describe("the time of a plain line", () => {
-  test.each([
-    ["2026-11-22T08:00:00Z x", "2026-11-22T08:00:00.000Z"],
-    ["[2026-11-22 08:00:00.123456 +02:00] x", "2026-11-22T06:00:00.123Z"],
-    ["2026-11-22 08:00:00 x", new Date(2026, 10, 22, 8).toISOString()],
-    ["2026-13-22 08:00:00 x", undefined],
-    ["at 2026-11-22 08:00:00", undefined],
-  ])("%s is %s", (line, time) => {
-    expect(leadingTime(line)).toBe(time);
-  });
-});
+const entryOf = (record: { text: string }, defaults: EntryDefaults) => entriesOf(record, defaults)[0] as SentEntry;
 
 describe("an entry", () => {
-  const defaults = { service: "s", level: undefined, lineTimes: true };
+  const now = new Date("2026-11-30T12:00:00Z");
+  const defaults: EntryDefaults = { service: "s", level: undefined, lineTimes: true, multiline: false, now };
 
   test("is one line of JSON, whatever the line holds", () => {
     const line = fc.string({ unit: "binary" }).filter((text) => text.trim() !== "" && !text.includes("\n"));
     fc.assert(
       fc.property(line, (text) => {
-        const entry = entryOf(text, defaults);
+        const entry = entryOf({ text }, defaults).text;
         expect(entry).not.toMatch(/\n/);
         expect(JSON.parse(entry)).toMatchObject(text.trim().startsWith("{") ? {} : { message: text, service: "s" });
       }),
     );
   });
 
+  const sent = (line: string, more: Partial<EntryDefaults> = {}) =>
+    JSON.parse(entryOf({ text: line }, { ...defaults, lineTimes: false, ...more }).text);
+
+  test.each([
+    // A name means a service only where the intake takes it for one.
+    ['{"message":"m","p":{"serviceName":"k"}}', { service: "s" }],
+    ['{"message":"m","protoPayload":{"serviceName":"k8s.io"}}', { service: "s" }],
+    ['{"message":"m","kubernetes":{"service":"k"}}', { service: "s" }],
+    ['{"message":"m","application":{"id":1}}', { service: "s" }],
+    ['{"message":"m","app":7}', { service: "s" }],
+    ['{"message":"m","service":null}', { service: null, "service.name": "s" }],
+    ['{"message":"m","service":""}', { service: "", "service.name": "s" }],
+    ['{"message":"m","service":{"id":1}}', { service: { id: 1 }, "service.name": "s" }],
+    ['{"message":"m","item":{"level":3}}', { level: "error" }],
+    ['{"message":"m","priority":"high"}', { level: "error", priority: "high" }],
+    ['{"message":"m","status":200}', { level: "error", status: 200 }],
+    ['{"message":"m","level":null}', { level: null, severity: "error" }],
+  ])("%s gets the defaults", (line, members) => {
+    expect(sent(line, { level: "error" })).toMatchObject(members);
+  });
+
+  test.each([
+    ['{"message":"m","service":"own"}', "own"],
+    ['{"message":"m","attributes":{"service.name":"own"}}', "own"],
+    ['{"message":"m","service":{"name":"own"}}', "own"],
+    ['{"MESSAGE":"m","SYSLOG_IDENTIFIER":"cron","_SYSTEMD_UNIT":"cron.service"}', "cron"],
+    ['{"MESSAGE":"m","_SYSTEMD_UNIT":"cron.service"}', "cron.service"],
+    ['{"MESSAGE":"m","PROGRAM":"sshd","SOURCE":"s_net"}', "sshd"],
+  ])("%s keeps its own service", (line, service) => {
+    expect(entryOf({ text: line }, defaults).service).toBe(service);
+    expect(sent(line)).toEqual(JSON.parse(line));
+  });
+
+  test.each(['{"level":"warn"}', '{"severityNumber":17}', '{"status":"error"}', '{"t":1,"s":"W"}', '{"PRIORITY":"3"}'])(
+    "%s keeps its own level",
+    (line) => {
+      expect(sent(line, { level: "trace", service: undefined })).toEqual(JSON.parse(line));
+    },
+  );
+
+  test("is each of those that a document wraps", () => {
+    const records = [
+      { eventTime: "2026-11-30T09:00:00Z", eventName: "A" },
+      { eventTime: "2026-11-30T09:00:01Z", eventName: "B" },
+    ];
+    const texts = entriesOf({ text: JSON.stringify({ Records: records }) }, defaults).map(({ text }) =>
+      JSON.parse(text),
+    );
+    expect(texts).toEqual(records.map((record) => ({ service: "s", ...record })));
+  });
+
   test("that is JSON keeps all it has", () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });
     fc.assert(
       fc.property(object, (value) => {
-        const entry = JSON.parse(entryOf(JSON.stringify(value), defaults));
+        const entry = JSON.parse(entryOf({ text: JSON.stringify(value) }, defaults).text);
         expect(entry).toEqual({
           ...("service" in entry && !("service" in value) ? { service: "s" } : {}),
+          ...("service" in value && "service.name" in entry ? { "service.name": "s" } : {}),
           ...JSON.parse(JSON.stringify(value)),
         });
       }),
@@ -137,7 +147,8 @@ describe("an entry", () => {
 const never = new AbortController().signal;
 
 describe("batches", () => {
-  const defaults = { service: undefined, level: undefined, lineTimes: false };
+  const now = new Date("2026-11-30T12:00:00Z");
+  const defaults: EntryDefaults = { service: undefined, level: undefined, lineTimes: false, multiline: false, now };
 
   test("go out while the input pauses, and do not wait for its end", async () => {
     let resume = () => {};
@@ -178,16 +189,12 @@ describe("batches", () => {
         }
         const messages: string[] = [];
         const numbers: number[] = [];
-        for await (const batch of makeBatches(
-          groups(),
-          { service: undefined, level: undefined, lineTimes: false },
-          never,
-        )) {
+        for await (const batch of makeBatches(groups(), defaults, never)) {
           const entries = batch.body.split("\n");
           expect(entries.length).toBeLessThanOrEqual(maxBatchEntries);
           if (entries.length > 1) expect(Buffer.byteLength(batch.body)).toBeLessThanOrEqual(maxBatchBytes);
           messages.push(...entries.map((entry) => JSON.parse(entry).message as string));
-          numbers.push(...batch.lineNumbers);
+          numbers.push(...batch.entries.map(({ lineNumber }) => lineNumber));
         }
         expect(messages).toEqual(lines.map(({ text }) => text));
         expect(numbers).toEqual(lines.map(({ number }) => number));

@@ -133,14 +133,80 @@ describe("logs send", () => {
   });
 });
 
-test("logs send counts the lines that are older than the service may keep", async () => {
-  const { sendOnly } = await service();
-  const path = file("old.log", "2026-01-01T00:00:00Z a\n2026-01-02T00:00:00Z b\n2026-11-21T00:00:00Z c\nno time");
-  const { run } = terminal({ env: sendOnly, now: new Date("2026-11-22T00:00:00Z") });
-  const { code, err } = await run(["logs", "send", path, "--line-times"]);
-  expect(code).toBe(0);
-  expect(err).toContain("2 lines are older than 30 days: where the service keeps less, they get the time of arrival.");
-  expect((await run(["logs", "send", path])).err).not.toContain("older than");
+test("logs send joins the lines of a stack trace of a file, and not of stdin", async () => {
+  const { sendOnly, asked } = await service();
+  const { run } = terminal({ env: sendOnly });
+  const lines = "ERROR boom\n    at a\n    at b\nnext\n";
+  await run(["logs", "send", file("trace.log", lines)]);
+  await run(["logs", "send"], { stdin: lines });
+  await run(["logs", "send", "--multiline", "on"], { stdin: lines });
+  await run(["logs", "send", file("trace.log", lines), "--multiline", "off"]);
+  expect(asked.map(({ text }) => text.split("\n").length)).toEqual([2, 4, 2, 4]);
+  expect(entriesOf(asked)[0]).toEqual({ message: "ERROR boom\n    at a\n    at b", level: "error", service: "trace" });
+});
+
+test("logs send takes the time and the text out of a container's line", async () => {
+  const { sendOnly, asked } = await service();
+  const lines = [
+    "2026-11-30T09:00:00.123456789Z stderr F ERROR boom",
+    '2026-11-30T09:00:00.1Z stdout F {"message":"a","time":"2026-11-30T08:00:00Z"}',
+    '2026-11-30T09:00:00.2Z stdout F {"message":"b"}',
+  ];
+  await terminal({ env: sendOnly }).run(["logs", "send", file("pod.log", lines.join("\n"))]);
+  const common = { service: "pod", stream: "stdout" };
+  expect(entriesOf(asked)).toEqual([
+    { message: "ERROR boom", level: "error", ...common, stream: "stderr", timestamp: "2026-11-30T09:00:00.123456789Z" },
+    { message: "a", time: "2026-11-30T08:00:00Z", ...common },
+    { message: "b", timestamp: "2026-11-30T09:00:00.2Z", ...common },
+  ]);
+});
+
+describe("logs send says", () => {
+  const now = new Date("2026-11-22T00:00:00Z");
+
+  test("how many entries are older than the service may keep, of plain lines and of JSON", async () => {
+    const { sendOnly } = await service();
+    const lines = ["2026-01-01T00:00:00Z a", '{"message":"b","time":"2026-01-02T00:00:00Z"}', "2026-11-21T00:00:00Z c"];
+    const path = file("old.log", lines.join("\n"));
+    const { run } = terminal({ env: sendOnly, now });
+    const { code, err } = await run(["logs", "send", path, "--line-times"]);
+    expect(code).toBe(0);
+    expect(err).toContain(
+      "2 entries are older than 30 days: where the service keeps less, they get the time of arrival.",
+    );
+    expect((await run(["logs", "send", path])).err).toContain("1 entry is older than 30 days");
+  });
+
+  test("how many lines have no time that --line-times reads", async () => {
+    const { sendOnly } = await service();
+    const path = file("times.log", "2026-11-21T00:00:00Z a\nno time\n\n2026-11-31 00:00:00 b\n{}\n");
+    const { run } = terminal({ env: sendOnly, now });
+    expect((await run(["logs", "send", path, "--line-times"])).err).toContain(
+      "2 lines begin with no time that --line-times can read: the time of sending was used.",
+    );
+    expect((await run(["logs", "send", path])).err).not.toContain("--line-times");
+  });
+
+  test("which command shows what was sent", async () => {
+    const { sendOnly } = await service();
+    const { run } = terminal({ env: sendOnly, now });
+    const own = file("own.log", '{"message":"a","service":"we ird (1)","time":"2026-11-19T00:00:00Z"}');
+    expect((await run(["logs", "send", own])).err).toContain(
+      "See them: sazabi logs query --since 4d 'service:\"we ird (1)\"'",
+    );
+  });
+
+  test("nothing of what was rejected in the command", async () => {
+    const { sendOnly } = await service(() => ({
+      status: 202,
+      body: {
+        data: { accepted: 1, rejectedCount: 1, rejected: [{ index: 0, field: "message", message: "bad" }] },
+        error: null,
+      },
+    }));
+    const path = file("part.log", '{"message":"a","service":"bad"}\n{"message":"b","service":"good"}');
+    expect((await terminal({ env: sendOnly }).run(["logs", "send", path])).err).toContain("logs query service:good");
+  });
 });
 
 describe("lines that are not accepted", () => {
@@ -218,6 +284,7 @@ describe("logs send refuses", () => {
   test.each([
     ["a file that is not there", ["/nowhere.log"], "no such file or directory", 2],
     ["a directory", ["/tmp"], "is a directory", 2],
+    ["a binary", [process.execPath], "is not text", 2],
     ["a secret key as public key", ["/dev/null", "--public-key", someKey("secret")], "is a secret key", 4],
     ["a mistyped key", ["/dev/null", "--public-key", "pk_live_x"], "too short", 4],
     ["key and logs both from stdin", ["--public-key", "-"], "both", 2],

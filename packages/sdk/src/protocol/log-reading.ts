@@ -1,6 +1,12 @@
 import type { ErrorCode, ErrorReason } from "./errors.ts";
 import type { Id, LogEntry, LogFilter, LogQueryRequest, QueryWarning, Timestamp } from "./resources.ts";
 
+/**
+ * Entries may have times up to a day ahead (`intakeLimits.futureHours`). A search or count without an end goes up to so
+ * many milliseconds after now, so that it includes them.
+ */
+export const searchAheadMs = 24 * 3_600_000 + 60_000;
+
 /** Milliseconds of each interval that entries are counted by. */
 export const volumeIntervals = {
   "1s": 1_000,
@@ -26,9 +32,9 @@ export const maxVolumeIntervals = 5_000;
 export interface LogVolumeRequest {
   /** Left out: every project the key may read. */
   readonly projectId?: Id | undefined;
-  /** Included. Default: 24 hours before the end. */
+  /** Included. Default: 24 hours before now, or before an earlier end. */
   readonly startDate?: Timestamp | undefined;
-  /** Excluded. Default: now. */
+  /** Excluded. Default: a day after now, as in a query, since clocks may run fast. */
   readonly endDate?: Timestamp | undefined;
   /** Default: one that makes 30 to 150 of them. */
   readonly interval?: VolumeInterval | undefined;
@@ -91,9 +97,9 @@ export interface LogPatternsRequest {
   /** In the query language, up to 500 characters. */
   readonly query?: string | undefined;
   readonly severity?: string | undefined;
-  /** ISO 8601. Default: a day before the end. */
+  /** ISO 8601. Default: 24 hours before now, or before an earlier end. */
   readonly startDate?: string | undefined;
-  /** Default: now. */
+  /** Default: a day after now, as in a query. */
   readonly endDate?: string | undefined;
   /** 1 to 100, default 25. */
   readonly limit?: number | undefined;

@@ -336,3 +336,43 @@ describe("meaning", () => {
     expect(finds("error -timeout", { message: "error -timeout" })).toBe(false);
   });
 });
+
+describe("habits of other languages are warned of, with the right form", () => {
+  const warningsOf = (query: string) => parseQuery(query).warnings.map(({ message }) => message);
+
+  test.each([
+    ["status!=200", "Write -status:200."],
+    ['user!="Ada L"', 'Write -user:"…".'],
+    ["level!=info error", "Write -level:info."],
+    ["!level:info", "Write -level:info."],
+    ["a || b", "Write OR."],
+    ["a && b", "AND"],
+    ['{app="shop"} |= "err"', 'Write app:"shop".'],
+    ['{app!="shop"}', 'Write -app:"shop".'],
+    ['{app=~"s.*"}', "Write app:/expression/."],
+    ['level:error |= "x"', "|= is no operator"],
+    ["not level:error", "Write NOT in capitals."],
+    ["level:error or user:7", "Write OR in capitals."],
+    ["took:>100ms", "compares text"],
+    ["size:<=5KB", "compares text"],
+  ])("%s", (query, words) => {
+    expect(warningsOf(query).join(" ")).toContain(words);
+  });
+
+  test.each([
+    "connection not found",
+    "this and that or more",
+    "not found",
+    "a = b",
+    "took:>100",
+    "day:>=2026-11-01",
+    '"a || b"',
+    "error!",
+    "-status:200",
+    "Hello world!",
+    '"status!=200"',
+    "-a -b",
+  ])("%s has none", (query) => {
+    expect(warningsOf(query)).toEqual([]);
+  });
+});

@@ -120,8 +120,15 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   throw new ApiError("VALIDATION_ERROR", `${first.path}: ${first.message}`, { issues });
 }
 
-/** A member that is none of the request's is named like one that is wrong. */
+/**
+ * A member that is none of the request's is named like one that is wrong. Of a value that may be of several types, the issue
+ * is that of the type it has.
+ */
 function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
+  if (issue.code === "invalid_union") {
+    const meant = issue.errors.find((errors) => !errors.some(isOfAnotherType));
+    if (meant) return meant.flatMap((inner) => toIssues({ ...inner, path: [...issue.path, ...inner.path] }, where));
+  }
   if (issue.code !== "unrecognized_keys") {
     return [{ path: pathOf(issue.path) || where, message: plainWords(issue.message) }];
   }
@@ -129,6 +136,12 @@ function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
     path: hideKeys(pathOf([...issue.path, name])).slice(0, 100),
     message: "is not a member of this request",
   }));
+}
+
+/** Whether a type of a union is not the one that the value has. */
+function isOfAnotherType(issue: z.core.$ZodIssue): boolean {
+  if (issue.code === "invalid_union") return issue.errors.every((errors) => errors.some(isOfAnotherType));
+  return issue.code === "invalid_type" && issue.path.length === 0;
 }
 
 /** The validator's stock sentences, in ours. Messages of our own match none of them. */

@@ -30,6 +30,8 @@ export function openServer({ fetch, bodies, trustedProxies }: ServerOptions): Se
       const { incoming, outgoing } = bindings as HttpBindings;
       return fetch(request, { incoming, outgoing, bodies, trustedProxies });
     },
+    // HTTP/1.0 requests may have no Host; the health checks of some load balancers have none.
+    hostname: "localhost",
     serverOptions: {
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { parseTimestamp } from "./timestamp.ts";
+import { parseTimestamp } from "@sazabi/sdk/protocol";
 
 const maxIdLength = 200;
 

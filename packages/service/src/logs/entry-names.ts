@@ -1,6 +1,8 @@
-import { intakeLimits, storable } from "@sazabi/sdk/protocol";
-import { type Alias, entryAliases } from "./entry-aliases.ts";
+import { type Alias, entryAliases, intakeLimits, levels, storable } from "@sazabi/sdk/protocol";
 import { isLongerThan } from "./entry-limits.ts";
+
+/** The ranks of levels in their usual spelling. */
+export const levelRanks: ReadonlyMap<unknown, number> = new Map(levels.map((level, rank) => [level, rank]));
 
 /** The attribute in which the published clients send their public key. It is never stored, whatever it stands in. */
 export const keyAttribute = "sazabi.public_key";
@@ -65,11 +67,13 @@ function describe(path: string): Name {
 export const attributeRole = 100;
 /** More has to be known than the name. */
 export const unclearRole = 101;
+/** A vague alias: at the top of an entry the value decides, inside `attributes` it is an attribute. */
+export const vagueRole = 102;
 /** `id` and `log.record.uid` are attributes, and say which entry it is as well. */
 const unclearNames: ReadonlySet<string> = new Set(["attributes", "id", uidName]);
 
 function roleOf(alias: Alias | undefined, isUnclear: boolean): number {
-  if (alias !== undefined) return alias.vague ? unclearRole : alias.place;
+  if (alias !== undefined) return alias.vague ? vagueRole : alias.place;
   return isUnclear ? unclearRole : attributeRole;
 }
 

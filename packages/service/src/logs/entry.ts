@@ -1,19 +1,23 @@
 import {
+  type Alias,
   type AttributeValue,
   canonicalId,
+  fitsSlot,
   intakeLimits,
   levels,
-  parseLevel,
+  levelUnder,
+  nestedRank,
+  parseTimestamp,
   type QueriedEntry,
+  slotPlaces,
   storable,
 } from "@sazabi/sdk/protocol";
-import { type Alias, levelsAsSpelled, slotPlaces } from "./entry-aliases.ts";
 import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { plainIdentity, uidIdentity } from "./entry-identity.ts";
 import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
-import { LastNames, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
+import { LastNames, levelRanks, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
 import { excessOf } from "./entry-size.ts";
-import { parseTimestamp } from "./timestamp.ts";
+import { withJournalTexts } from "./journal-entry.ts";
 import { normaliseUsual } from "./usual-entry.ts";
 
 /** An entry as it is stored. Every text in it can be stored: no NUL, no lone surrogate. */
@@ -70,8 +74,15 @@ export function normaliseAny(
   const excess = excessOf(members);
   if (excess !== undefined) return refuse("", excess);
   try {
-    const draft = newDraft();
-    readMembers(draft, members);
+    const sent = withJournalTexts(members);
+    let draft = newDraft();
+    readMembers(draft, sent);
+    if (draft.isFull) {
+      // Not all members have room: those that are nested least are kept as attributes.
+      draft = { ...newDraft(), nested: [] };
+      readMembers(draft, sent);
+      for (const { prefix, value, depth } of draft.nested ?? []) readNested(draft, prefix, value, depth);
+    }
     return finish(draft, members, arrivedAtMs, retentionMs);
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
@@ -100,8 +111,6 @@ interface Candidate {
   readonly vague: boolean;
 }
 
-/** Names inside `attributes` and other objects fill a slot only when no name at the top does. */
-const nestedRank = 100;
 const info = levels.indexOf("info");
 
 /** An entry while its members are read. */
@@ -120,6 +129,10 @@ interface Draft {
   hasUid: boolean;
   /** Attributes of the sender's. */
   count: number;
+  /** There are more of them than an entry may have. */
+  isFull: boolean;
+  /** Objects in the order in which they are read, level by level; undefined: each is read where it stands. */
+  readonly nested: { readonly prefix: string; readonly value: Members; readonly depth: number }[] | undefined;
   bytes: number;
 }
 
@@ -133,6 +146,8 @@ function newDraft(): Draft {
     overflowBytes: 0,
     hasUid: false,
     count: 0,
+    isFull: false,
+    nested: undefined,
     bytes: entryOverheadBytes,
   };
 }
@@ -159,9 +174,7 @@ function readNested(draft: Draft, prefix: string, members: Members, depth: numbe
     const value = members[key];
     const name = prefix === "" ? nestedNames.at(place++, key) : nameOf(prefix + key);
     const { alias } = name;
-    // A time inside an entry can be anybody's: the time of an order, a duration.
-    const canFill = alias !== undefined && !alias.vague && alias.slot !== "timestamp";
-    if (canFill && offer(draft, name, value, alias, nestedRank + alias.rank)) continue;
+    if (alias?.nests && offer(draft, name, value, alias, nestedRank + alias.rank)) continue;
     flatten(draft, name, value, depth, members);
   }
 }
@@ -172,7 +185,8 @@ function flatten(draft: Draft, name: Name, value: unknown, depth: number, source
   // Below a name that is too long already, every path would be: it stays one text, or a small body could grow without end.
   const canNest = depth < intakeLimits.attributeDepth && path.length <= intakeLimits.attributeKeyBytes;
   if (isObject(value) && canNest && hasMembers(value)) {
-    readNested(draft, `${path}.`, value, depth + 1);
+    if (draft.nested) draft.nested.push({ prefix: `${path}.`, value, depth: depth + 1 });
+    else readNested(draft, `${path}.`, value, depth + 1);
   } else {
     setAttribute(draft, name, value, source);
   }
@@ -184,7 +198,7 @@ function flatten(draft: Draft, name: Name, value: unknown, depth: number, source
  */
 function offer(draft: Draft, name: Name, value: unknown, alias: Alias, rank: number): boolean {
   if (value === null || value === undefined || value === "") return !alias.vague;
-  if (!fits(value, alias)) return false;
+  if (!fitsSlot(value, alias)) return false;
   const before = draft.slots[alias.place];
   if (before !== undefined && before.rank <= rank) return false;
   draft.slots[alias.place] = { name, value, rank, vague: alias.vague };
@@ -205,6 +219,7 @@ function setAttribute(draft: Draft, name: Name, value: unknown, source: object):
   const before = draft.mayRepeat || name.isMended ? attributes[key] : undefined;
   if (before !== undefined && before === kept) return;
   if (before !== undefined || name.isTooLong || draft.count >= intakeLimits.attributes) {
+    draft.isFull ||= draft.count >= intakeLimits.attributes;
     keepApart(draft, key, kept);
     return;
   }
@@ -288,9 +303,9 @@ function readLevel(draft: Draft): number {
   const sent = draft.slots[slotPlaces.level];
   if (sent === undefined) return info;
   const spelled = sent.value as string | number | boolean;
-  const known = levelsAsSpelled.get(spelled);
+  const known = levelRanks.get(spelled);
   if (known !== undefined) return known;
-  const level = typeof spelled === "boolean" ? undefined : parseLevel(spelled);
+  const level = typeof spelled === "boolean" ? undefined : levelUnder(sent.name.alias?.scale, spelled);
   if (level === undefined || String(spelled).toLowerCase() !== level) note(draft, "level.original", spelled);
   return level === undefined ? info : levels.indexOf(level);
 }
@@ -333,20 +348,6 @@ function fit(draft: Draft, message: string): string {
   }
   draft.bytes = limit - left;
   return cutToBytes(message, left);
-}
-
-/** Whether a slot can hold the value. What it cannot hold stays an attribute under its own name. */
-function fits(value: unknown, { slot, rank, vague, takesObjects }: Alias): boolean {
-  const type = typeof value;
-  if (slot === "message") return type !== "object" || takesObjects;
-  if (slot === "timestamp") {
-    // Under a name like `date` there may be anything; under `timestamp` a time was meant.
-    return (type === "string" || type === "number") && (rank < 2 || parseTimestamp(value) !== undefined);
-  }
-  if (vague && slot === "level")
-    return (type === "string" || type === "number") && parseLevel(value as string) !== undefined;
-  if (vague) return type === "string";
-  return type === "string" || type === "number" || type === "boolean";
 }
 
 /** The value as an attribute holds it; undefined for what JSON has no word for. */

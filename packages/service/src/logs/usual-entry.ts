@@ -1,10 +1,18 @@
-import { type AttributeValue, canonicalId, intakeLimits, levels, storable } from "@sazabi/sdk/protocol";
+import {
+  type Alias,
+  type AttributeValue,
+  canonicalId,
+  fitsSlot,
+  intakeLimits,
+  levels,
+  parseTimestamp,
+  slotPlaces as places,
+  storable,
+} from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "./entry.ts";
-import { levelsAsSpelled, slotPlaces as places } from "./entry-aliases.ts";
 import { Attributes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
-import { attributeRole, LastNames, type Members, unclearRole } from "./entry-names.ts";
-import { parseTimestamp } from "./timestamp.ts";
+import { attributeRole, LastNames, levelRanks, type Members, unclearRole, vagueRole } from "./entry-names.ts";
 
 const topNames = new LastNames();
 const attributeNames = new LastNames();
@@ -36,15 +44,15 @@ export function normaliseUsual(members: Members, arrived: number, retention: num
   let place = 0;
   for (const key in members) {
     const value = members[key];
-    const { role } = topNames.at(place++, key);
+    const { role, alias } = topNames.at(place++, key);
     if (place > intakeLimits.attributes) return undefined;
-    if (role === attributeRole) {
+    if (role === attributeRole || (role === vagueRole && !fitsSlot(value, alias as Alias))) {
       if (source !== undefined && source !== members) return undefined;
       source = members;
       const size = setAttribute(attributes, key, value);
       if (size === 0) return undefined;
       bytes += size;
-    } else if (role === unclearRole) {
+    } else if (role >= unclearRole) {
       if (key !== "attributes" || typeof value !== "object") return undefined;
       if (value === null) continue;
       if (source !== undefined) return undefined;
@@ -61,7 +69,7 @@ export function normaliseUsual(members: Members, arrived: number, retention: num
         if (micros === undefined || micros < arrived - retention || micros > arrived + futureMicros) return undefined;
         timestampMicros = micros;
       } else if (role === places.level) {
-        const known = levelsAsSpelled.get(value);
+        const known = levelRanks.get(value);
         if (known === undefined) return undefined;
         level = known;
       } else {
@@ -105,7 +113,7 @@ function setAttributes(attributes: Record<string, AttributeValue>, members: Memb
   let place = 0;
   for (const key in members) {
     const { role } = attributeNames.at(place++, key);
-    const isUsual = role === attributeRole && place <= intakeLimits.attributes;
+    const isUsual = (role === attributeRole || role === vagueRole) && place <= intakeLimits.attributes;
     const size = isUsual ? setAttribute(attributes, key, members[key]) : 0;
     if (size === 0) return -1;
     bytes += size;

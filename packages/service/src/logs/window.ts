@@ -1,4 +1,4 @@
-import type { LogFilter } from "@sazabi/sdk/protocol";
+import { type LogFilter, searchAheadMs } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 
 export interface Window {
@@ -9,8 +9,6 @@ export interface Window {
 }
 
 const defaultLookBackMs = 24 * 3600 * 1000;
-/** Entries may carry timestamps this far ahead, and a search without an end includes them. */
-export const lookAheadMs = 24 * 3600 * 1000 + 60_000;
 
 /**
  * The time window of a search: what its `timestamp` filters say, else the last 24 hours. A search never goes
@@ -25,19 +23,34 @@ export function readWindow(filters: readonly LogFilter[], nowMs: number): Window
     if (bounds.fromMicros !== undefined) from = Math.max(from ?? bounds.fromMicros, bounds.fromMicros);
     if (bounds.toMicros !== undefined) to = Math.min(to ?? bounds.toMicros, bounds.toMicros);
   }
-  const toMicros = to ?? (nowMs + lookAheadMs) * 1000;
-  const fromMicros = from ?? Math.min(nowMs * 1000, toMicros) - defaultLookBackMs * 1000;
-  return windowOf(fromMicros, toMicros) ?? fail("the window ends before it begins");
+  return withDefaults({ from, to }, { nowMs }) ?? fail("the window ends before it begins");
 }
 
-/** The window between two ISO 8601 times; without a begin, so far back from the end. 400 as for `readWindow`. */
+/**
+ * The one default of all searches and counts: up to the latest time that an entry may have, from so far before the end or
+ * now. Undefined when the window is empty.
+ */
+function withDefaults(
+  { from, to }: { readonly from: number | undefined; readonly to: number | undefined },
+  { nowMs, lookBackMs = defaultLookBackMs }: WindowDefaults,
+): Window | undefined {
+  const toMicros = to ?? (nowMs + searchAheadMs) * 1000;
+  return windowOf(from ?? Math.min(nowMs * 1000, toMicros) - lookBackMs * 1000, toMicros);
+}
+
+interface WindowDefaults {
+  readonly nowMs: number;
+  readonly lookBackMs?: number;
+}
+
+/** The window between two ISO 8601 times, with the defaults of `readWindow`. 400 as there. */
 export function windowOfDates(
   { startDate, endDate }: { readonly startDate?: string | undefined; readonly endDate?: string | undefined },
-  { lookBackMs = defaultLookBackMs, endMs }: { readonly lookBackMs?: number; readonly endMs: number },
+  defaults: WindowDefaults,
 ): Window {
-  const toMicros = endDate === undefined ? endMs * 1000 : microsOfIso(endDate, "endDate");
-  const fromMicros = startDate === undefined ? toMicros - lookBackMs * 1000 : microsOfIso(startDate, "startDate");
-  return windowOf(fromMicros, toMicros) ?? fail("must be later than startDate", "endDate");
+  const to = endDate === undefined ? undefined : microsOfIso(endDate, "endDate");
+  const from = startDate === undefined ? undefined : microsOfIso(startDate, "startDate");
+  return withDefaults({ from, to }, defaults) ?? fail("must be later than startDate", "endDate");
 }
 
 /**

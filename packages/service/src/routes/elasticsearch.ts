@@ -31,13 +31,16 @@ export const elasticsearchRoutes = (services: Services) => {
     .get("/", (c, next) => (asksForPage(c) ? next() : asElasticsearch(c, version)))
     .get("/adapters/elasticsearch", (c) => asElasticsearch(c, version))
     .options("/_bulk", preflight)
-    .post("/_bulk", receive)
+    .on(methods, "/_bulk", receive)
     .options("/:index/_bulk", preflight)
-    .post("/:index/_bulk", receive)
+    .on(methods, "/:index/_bulk", receive)
     .options("/adapters/elasticsearch/*", preflight)
-    .post("/adapters/elasticsearch/_bulk", receive)
-    .post("/adapters/elasticsearch/:index/_bulk", receive);
+    .on(methods, "/adapters/elasticsearch/_bulk", receive)
+    .on(methods, "/adapters/elasticsearch/:index/_bulk", receive);
 };
+
+/** Elasticsearch takes both. */
+const methods = ["POST", "PUT"];
 
 /** The version whose `_bulk` we speak. Clients refuse a server without the tagline or the header below. */
 const version = {

@@ -58,8 +58,9 @@ export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } 
       secretKey("logs.volume", "read:logs", async (c, caller) => {
         const startedAt = performance.now();
         const wanted = await readBody(c, volumeBody);
-        const window = windowOfDates(wanted, { endMs: now() });
-        const interval = wanted.interval ?? intervalFor(window);
+        const nowMs = now();
+        const window = windowOfDates(wanted, { nowMs });
+        const interval = wanted.interval ?? intervalFor(window, nowMs);
         const bucketMicros = volumeIntervals[interval] * 1000;
         refuseTooMany(window, bucketMicros);
         const { ast, warnings } = parseQuery(wanted.query ?? "");
@@ -124,9 +125,10 @@ const columns = {
   level: "level",
 } as const satisfies Record<VolumeGroup, VolumeRequest["groupBy"]>;
 
-/** The shortest with which 150 are enough; a day for whatever is longer. */
-function intervalFor({ fromMicros, toMicros }: Window): VolumeInterval {
-  return intervals.find((name) => toMicros - fromMicros <= volumeIntervals[name] * 1000 * 150) ?? "1d";
+/** The shortest with which 150 are enough up to now; a day for whatever is longer. */
+function intervalFor({ fromMicros, toMicros }: Window, nowMs: number): VolumeInterval {
+  const endMicros = fromMicros < nowMs * 1000 ? Math.min(toMicros, nowMs * 1000) : toMicros;
+  return intervals.find((name) => endMicros - fromMicros <= volumeIntervals[name] * 1000 * 150) ?? "1d";
 }
 
 function refuseTooMany({ fromMicros, toMicros }: Window, bucketMicros: number): void {

@@ -34,7 +34,7 @@ export const logPatternRoutes = ({ db, logs, searches, now, guards: { secretKey 
     secretKey("logs.patterns", "read:logs", async (c, caller) => {
       const startedAt = performance.now();
       const { projectId, query, severity, limit, ...dates } = await readBody(c, patternsBody);
-      const window = windowOfDates(dates, { endMs: now() });
+      const window = windowOfDates(dates, { nowMs: now() });
       const ofLevel = severity === undefined ? [] : [equalsText(resolveField("level"), storable(severity))];
       const projects = await readProjects(db, caller, projectId);
       const request = {

@@ -81,6 +81,10 @@ const operations: Readonly<Record<string, Operation>> = {
   "POST /:index/_bulk": intake("/held/_bulk", bulk, ndjson),
   "POST /adapters/elasticsearch/_bulk": intake("/adapters/elasticsearch/_bulk", bulk, ndjson),
   "POST /adapters/elasticsearch/:index/_bulk": intake("/adapters/elasticsearch/held/_bulk", bulk, ndjson),
+  "PUT /_bulk": intake("/_bulk", bulk, ndjson),
+  "PUT /:index/_bulk": intake("/held/_bulk", bulk, ndjson),
+  "PUT /adapters/elasticsearch/_bulk": intake("/adapters/elasticsearch/_bulk", bulk, ndjson),
+  "PUT /adapters/elasticsearch/:index/_bulk": intake("/adapters/elasticsearch/held/_bulk", bulk, ndjson),
   // The last one: with a second project, the others would have to name theirs.
   "POST /projects": secret(fixed("/projects"), { name: "held" }),
 };

@@ -75,9 +75,69 @@ describe("shapes", () => {
     );
   });
 
+  test("documents that wrap entries: CloudTrail, CloudWatch", async () => {
+    const records = [
+      { eventTime: "2026-11-30T09:00:00Z", eventName: "GetObject" },
+      { eventTime: "2026-11-30T09:00:01Z", eventName: "PutObject" },
+    ];
+    expect(await values(JSON.stringify({ Records: records }))).toEqual(records);
+    expect(await values(`${JSON.stringify({ Records: records })}\n{"message":"b"}`, { type: ndjson })).toEqual([
+      ...records,
+      b,
+    ]);
+    const event = { id: "1", timestamp: 1_796_031_366_807, message: "x" };
+    expect(
+      await values(
+        JSON.stringify({ messageType: "DATA_MESSAGE", owner: "1", logGroup: "g", logStream: "s", logEvents: [event] }),
+      ),
+    ).toEqual([{ owner: "1", logGroup: "g", logStream: "s", ...event }]);
+    expect(await values(JSON.stringify({ events: [event], nextForwardToken: "f/1" }))).toEqual([event]);
+    for (const other of [
+      { Records: [1] },
+      { Records: [] },
+      { events: [{ a: 1 }] },
+      { ...records[0], message: "x", events: [event] },
+    ]) {
+      expect(await values(JSON.stringify(other))).toEqual([other]);
+    }
+    const many = { Records: Array.from({ length: 10_001 }, () => records[0]) };
+    expect(await refusal(JSON.stringify(many))).toMatch(/^413 /);
+  });
+
+  test("a Heroku drain: each message has its length, in bytes", async () => {
+    const type = "application/logplex-1";
+    const frame = (text: string) => `${Buffer.byteLength(text)} ${text}`;
+    const first = "<190>1 2026-11-30T06:45:29.123456+00:00 host app web.3 - ERROR b\u00f6om\n";
+    const second = "<158>1 2026-11-30T06:45:30+00:00 host heroku router - at=info path=/\n";
+    expect(await values(frame(first) + frame(second) + frame("odd"), { type })).toEqual([
+      {
+        message: "ERROR b\u00f6om",
+        level: "error",
+        timestamp: "2026-11-30T06:45:29.123456+00:00",
+        service: "app",
+        attributes: { host: "host", "heroku.dyno": "web.3" },
+      },
+      {
+        message: "at=info path=/",
+        level: "info",
+        timestamp: "2026-11-30T06:45:30+00:00",
+        service: "heroku",
+        attributes: { host: "host", "heroku.dyno": "router" },
+      },
+      "odd",
+    ]);
+    expect(await refusal("99 <190>1 cut off", { type })).toMatch(/^400 .*longer than what is left/);
+    expect(await refusal("<190>1 x", { type })).toMatch(/^400 .*does not begin with its length/);
+    expect(await refusal("1 x".repeat(10_001), { type })).toMatch(/^413 /);
+  });
+
   test("plain text: a line is an entry", async () => {
     const body = 'first\n\n[main] second\r\n{"message":"b"}\n{"cut off\n';
     expect(await values(body, { type: "text/plain" })).toEqual(["first", "[main] second", b, '{"cut off']);
+    expect(await values("2026-11-30 09:00:00 ERROR boom\n[warn] low", { type: "text/plain" })).toEqual([
+      { message: "2026-11-30 09:00:00 ERROR boom", level: "error" },
+      { message: "[warn] low", level: "warn" },
+    ]);
     expect(await values('{"message":"a"}\nstack trace\n{"message":"b"}', { type: "text/plain" })).toEqual([
       a,
       "stack trace",

@@ -17,6 +17,91 @@ function stored(value: unknown): NormalisedEntry {
   return { ...result, attributes: { ...result.attributes } };
 }
 
+test("of too many members, those that are nested least are kept as attributes", () => {
+  const payload = Object.fromEntries(Array.from({ length: 300 }, (_, place) => [`p${place}`, place]));
+  const { attributes, message } = stored({
+    payload: { deep: payload, level: 1 },
+    message: "x",
+    public: true,
+    actor: { id: 7 },
+  });
+  expect(message).toBe("x");
+  expect(attributes).toMatchObject({ public: true, "actor.id": 7, "payload.level": 1, "payload.deep.p0": 0 });
+  expect(Object.keys(attributes)).toHaveLength(intakeLimits.attributes + 1);
+  const overflow = JSON.parse(attributes["sazabi.overflow"] as string);
+  expect(Object.keys(overflow)).toHaveLength(300 + 3 - intakeLimits.attributes);
+  expect(overflow).toHaveProperty(["payload.deep.p299"], 299);
+});
+
+describe("what other programs send", () => {
+  const cursor = { __CURSOR: "s=1", __REALTIME_TIMESTAMP: String(now * 1000 - 60_000_000) };
+
+  test.each<[string, Record<string, unknown>, object]>([
+    [
+      "journalctl -o json",
+      { ...cursor, MESSAGE: "x", PRIORITY: "3", _SYSTEMD_UNIT: "cron.service" },
+      { message: "x", level: 4, service: "cron.service", timestampMicros: now * 1000 - 60_000_000 },
+    ],
+    [
+      "the journal, with the sender's own time and name",
+      { ...cursor, MESSAGE: "x", _SOURCE_REALTIME_TIMESTAMP: String(now * 1000 - 7), SYSLOG_IDENTIFIER: "cron" },
+      { service: "cron", timestampMicros: now * 1000 - 7 },
+    ],
+    ["the journal, with bytes", { ...cursor, MESSAGE: [72, 105, 13] }, { message: "Hi\r" }],
+    ["a message of bytes alone", { MESSAGE: [72, 195, 169] }, { message: "H\u00e9" }],
+    [
+      "the journal, with bytes in a field",
+      { ...cursor, MESSAGE: "x", _CMDLINE: [97, 27] },
+      { attributes: { _CMDLINE: "a\u001b" } },
+    ],
+    ["numbers that are no bytes", { ...cursor, MESSAGE: "x", PORTS: [80, 443] }, { attributes: { PORTS: "[80,443]" } }],
+    ["numbers of others", { message: "x", PORTS: [80, 81] }, { attributes: { PORTS: "[80,81]" } }],
+    [
+      "syslog-ng",
+      { MESSAGE: "x", PROGRAM: "sshd", SOURCE: "s_net", ISODATE: "2026-11-22T10:30:00+01:00", PRIORITY: "err" },
+      { service: "sshd", level: 4, timestampMicros: (now - 1_800_000) * 1000, attributes: { SOURCE: "s_net" } },
+    ],
+    ["syslog-ng without a program", { MESSAGE: "x", SOURCE: "s_net" }, { service: "" }],
+    ["Monolog", { message: "x", level: 400, level_name: "ERROR" }, { level: 4 }],
+    ["Logback", { message: "x", level_value: 1, level: 40_000 }, { level: 4 }],
+    ["a coloured level", { message: "x", level: "\u001b[31merror\u001b[39m" }, { level: 4 }],
+    ["a level in brackets", { message: "x", level: "[ERROR]" }, { level: 4 }],
+    ["OpenTelemetry's number", { message: "x", severityNumber: 17 }, { level: 4, attributes: { severityNumber: 17 } }],
+    ["the number under another name", { message: "x", severity_number: 13, severity_text: "info" }, { level: 2 }],
+    ["Datadog", { message: "x", status: "error" }, { level: 4, attributes: { status: "error" } }],
+    ["an HTTP status", { message: "x", status: 404 }, { level: 2, attributes: { status: 404 } }],
+    ["an HTTP status as text", { message: "x", status: "3" }, { level: 2, attributes: { status: "3" } }],
+    ["a status beside a level", { message: "x", level: "info", status: "error" }, { level: 2 }],
+    [
+      "MongoDB",
+      { t: { $date: "2026-11-22T09:59:59.999+00:00" }, s: "W", c: "NETWORK", msg: "x" },
+      { message: "x", level: 3, timestampMicros: now * 1000 - 1000 },
+    ],
+    ["seconds that are no level", { message: "x", s: 3 }, { level: 2, attributes: { s: 3 } }],
+    ["Serilog's template", { "@mt": "Hello {Name}", Name: "Ada" }, { message: "Hello {Name}" }],
+    ["Serilog's text and template", { "@m": "Hello Ada", "@mt": "Hello {Name}" }, { message: "Hello Ada" }],
+    [
+      "Rust's tracing",
+      { fields: { message: "x", n: 1 }, level: "WARN" },
+      { message: "x", level: 3, attributes: { "fields.n": 1 } },
+    ],
+    ["Google's LogEntry", { jsonPayload: { message: "x", n: 1 }, severity: "ERROR" }, { message: "x", level: 4 }],
+    [
+      "a message beside them",
+      { message: "y", fields: { message: "x" } },
+      { message: "y", attributes: { "fields.message": "x" } },
+    ],
+    [
+      "Python's asctime",
+      { message: "x", asctime: "2026-11-22 09:00:00,123" },
+      { timestampMicros: (now - 3_599_877) * 1000 },
+    ],
+    ["Log4j's timeMillis", { message: "x", timeMillis: now - 5 }, { timestampMicros: (now - 5) * 1000 }],
+  ])("%s", (_, sent, expected) => {
+    expect(stored(sent)).toMatchObject(expected);
+  });
+});
+
 describe("what an entry is made of", () => {
   test("the members of the contract", () => {
     expect(

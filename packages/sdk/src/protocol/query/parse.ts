@@ -1,6 +1,7 @@
 import type { QueryWarning } from "../resources.ts";
 import { allOf, anyOf, not, type QueryNode } from "./ast.ts";
 import { containsText } from "./conditions.ts";
+import { habitWarnings } from "./habits.ts";
 import { isPlain, mayBePasted } from "./pasted.ts";
 import { Scanner } from "./scan.ts";
 import { storable } from "./text.ts";
@@ -20,6 +21,7 @@ export function parseQuery(query: string): ParsedQuery {
   const text = storable(query);
   const scanner = new Scanner(text);
   const tokens = withoutLooseKeywords(scanner, text);
+  for (const { message, start, end } of habitWarnings(text, tokens)) scanner.warn(message, start, end);
   const ast = new Parser(tokens).parse();
   const line = text.trim();
   if (isPlain(ast) || !mayBePasted(line, tokens)) return { ast, warnings: scanner.warnings };

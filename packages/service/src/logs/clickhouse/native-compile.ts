@@ -1,4 +1,4 @@
-import { parseTimestamp } from "../timestamp.ts";
+import { parseTimestamp } from "@sazabi/sdk/protocol";
 import { encodeAttribute } from "./attributes.ts";
 import type { Aggregate, Expression, Item, Select, Source } from "./native-parse.ts";
 import { fault, type NativeFault } from "./native-tokens.ts";

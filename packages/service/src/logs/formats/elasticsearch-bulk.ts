@@ -95,14 +95,18 @@ function readAction(line: string, place: number, defaultIndex: string | undefine
     throw invalid(`Operation ${place} has an action line of more than ${maxActionLength} characters.`);
   }
   const parsed = parseAtOnce(line);
-  const names = "value" in parsed && isJsonObject(parsed.value) ? Object.keys(parsed.value) : [];
-  const action = names.length === 1 ? names[0] : undefined;
-  if (action !== "create" && action !== "index" && action !== "update" && action !== "delete") {
+  // Elasticsearch takes the first member and ignores the others, which some senders keep notes in.
+  const [action, ...others] = "value" in parsed && isJsonObject(parsed.value) ? Object.keys(parsed.value) : [];
+  if (!isAction(action) || others.some(isAction)) {
     throw invalid(`Operation ${place} does not begin with an action line, such as {"create":{}}.`);
   }
-  const target = (parsed as { value: JsonObject }).value[action] ?? {};
+  const target = (parsed as { value: JsonObject }).value[action];
   if (!isJsonObject(target)) throw invalid(`Operation ${place}: ${action} must be an object.`);
   return { action, index: text(target["_index"]) ?? defaultIndex, id: text(target["_id"]) };
+}
+
+function isAction(name: string | undefined): name is BulkOperation["action"] {
+  return name === "create" || name === "index" || name === "update" || name === "delete";
 }
 
 /** An `_id` is a document's; without one it has none by its action line. */

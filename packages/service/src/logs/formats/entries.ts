@@ -1,4 +1,4 @@
-import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { intakeLimits, levelOfLine, type Rejection, wrappedEntries } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
@@ -10,11 +10,12 @@ import {
   parseEntry,
   refuseTooManyMembers,
 } from "./json-text.ts";
+import { readLogplex } from "./logplex.ts";
 import { isProtobuf, mediaTypeOf } from "./media-type.ts";
 import { isOtlpDocument, readOtlpDocument } from "./otlp-json.ts";
 import { otlpProtobuf } from "./otlp-protobuf.ts";
 
-type Kind = "json" | "lines" | "text" | "form";
+type Kind = "json" | "lines" | "text" | "form" | "logplex";
 
 const kinds: Readonly<Record<string, Kind>> = {
   "": "json",
@@ -29,6 +30,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   "application/x-jsonlines": "lines",
   "application/json-lines": "lines",
   "text/plain": "text",
+  "application/logplex-1": "logplex",
   // What curl says of `-d` when it is not told otherwise.
   "application/x-www-form-urlencoded": "form",
 };
@@ -51,6 +53,7 @@ export function entriesFormat(contentType: string | undefined): Format {
 async function entriesOf(text: string, kind: Kind, slices: TimeSlices): Promise<IntakeBody> {
   const start = text.trimStart();
   if (start === "") throw invalid("The body is empty. Send a JSON object with a message, an array of them, or lines.");
+  if (kind === "logplex") return entriesOfArray(readLogplex(text));
   if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text, slices);
   // Such a text is no document; without this, each body of lines would first be an error to be made and thrown away.
   if (kind !== "text" && (await isSeveralLines(start, slices))) return entriesOfLines(text, slices);
@@ -114,9 +117,15 @@ class EntryList implements IntakeBody {
   add(value: unknown): void {
     if (isJsonObject(value) && isOtlpDocument(value)) {
       this.reject("resourceLogs", "makes this an OTLP request. Send each as a body of its own.");
-    } else {
-      this.entries.push({ index: this.#index++, value });
+      return;
     }
+    const wrapped = isJsonObject(value) ? wrappedEntries(value) : undefined;
+    if (wrapped === undefined) {
+      this.entries.push({ index: this.#index++, value });
+      return;
+    }
+    if (this.#index + wrapped.length > intakeLimits.entries) throw tooMany();
+    for (const entry of wrapped) this.entries.push({ index: this.#index++, value: entry });
   }
 
   reject(field: string, message: string): void {
@@ -138,16 +147,21 @@ async function entriesOfLines(text: string, slices: TimeSlices): Promise<IntakeB
   return list;
 }
 
-/** Plain text: a line is an entry, and one that is a JSON object is that object. */
+/** Plain text: a line is an entry, with the level it names; one that is a JSON object is that object. */
 async function entriesOfText(text: string, slices: TimeSlices): Promise<IntakeBody> {
   const list = new EntryList();
   for (const line of linesOf(text)) {
     const wait = slices.spend(line.length);
     if (wait) await wait;
     const parsed = line.startsWith("{") ? await parseEntry(line, slices) : undefined;
-    list.add(parsed && "value" in parsed ? parsed.value : line);
+    list.add(parsed && "value" in parsed ? parsed.value : entryOfLine(line));
   }
   return list;
+}
+
+function entryOfLine(message: string): unknown {
+  const level = levelOfLine(message);
+  return level === undefined ? message : { message, level };
 }
 
 const lineFeed = "\n";

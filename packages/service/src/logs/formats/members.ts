@@ -1,6 +1,5 @@
-import { intakeLimits } from "@sazabi/sdk/protocol";
+import { entryAliases, intakeLimits, type Slot } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { entryAliases, type Slot } from "../entry-aliases.ts";
 
 /** What JSON has words for. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | Members;

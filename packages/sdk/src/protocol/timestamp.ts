@@ -7,18 +7,35 @@ const months = new Map(
 
 const numeric = /^[+-]?\d{1,20}(?:\.\d{0,20})?$/;
 
+/** Hours east of UTC. Abbreviations that stand for several zones (IST, BST, AST) are left out: a time with one is no time. */
+const zoneHours: Readonly<Record<string, number>> = {
+  ...{ Z: 0, UTC: 0, GMT: 0, UT: 0, WET: 0, WEST: 1, CET: 1, CEST: 2, MEZ: 1, MESZ: 2, EET: 2, EEST: 3, MSK: 3 },
+  ...{ EST: -5, EDT: -4, CST: -6, CDT: -5, MST: -7, MDT: -6, PST: -8, PDT: -7, AKST: -9, AKDT: -8, HST: -10 },
+  ...{ HKT: 8, SGT: 8, JST: 9, KST: 9, AEST: 10, AEDT: 11, NZST: 12, NZDT: 13 },
+};
+
+/** A zone as it stands behind a time: an offset or a known abbreviation. */
+export const zoneForm = `(?:[+-]\\d\\d(?::?\\d\\d)?|${Object.keys(zoneHours).join("|")})`;
+
 /** `2026-11-22T10:00:00.123456789+01:00`, also with a space, a comma, slashes, no seconds, no zone, no time. */
-const iso =
-  /^(\d{4})([-/])(\d\d)\2(\d\d)(?:[T\s]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?(?:\[[^\]]*\])?)?$/i;
+const iso = new RegExp(
+  `^(\\d{4})([-/])(\\d\\d)\\2(\\d\\d)(?:[T\\s]\\s*(\\d\\d):?(\\d\\d)(?::?(\\d\\d)(?:[.,](\\d{1,9})\\d*)?)?\\s*(${zoneForm})?(?:\\[[^\\]]*\\])?)?$`,
+  "i",
+);
 /** RFC 2822 and HTTP: `Sun, 22 Nov 2026 10:00:00 +0100`; access logs: `22/Nov/2026:10:00:00 +0100`. */
-const dayFirst =
-  /^(?:[a-z]{3},?\s+)?(\d{1,2})[\s/-]([a-z]{3})[\s/-](\d{4})[\s:](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?$/i;
+const dayFirst = new RegExp(
+  `^(?:[a-z]{3},?\\s+)?(\\d{1,2})[\\s/-]([a-z]{3})[\\s/-](\\d{4})[\\s:](\\d\\d):(\\d\\d)(?::(\\d\\d)(?:[.,](\\d{1,9})\\d*)?)?\\s*(${zoneForm})?$`,
+  "i",
+);
+
+/** The zone of a time that names none. */
+export type DefaultZone = "UTC" | "local";
 
 /**
  * The time in microseconds since 1970, or undefined when it is none. A number, also in text, is in seconds,
- * milliseconds, microseconds or nanoseconds, by its size; a time without a zone is in UTC.
+ * milliseconds, microseconds or nanoseconds, by its size; a time without a zone is in UTC by default.
  */
-export function parseTimestamp(value: unknown): number | undefined {
+export function parseTimestamp(value: unknown, defaultZone: DefaultZone = "UTC"): number | undefined {
   if (typeof value === "number") return microsOfNumber(value);
   if (typeof value !== "string" || value.length > 64) return undefined;
   const usual = microsOfUsual(value);
@@ -28,12 +45,12 @@ export function parseTimestamp(value: unknown): number | undefined {
   const match = iso.exec(text);
   if (match) {
     const [, year, , month, day, hours, minutes, seconds, fraction, zone] = match;
-    return microsOf(year, Number(month) - 1, day, hours, minutes, seconds, fraction, zone);
+    return microsOf(year, Number(month) - 1, day, hours, minutes, seconds, fraction, zone ?? defaultZone);
   }
   const other = dayFirst.exec(text);
   if (!other) return undefined;
   const [, day, name = "", year, hours, minutes, seconds, fraction, zone] = other;
-  return microsOf(year, months.get(name.toLowerCase()), day, hours, minutes, seconds, fraction, zone);
+  return microsOf(year, months.get(name.toLowerCase()), day, hours, minutes, seconds, fraction, zone ?? defaultZone);
 }
 
 /**
@@ -149,12 +166,13 @@ function microsOf(
     time.getUTCSeconds() === parts[3];
   if (!sound) return undefined;
   const micros = leap ? 999_999 : Number(fraction.slice(0, 6).padEnd(6, "0"));
+  if (zone === "local") return new Date(Number(year), month, ...parts).getTime() * 1000 + micros;
   return (time.getTime() - offsetMs(zone)) * 1000 + micros;
 }
 
 function offsetMs(zone: string): number {
   const match = /^([+-])(\d\d):?(\d\d)?$/.exec(zone);
-  if (!match) return 0;
+  if (!match) return (zoneHours[zone.toUpperCase()] ?? 0) * 3_600_000;
   const minutes = Number(match[2]) * 60 + Number(match[3] ?? 0);
   return (match[1] === "-" ? -minutes : minutes) * 60_000;
 }

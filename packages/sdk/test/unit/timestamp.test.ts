@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseTimestamp } from "../../src/logs/timestamp.ts";
+import { parseTimestamp } from "../../src/protocol/index.ts";
 
 const at = Date.UTC(2026, 10, 22, 10, 0, 0) * 1000;
 

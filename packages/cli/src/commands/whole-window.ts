@@ -1,0 +1,27 @@
+import { searchAheadMs } from "@sazabi/sdk";
+import type { Session } from "../session.ts";
+import { formatTime, formatZone } from "../times.ts";
+import { readWindow, type WindowOptions } from "./window.ts";
+
+const defaultWindowMs = 86_400_000;
+
+export interface WholeWindow {
+  readonly start: Date;
+  readonly end: Date;
+  /** Where no end was given: up to the latest time that an entry may have. */
+  readonly isOpen: boolean;
+}
+
+/** The same with both ends, those of a query: 24 hours back, and up to the latest time that an entry may have. */
+export function readWholeWindow(session: Session, options: WindowOptions): WholeWindow {
+  const { from, to } = readWindow(session, options);
+  const now = session.context.now().getTime();
+  const end = to === undefined ? now + searchAheadMs : Date.parse(to);
+  const start = from === undefined ? Math.min(now, end) - defaultWindowMs : Date.parse(from);
+  return { start: new Date(start), end: new Date(end), isOpen: to === undefined };
+}
+
+/** In words: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC)`. */
+export function formatWindow({ start, end, isOpen }: WholeWindow): string {
+  return `${formatTime(start)} ${isOpen ? "and later" : `to ${formatTime(end)}`} (${formatZone(start)})`;
+}

@@ -1,0 +1,267 @@
+import { leadingTime } from "./line-time.ts";
+import type { Line } from "./lines.ts";
+
+/** A line, or several that are one entry. */
+export interface LogRecord extends Line {
+  /** Members that the wrapping of a container runtime gives. */
+  readonly members?: Readonly<Record<string, string>>;
+}
+
+/** Longer records are cut into several, as lines are. */
+const maxRecordLines = 1_000;
+const maxRecordChars = 200_000;
+
+/**
+ * Makes records of lines: container wrapping is removed and split lines are joined; with `multiline`, also stack traces and
+ * JSON that is printed over several lines. An array of objects becomes its objects.
+ */
+export class RecordJoiner {
+  readonly #multiline: boolean;
+  readonly #now: Date;
+  readonly #json = new JsonJoiner();
+  readonly #partials = new Map<string, LogRecord>();
+  #open: { lines: string[]; chars: number; first: LogRecord } | undefined;
+
+  constructor({ multiline, now }: { readonly multiline: boolean; readonly now: Date }) {
+    this.#multiline = multiline;
+    this.#now = now;
+  }
+
+  /** The records that are complete with this line. */
+  add(line: Line): readonly LogRecord[] {
+    const unwrapped = this.#unwrap(line);
+    if (unwrapped === undefined) return [];
+    if (!this.#multiline) return [unwrapped];
+    const bracket = this.#json.releaseBracket(unwrapped);
+    const taken = unwrapped.members === undefined ? this.#json.add(unwrapped) : undefined;
+    return [...bracket, ...(taken ? [...this.#close(), ...taken] : this.#join(unwrapped))];
+  }
+
+  /** The input pauses: an open stack trace is complete, and JSON or a split line is not. */
+  pause(): readonly LogRecord[] {
+    return this.#close();
+  }
+
+  /** The input ended. */
+  end(): readonly LogRecord[] {
+    const rest = [...this.#close(), ...this.#json.end(), ...this.#partials.values()];
+    this.#partials.clear();
+    return rest;
+  }
+
+  #join(record: LogRecord): readonly LogRecord[] {
+    const open = this.#open;
+    const continues =
+      open !== undefined &&
+      isContinuation(record.text, open.lines, this.#now) &&
+      open.first.members?.["stream"] === record.members?.["stream"] &&
+      open.lines.length < maxRecordLines &&
+      open.chars + record.text.length < maxRecordChars;
+    if (continues) {
+      open.lines.push(record.text);
+      open.chars += record.text.length;
+      return [];
+    }
+    const done = this.#close();
+    this.#open = { lines: [record.text], chars: record.text.length, first: record };
+    return done;
+  }
+
+  #close(): readonly LogRecord[] {
+    const open = this.#open;
+    this.#open = undefined;
+    return open === undefined ? [] : [{ ...open.first, text: open.lines.join("\n") }];
+  }
+
+  /** The line without the wrapping of Docker or CRI; undefined while it is a part of a line. */
+  #unwrap(line: Line): LogRecord | undefined {
+    const found = unwrapped(line.text);
+    if (!found) return line;
+    const { text, time, stream, isPartial } = found;
+    const before = this.#partials.get(stream);
+    const whole: LogRecord = before
+      ? { ...before, text: before.text + text }
+      : { text, number: line.number, members: { stream, timestamp: time } };
+    if (isPartial && whole.text.length < maxRecordChars) {
+      this.#partials.set(stream, whole);
+      return undefined;
+    }
+    this.#partials.delete(stream);
+    return whole;
+  }
+}
+
+interface Unwrapped {
+  readonly text: string;
+  readonly time: string;
+  readonly stream: string;
+  /** The runtime split the line; the next part follows. */
+  readonly isPartial: boolean;
+}
+
+/** `2026-11-30T09:00:00.123456789Z stdout F text` of CRI; `{"log":"text\n","stream":"stdout","time":"…"}` of Docker. */
+function unwrapped(line: string): Unwrapped | undefined {
+  const cri = /^(\d{4}-\d\d-\d\dT\S{8,30}) (stdout|stderr) ([PF])(?::\S*)? /.exec(line);
+  if (cri) {
+    const [head, time = "", stream = "", flag] = cri;
+    return { text: line.slice(head.length), time, stream, isPartial: flag === "P" };
+  }
+  if (!line.startsWith('{"log":"')) return undefined;
+  try {
+    const { log, stream, time, ...others } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    const isDocker = typeof log === "string" && typeof stream === "string" && typeof time === "string";
+    if (!isDocker || Object.keys(others).some((name) => name !== "attrs")) return undefined;
+    return { text: log.replace(/\r?\n$/, ""), time, stream, isPartial: !log.endsWith("\n") };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Beginnings of the lines of a stack trace that are not indented: Java, .NET, Python, Ruby, PHP, Go. */
+const traceLines = new RegExp(
+  `^(?:${[
+    "Caused by: ",
+    "Suppressed: ",
+    "\\.\\.\\. \\d+ (?:more|common frames)",
+    "Traceback \\(most recent call last\\):",
+    "During handling of the above exception",
+    "The above exception was the direct cause",
+    "Stack trace:",
+    "\\[stacktrace\\]",
+    "#\\d+ ",
+    "--- End of ",
+    "goroutine \\d+ \\[",
+    "\\[signal SIG",
+    "created by ",
+    "exit status \\d",
+    '"?[\\])}]+[,;]?"?\\s*$',
+  ].join("|")})`,
+);
+
+/** Whether a line continues the entry before it: it is indented, or a line of a stack trace. */
+function isContinuation(line: string, before: readonly string[], now: Date): boolean {
+  const [first = ""] = before;
+  // A file of indented lines has no continuations, and JSON is complete.
+  if (/^\s/.test(first) || isObject(first.trim())) return false;
+  if (/^[ \t]+\S/.test(line)) return leadingTime(line.trim(), now) === undefined;
+  if (traceLines.test(line)) return true;
+  // Python names the error below the frames; Go names a function above each frame.
+  const last = before.at(-1) as string;
+  if (isTraceback(before)) return /^[ \t]/.test(last) && /^(?:[\w]+\.)*[A-Z]\w*(?:: |:?$)/.test(line);
+  if (before.some((text) => /^goroutine \d+ \[/.test(text))) return /^[\w./*()\-[\]·{}]+\(.*\)$/.test(line);
+  // Java prints the exception on a line of its own below the message of a logger.
+  return before.length === 1 && /^(?:[a-z][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error|Throwable)(?:: |$)/.test(line);
+}
+
+function isTraceback(lines: readonly string[]): boolean {
+  return lines.some((line) => /^\s*(?:\+ )?Traceback \(most recent call last\):/.test(line));
+}
+
+/** JSON of one entry over several lines, and arrays of entries. */
+class JsonJoiner {
+  #lines: Line[] = [];
+  #chars = 0;
+  #depth = 0;
+  #isStart = true;
+  /** A `[` that begins the input: an array, when an object follows. */
+  #bracket: Line | undefined;
+  #isInArray = false;
+
+  /** The bracket as a line of its own, when what follows shows that it begins no array. */
+  releaseBracket(next: LogRecord): readonly LogRecord[] {
+    const bracket = this.#bracket;
+    if (!bracket) return [];
+    this.#bracket = undefined;
+    this.#isInArray = next.text.trimStart().startsWith("{");
+    return this.#isInArray ? [] : [bracket];
+  }
+
+  /** Undefined: the line is not part of JSON over several lines. */
+  add(line: Line): readonly LogRecord[] | undefined {
+    const text = line.text.trim();
+    const isStart = this.#isStart;
+    this.#isStart = false;
+    if (this.#lines.length === 0) {
+      if (isStart && text === "[") {
+        this.#bracket = line;
+        return [];
+      }
+      if (this.#isInArray) return this.#addInArray(line, text);
+      if (isStart && text.startsWith("[{") && text.endsWith("]")) return objectsOf(text, line.number);
+      if (line.text.trimEnd() !== "{") return undefined;
+    }
+    return this.#collect(line, text);
+  }
+
+  #addInArray(line: Line, text: string): readonly LogRecord[] | undefined {
+    if (text === "]") {
+      this.#isInArray = false;
+      return [];
+    }
+    const object = text.replace(/,$/, "");
+    if (isObject(object)) return [{ text: object, number: line.number }];
+    return text.startsWith("{") ? this.#collect(line, text) : undefined;
+  }
+
+  #collect(line: Line, text: string): readonly LogRecord[] {
+    this.#lines.push(line);
+    this.#chars += line.text.length;
+    this.#depth += depthChange(text);
+    const isTooLong = this.#chars > maxRecordChars || this.#lines.length > maxRecordLines;
+    if (this.#depth > 0) return isTooLong ? this.end() : [];
+    const whole = this.#lines
+      .map((one) => one.text.trim())
+      .join(" ")
+      .replace(/,$/, "");
+    const number = (this.#lines[0] as Line).number;
+    if (!isObject(whole)) return this.end();
+    this.#clear();
+    return [{ text: whole, number }];
+  }
+
+  /** What turned out to be no JSON: its lines. */
+  end(): readonly LogRecord[] {
+    const lines = this.#bracket ? [this.#bracket] : this.#lines;
+    this.#bracket = undefined;
+    this.#clear();
+    return lines;
+  }
+
+  #clear(): void {
+    this.#lines = [];
+    this.#chars = 0;
+    this.#depth = 0;
+  }
+}
+
+/** Brackets that a line opens and does not close, outside of strings. */
+function depthChange(line: string): number {
+  let depth = 0;
+  for (const [token] of line.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (token === "{" || token === "[") depth += 1;
+    else if (token === "}" || token === "]") depth -= 1;
+  }
+  return depth;
+}
+
+function objectsOf(text: string, number: number): readonly LogRecord[] | undefined {
+  try {
+    const values = JSON.parse(text) as readonly unknown[];
+    const areObjects =
+      values.length > 0 &&
+      values.every((value) => typeof value === "object" && value !== null && !Array.isArray(value));
+    return areObjects ? values.map((value) => ({ text: JSON.stringify(value), number })) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(text: string): boolean {
+  if (!text.startsWith("{") || !text.endsWith("}")) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,84 @@
+import { type IntakeResult, intakeLimits } from "@sazabi/sdk";
+import { visible } from "../output/visible.ts";
+import type { Session } from "../session.ts";
+import type { Batch, BatchEntry } from "./batches.ts";
+import { SentEntries } from "./sent-entries.ts";
+
+const oldDays = 30;
+/** Rejected lines that are named; all are counted. */
+const maxNamedRejections = 20;
+
+/** What became of the lines so far. */
+export class Tally {
+  accepted = 0;
+  rejected = 0;
+  /** Accepted, but longer than the service keeps. */
+  cut = 0;
+  /** Entries whose own time is longer ago than services may keep logs. */
+  old = 0;
+  /** Plain lines whose time was wanted and could not be read. */
+  timeless = 0;
+  readonly sentEntries: SentEntries;
+  readonly #session: Session;
+  readonly #showsProgress: boolean;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.sentEntries = new SentEntries();
+    this.#showsProgress = session.showsProgress;
+  }
+
+  get sent(): number {
+    return this.accepted + this.rejected;
+  }
+
+  add(batch: Batch, result: IntakeResult): void {
+    this.#clearProgress();
+    const named = this.rejected;
+    this.accepted += result.accepted;
+    this.cut += batch.cutEntries;
+    this.rejected += result.rejectedCount ?? 0;
+    // Of many rejections only the first are listed.
+    const refused = new Set(result.rejected?.map(({ index }) => index));
+    if (result.accepted > 0) {
+      for (const [index, entry] of batch.entries.entries()) if (!refused.has(index)) this.#note(entry);
+    }
+    for (const { index, field, message } of (result.rejected ?? []).slice(0, Math.max(0, maxNamedRejections - named))) {
+      const where = [`line ${batch.entries[index]?.lineNumber ?? "?"}`, ...(field ? [field] : [])].join(", ");
+      this.#session.say(`rejected: ${where}: ${visible(message)}`);
+    }
+    if (this.#showsProgress) this.#session.context.stderr.write(`\r${count(this.sent)} lines sent…`);
+  }
+
+  #note(entry: BatchEntry): void {
+    this.sentEntries.add(entry);
+    if (entry.lacksTime) this.timeless++;
+    const oldMicros = (this.#session.context.now().getTime() - oldDays * 86_400_000) * 1000;
+    if (entry.timeMicros !== undefined && entry.timeMicros < oldMicros) this.old++;
+  }
+
+  end(): void {
+    this.#clearProgress();
+    if (this.cut > 0) {
+      const kibibytes = intakeLimits.entryBytes / 1024;
+      const entries = this.cut === 1 ? "1 entry was" : `${count(this.cut)} entries were`;
+      this.#session.say(`${entries} longer than the ${kibibytes} KiB that the service keeps: cut, and flagged so.`);
+    }
+    if (this.old > 0) {
+      const lines = this.old === 1 ? "1 entry is" : `${count(this.old)} entries are`;
+      const [keeps, gets] = ["where the service keeps less", this.old === 1 ? "it gets" : "they get"];
+      this.#session.say(`${lines} older than ${oldDays} days: ${keeps}, ${gets} the time of arrival.`);
+    }
+    if (this.timeless > 0) {
+      const lines = this.timeless === 1 ? "1 line begins" : `${count(this.timeless)} lines begin`;
+      this.#session.say(`${lines} with no time that --line-times can read: the time of sending was used.`);
+    }
+    if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
+  }
+
+  #clearProgress(): void {
+    if (this.#showsProgress && this.sent > 0) this.#session.context.stderr.write("\r\u001b[K");
+  }
+}
+
+export const count = (value: number) => value.toLocaleString("en");

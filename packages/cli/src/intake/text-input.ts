@@ -1,0 +1,83 @@
+import { usageError } from "../errors.ts";
+
+/**
+ * The input as UTF-8. UTF-16 with a byte order mark is decoded; what is no text (an archive, a binary) is refused, with the
+ * command that unpacks it.
+ */
+export async function* readText(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  let decoder: Decoder | undefined;
+  let head = Buffer.alloc(0);
+  let isKnown = false;
+  for await (const chunk of input) {
+    if (isKnown) {
+      yield decoder ? Buffer.from(decoder.decode(chunk, { stream: true })) : chunk;
+      continue;
+    }
+    head = Buffer.concat([head, chunk]);
+    if (head.length < 2) continue;
+    isKnown = true;
+    decoder = decoderOf(head);
+    if (!decoder) refuseOther(head, name);
+    yield decoder ? Buffer.from(decoder.decode(head, { stream: true })) : head;
+  }
+  if (!isKnown && head.length > 0) yield head;
+  if (decoder) yield Buffer.from(decoder.decode());
+}
+
+type Decoder = InstanceType<typeof TextDecoder>;
+
+function decoderOf(head: Buffer): Decoder | undefined {
+  if (head[0] === 0xff && head[1] === 0xfe) return new TextDecoder("utf-16le");
+  return head[0] === 0xfe && head[1] === 0xff ? new TextDecoder("utf-16be") : undefined;
+}
+
+interface Packing {
+  readonly name: string;
+  /** Bytes that it is known by, in hexadecimal, and where they are. */
+  readonly mark: string;
+  readonly offset?: number;
+  readonly unpack: string;
+}
+
+const packings: readonly Packing[] = [
+  { name: "xz", mark: "fd377a585a00", unpack: "xz -dc" },
+  { name: "zstd", mark: "28b52ffd", unpack: "zstd -dc" },
+  { name: "bzip2", mark: "314159265359", offset: 4, unpack: "bzip2 -dc" },
+  { name: "lz4", mark: "04224d18", unpack: "lz4 -dc" },
+  { name: "gzip", mark: "1f8b", unpack: "gzip -dc" },
+  { name: "a zip archive", mark: "504b0304", unpack: "unzip -p" },
+  { name: "a 7z archive", mark: "377abcaf271c", unpack: "7z x -so" },
+  { name: "a tar archive", mark: "7573746172", offset: 257, unpack: "tar -xOf" },
+  { name: "a journal file", mark: "4c504b5348485248", unpack: "journalctl -o json --file" },
+];
+
+function refuseOther(head: Buffer, name: string): void {
+  const start = head.subarray(0, inspectedBytes);
+  const file = /^[\w./+-]+$/.test(name) ? name : "FILE";
+  for (const { name: format, mark, offset = 0, unpack } of packings) {
+    const bytes = Buffer.from(mark, "hex");
+    if (!start.subarray(offset, offset + bytes.length).equals(bytes)) continue;
+    throw usageError(`${name} is ${format}, not text.`, `${unpack} ${file} | sazabi logs send`);
+  }
+  if (!isBinary(start)) return;
+  const isWide = [0, 1].some((offset) => start.every((byte, place) => place % 2 !== offset || byte === 0));
+  throw usageError(
+    `${name} is not text${isWide ? ": it looks like UTF-16 without a byte order mark" : ""}.`,
+    isWide ? `iconv -f UTF-16 -t UTF-8 ${file} | sazabi logs send` : "Send lines of text or JSON.",
+  );
+}
+
+const inspectedBytes = 4096;
+/** A few control characters are in many logs. */
+const toleratedControls = 8;
+
+/** Zeros at the front are what a rotation that copies and cuts leaves, and are no sign of a binary. */
+function isBinary(start: Buffer): boolean {
+  const begin = start.findIndex((byte) => byte !== 0);
+  const bytes = begin < 0 ? start.subarray(0, 0) : start.subarray(begin);
+  const controls = bytes.filter((byte) => byte < 32 && !textControls.has(byte)).length;
+  return controls > toleratedControls + bytes.length / 20;
+}
+
+/** Backspace, tab, line feed, vertical tab, form feed, carriage return, escape. */
+const textControls: ReadonlySet<number> = new Set([8, 9, 10, 11, 12, 13, 27]);

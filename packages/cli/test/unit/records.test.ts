@@ -1,0 +1,172 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RecordJoiner } from "../../src/intake/records.ts";
+
+const now = new Date("2026-11-30T12:00:00Z");
+
+function recordsOf(lines: readonly string[], multiline = true) {
+  const joiner = new RecordJoiner({ multiline, now });
+  const records = lines.flatMap((text, place) => [...joiner.add({ text, number: place + 1 })]);
+  return [...records, ...joiner.end()];
+}
+const textsOf = (lines: readonly string[], multiline = true) => recordsOf(lines, multiline).map(({ text }) => text);
+
+describe("a stack trace is one record", () => {
+  test.each<[string, readonly string[]]>([
+    [
+      "Java",
+      [
+        "2026-11-30 09:00:00 ERROR c.e.Main - boom",
+        "java.lang.IllegalStateException: no",
+        "\tat com.example.Main.run(Main.java:7)",
+        "Caused by: java.io.IOException: disk",
+        "\tat com.example.Disk.read(Disk.java:9)",
+        "\t... 3 more",
+      ],
+    ],
+    [
+      "Python",
+      [
+        "2026-11-30 09:00:00,123 - root - ERROR - boom",
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1, in <module>',
+        "    run()",
+        "ValueError: no",
+      ],
+    ],
+    [
+      "PHP",
+      ["[2026-11-30 09:00:00] production.ERROR: boom", "[stacktrace]", "#0 /app/a.php(7): run()", "#1 {main}", '"} '],
+    ],
+    ["Node", ["Error: boom", "    at run (/app/a.js:1:2)", "    at main (/app/a.js:3:4) {", "  code: 7", "}"]],
+    [
+      "Go",
+      [
+        "panic: boom",
+        "goroutine 1 [running]:",
+        "main.run(0x1)",
+        "\t/app/main.go:7 +0x1",
+        "main.main()",
+        "\t/app/main.go:9 +0x2",
+        "exit status 2",
+      ],
+    ],
+    [
+      ".NET",
+      [
+        "fail: Program[0]",
+        "      boom",
+        "      System.Exception: no",
+        "         at Program.Main()",
+        "   --- End of inner exception stack trace ---",
+      ],
+    ],
+  ])("of %s", (_, lines) => {
+    expect(textsOf([...lines, "2026-11-30 09:00:01 INFO next", "last"])).toEqual([
+      lines.join("\n"),
+      "2026-11-30 09:00:01 INFO next",
+      "last",
+    ]);
+    expect(textsOf(lines, false)).toEqual(lines);
+  });
+
+  test("and lines that only look indented are not", () => {
+    const lines = [" 2026-11-30 09:00:00 a", " 2026-11-30 09:00:01 b", "c", " 2026-11-30 09:00:02 d", '{"a":1}', "  e"];
+    expect(textsOf(lines)).toEqual(lines);
+    expect(textsOf(["  a", "  b", "  c"])).toEqual(["  a", "  b", "  c"]);
+  });
+
+  test("and ends with the input's pause", () => {
+    const joiner = new RecordJoiner({ multiline: true, now });
+    expect([...joiner.add({ text: "a", number: 1 }), ...joiner.add({ text: "  b", number: 2 })]).toEqual([]);
+    expect(joiner.pause()).toEqual([{ text: "a\n  b", number: 1 }]);
+    expect(joiner.add({ text: "c", number: 3 })).toEqual([]);
+  });
+
+  test("and is bounded", () => {
+    const lines = ["a", ...Array.from({ length: 2500 }, () => "  b")];
+    expect(textsOf(lines).map((text) => text.split("\n").length)).toEqual(
+      [1000, 1, 1000, 500].slice(0, 1).concat(Array(1501).fill(1)),
+    );
+  });
+});
+
+describe("JSON over several lines", () => {
+  test("is one record", () => {
+    const printed = JSON.stringify({ message: "a {", n: [1, { b: "}" }] }, null, 2).split("\n");
+    expect(textsOf([...printed, "next"]).map((text, place) => (place === 0 ? JSON.parse(text) : text))).toEqual([
+      { message: "a {", n: [1, { b: "}" }] },
+      "next",
+    ]);
+  });
+
+  test.each([
+    ["printed", JSON.stringify([{ a: 1 }, { b: { c: 2 } }], null, 2)],
+    ["on one line", '[{"a":1},{"b":{"c":2}}]'],
+    ["an object a line", '[\n{"a":1},\n{"b":{"c":2}}\n]'],
+  ])("as an array is its objects: %s", (_, text) => {
+    expect(textsOf(text.split("\n")).map((one) => JSON.parse(one))).toEqual([{ a: 1 }, { b: { c: 2 } }]);
+  });
+
+  test("that is none keeps its lines", () => {
+    for (const lines of [["{", "a", "}"], ["[", "a", "]"], ["["], ["{"], ["{", '"a": 1,'], ["[1,2]"], ["[{]"]]) {
+      const joined = textsOf(lines).join("\n");
+      expect(joined).toBe(lines.join("\n"));
+    }
+  });
+});
+
+describe("the wrapping of containers", () => {
+  test("of Docker is removed, and split lines are joined", () => {
+    const docker = (log: string, stream = "stdout") => JSON.stringify({ log, stream, time: "2026-11-30T09:00:00.5Z" });
+    expect(recordsOf([docker("ERROR bo"), docker("other\n", "stderr"), docker("om\r\n")], false)).toEqual([
+      { text: "other", number: 2, members: { stream: "stderr", timestamp: "2026-11-30T09:00:00.5Z" } },
+      { text: "ERROR boom", number: 1, members: { stream: "stdout", timestamp: "2026-11-30T09:00:00.5Z" } },
+    ]);
+    expect(recordsOf([docker("cut off")], false)).toMatchObject([{ text: "cut off" }]);
+  });
+
+  test("of CRI is removed, and a stack trace inside is one record", () => {
+    const lines = ["F Error: boom", "P     at run ", "F (/app/a.js)", "F next"].map(
+      (l) => `2026-11-30T09:00:00.123456789Z stderr ${l}`,
+    );
+    expect(textsOf(lines)).toEqual(["Error: boom\n    at run (/app/a.js)", "next"]);
+    expect(recordsOf(lines, false)[0]?.members).toEqual({
+      stream: "stderr",
+      timestamp: "2026-11-30T09:00:00.123456789Z",
+    });
+  });
+
+  test.each([
+    '{"log":"x","stream":"stdout"}',
+    '{"log":"x","stream":"a","time":"b","more":1}',
+    "2026-11-30T09:00:00Z stdout x",
+  ])("is not seen in %s", (line) => {
+    expect(recordsOf([line], false)).toEqual([{ text: line, number: 1 }]);
+  });
+});
+
+test("nothing is lost, whatever the lines are", () => {
+  const line = fc.constantFrom(
+    "a",
+    "  b",
+    "{",
+    "}",
+    "[",
+    "]",
+    "{}",
+    '{"a":1},',
+    "Caused by: x",
+    "#1 x",
+    "Traceback (most recent call last):",
+    "E: x",
+    "goroutine 1 [x",
+    "f()",
+  );
+  fc.assert(
+    fc.property(fc.array(line), (lines) => {
+      const plain = (text: string) => text.replace(/[\s[\],]/g, "");
+      expect(plain(textsOf(lines).join(""))).toBe(plain(lines.join("")));
+    }),
+  );
+});
