@@ -37,7 +37,7 @@ type KeyRow = AnyKey & { readonly type: KeyKind };
 export interface CreateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
   readonly style?: KeyStyle;
-  readonly scopes?: string;
+  readonly scopes?: readonly string[];
   readonly limit?: Limit;
 }
 
@@ -87,10 +87,12 @@ async function createSecret(
   return admin.secretKeys.create({ ...request, ...narrowed }, { signal: session.context.signal });
 }
 
-function readScopes(kind: KeyKind, text: string | undefined): { readonly scopes?: readonly GrantedScope[] } {
-  if (text === undefined) return {};
+function readScopes(
+  kind: KeyKind,
+  granted: readonly string[] | undefined,
+): { readonly scopes?: readonly GrantedScope[] } {
+  if (granted === undefined) return {};
   if (kind === "public") throw usageError("A public key has no scopes: it can send logs and nothing else.");
-  const granted = text.split(",").map((scope) => scope.trim());
   const unknown = granted.filter((scope) => scope !== "*" && !(scopes as readonly string[]).includes(scope));
   if (unknown.length > 0)
     throw usageError(`--scopes: there is no ${unknown.join(", ")}.`, `There are: ${scopes.join(", ")}, *.`);
@@ -207,7 +209,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
 
 export interface UpdateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
-  readonly scopes?: string;
+  readonly scopes?: readonly string[];
   readonly limit?: Limit;
   readonly force?: boolean;
 }
