@@ -10,9 +10,17 @@ import { systemMessage } from "./system-message.ts";
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const input = openInput();
+  process.once("beforeExit", failUnfinished);
   process.exitCode = await run(argv, realContext(input));
+  process.off("beforeExit", failUnfinished);
   // Who pipes something in may never end; the command has.
   input.close();
+}
+
+/** Node ends, with 0, when nothing is left that could settle what the command waits for. It is not done. */
+function failUnfinished(): never {
+  sayAtOnce("The command cannot go on: what it waits for will never come. It is not done. This is a bug in sazabi.");
+  process.exit(1);
 }
 
 function openInput(): Input & { close(): void } {

@@ -17,7 +17,7 @@ import { CliError, usageError } from "../errors.ts";
 import { type Batch, makeBatches } from "../intake/batches.ts";
 import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
-import { openFile, unpacked } from "../intake/source.ts";
+import { openFile, unpacked, unpackedAlready } from "../intake/source.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
@@ -43,7 +43,7 @@ export async function send(session: Session, file: string | undefined, options: 
   checkInput(session, fromStdin, options);
   const client = await openClient(session, options);
   const tally = new Tally(session);
-  const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openInput(session, file, options);
+  const bytes = await openInput(session, fromStdin ? undefined : file, options);
   const defaults = {
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
@@ -64,13 +64,16 @@ export async function send(session: Session, file: string | undefined, options: 
   await reportTally(session, tally, defaults.service);
 }
 
-/** The bytes of a file, with `--follow` also those that are still to come. */
+/** The bytes of a file or of stdin, with `--follow` also those that are still to come. */
 function openInput(
   session: Session,
-  file: string,
+  file: string | undefined,
   { follow }: SendOptions,
 ): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>> {
-  return follow ? followFile(file, session.context.signal, (what) => session.say(visible(what))) : openFile(file);
+  const remark = (what: string) => session.say(visible(what));
+  if (file === undefined) return unpacked(session.context.stdin, "stdin", remark);
+  if (!follow) return openFile(file, remark);
+  return unpackedAlready(followFile(file, session.context.signal, remark), file);
 }
 
 function checkInput(session: Session, fromStdin: boolean, { publicKey, follow }: SendOptions): void {

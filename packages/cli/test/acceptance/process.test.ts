@@ -40,6 +40,22 @@ describe("the process", () => {
     );
   });
 
+  test.each([
+    ["keys", "inspect"],
+    ["logs", "send", "--public-key", someKey("public")],
+    ["whoami"],
+    ["keys", "list", "--json"],
+    ["logs", "query", "--all"],
+    ["api", "GET", "/v1/me"],
+    ["doctor"],
+  ])("fails when what it waits for never comes: %s", async (...argv) => {
+    const { code, out, err } = await sazabi(scratchDirectory(), argv, {
+      env: { SAZABI_SECRET_KEY: someKey("secret"), NODE_OPTIONS: `--require=${worldThatNeverAnswers()}` },
+    });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("error: The command cannot go on");
+  });
+
   test("that is not built says what to do", async () => {
     const copy = join(scratchDirectory(), "bin");
     mkdirSync(copy);
@@ -243,3 +259,16 @@ describe.runIf(hasScript)("at a real terminal", () => {
     return finished(child);
   }
 });
+
+/** To be loaded first: stdin and requests neither end nor keep the process. */
+function worldThatNeverAnswers(): string {
+  const file = join(scratchDirectory(), "never.cjs");
+  writeFileSync(
+    file,
+    `const { EventEmitter } = require("node:events");
+     const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }), destroy() {} };
+     Object.defineProperty(process, "stdin", { value: never });
+     require("node:http").request = () => Object.assign(new EventEmitter(), { end() {}, destroy() {} });`,
+  );
+  return file;
+}
