@@ -1,6 +1,6 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
-import { describeNetworkFailure } from "./network-failure.ts";
+import { describeNetworkFailure, isCertificateFailure } from "./network-failure.ts";
 import type { Session } from "./session.ts";
 import { readableStack } from "./stack.ts";
 import { ThroughProxy } from "./through-proxy.ts";
@@ -23,7 +23,10 @@ export function explain(error: unknown, session: Session): Explanation {
     return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
   }
   if (error instanceof SazabiApiError) return explainRefusal(error, session);
-  if (error instanceof SazabiConnectionError) return explainSilence(error, session);
+  if (error instanceof SazabiConnectionError) {
+    // What our own part of the connection refused.
+    return error.cause instanceof CliError ? explain(error.cause, session) : explainSilence(error, session);
+  }
   return {
     exit: "failed",
     code: "BUG",
@@ -42,11 +45,17 @@ function explainSilence(error: SazabiConnectionError, session: Session): Explana
     exit: "unreachable",
     code: "UNREACHABLE",
     message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
-    hint:
-      error.cause instanceof ThroughProxy
-        ? `Is the proxy right? NO_PROXY=${new URL(value).hostname} goes past it.`
-        : "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.",
+    hint: hintOfSilence(error.cause, value),
   };
+}
+
+function hintOfSilence(cause: unknown, address: string): string | undefined {
+  if (cause instanceof ThroughProxy) {
+    return `Is the proxy right? NO_PROXY=${new URL(address).hostname} goes past it.`;
+  }
+  // Something answers there, and the message says what to do.
+  if (isCertificateFailure(cause)) return undefined;
+  return "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.";
 }
 
 function explainRefusal(error: SazabiApiError, session: Session): Explanation {

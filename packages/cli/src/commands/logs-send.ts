@@ -168,7 +168,7 @@ async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promi
 }
 
 function isPassing(error: unknown): boolean {
-  if (error instanceof SazabiConnectionError) return true;
+  if (error instanceof SazabiConnectionError) return !(error.cause instanceof CliError);
   return error instanceof SazabiApiError && (error.status === 429 || error.status >= 500);
 }
 

@@ -12,8 +12,11 @@ async function* pieces(bytes: Buffer, length: number) {
 async function unpack(bytes: Buffer, length = 65_536) {
   const out: Uint8Array[] = [];
   let [end, hasTrailing] = ["whole", false];
+  const onTrailingBytes = () => {
+    hasTrailing = true;
+  };
   try {
-    const report = { onTrailingBytes: () => void (hasTrailing = true) };
+    const report = { onTrailingBytes };
     for await (const chunk of gunzip(pieces(bytes, length), report)) out.push(chunk);
   } catch (error) {
     end = (error as Error).message;
