@@ -62,7 +62,7 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
   const { code, reason, requestId, retryAfterSeconds } = error;
   const program = { code, reason, requestId, retryAfterSeconds };
   const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
-  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session)) : undefined;
+  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session), error.message) : undefined;
   if (keyWords) return { exit: "denied", ...program, ...keyWords };
   if (error.missingContext.includes("projectId")) {
     return {
@@ -104,7 +104,13 @@ function anotherKey({ credential, profileName }: Session): string {
 
 type KeyWords = Pick<Explanation, "message" | "hint">;
 
-const credentialRefusals: Partial<Record<string, (key: string, another: string) => KeyWords>> = {
+/** When it ended and by what, the service alone knows. */
+const refused = (key: string, another: string, said: string): KeyWords => ({
+  message: `The service refuses the key ${key}: ${said}`,
+  hint: another,
+});
+
+const credentialRefusals: Partial<Record<string, (key: string, another: string, said: string) => KeyWords>> = {
   malformed_api_key: (key) => ({
     message: `The key ${key} is not a valid key.`,
     hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
@@ -113,8 +119,8 @@ const credentialRefusals: Partial<Record<string, (key: string, another: string) 
     message: `The service does not know the key ${key}.`,
     hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
   }),
-  revoked_api_key: (key, another) => ({ message: `The key ${key} has been revoked.`, hint: another }),
-  expired_api_key: (key, another) => ({ message: `The key ${key} has expired.`, hint: another }),
+  revoked_api_key: refused,
+  expired_api_key: refused,
 };
 
 function exitOf(error: SazabiApiError): ExitName {

@@ -39,7 +39,7 @@ function openInput(): Input & { close(): void } {
 
 function realContext(stdin: Input): Context {
   const { env, platform } = process;
-  const directory = configDirectory(env, platform, homeDirectory());
+  const directory = () => configDirectory(env, platform, homeDirectory);
   let interrupt: Interrupt | undefined;
   const listening = () => {
     interrupt ??= openInterrupt();
@@ -55,7 +55,9 @@ function realContext(stdin: Input): Context {
       () => process.stderr,
       () => {},
     ),
-    configDirectory: directory,
+    get configDirectory() {
+      return directory();
+    },
     // Until somebody listens Ctrl-C ends the process by itself.
     get signal() {
       return listening().signal;
@@ -63,7 +65,7 @@ function realContext(stdin: Input): Context {
     now: () => new Date(),
     openFetch: async (options) => (await import("./network.ts")).openFetch(env, options),
     openStore: async (name, { patient = false, withinMs } = {}) => {
-      if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory);
+      if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory());
       const { keychainStore } = await import("./credentials/keychain.ts");
       return keychainStore({ env, platform, timeoutMs: withinMs ?? keychainTimeoutMs(env, patient) });
     },

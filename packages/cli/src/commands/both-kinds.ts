@@ -1,8 +1,8 @@
 import {
   type Created,
   type KeyFilter,
+  isMaskOf,
   type KeyKind,
-  maskKey,
   type Page,
   type PageRequest,
   type PublicKey,
@@ -15,6 +15,7 @@ import {
   type UpdateKeyRequest,
 } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
+import { shownName } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { collect } from "./paging.ts";
@@ -173,12 +174,13 @@ async function keysCalled(ref: string, list: Keys["list"]): Promise<readonly Any
   const whole = parseKey(ref);
   const { items } = await collect({ all: true, limit: 0 }, list);
   const isMeant = (key: AnyKey) =>
-    whole ? [key.masked, key.rotation?.previousMasked].includes(maskKey(ref)) : key.name === ref;
+    (!whole && key.name === ref) ||
+    [key.masked, key.rotation?.previousMasked].some((masked) => masked !== undefined && isMaskOf(masked, ref));
   return items.filter((key) => isMeant(key) && !endedAt(key));
 }
 
 function noneCalled(ref: string, what: string): CliError {
-  return new CliError(`There is no live ${what} called ${visible(ref)}.`, {
+  return new CliError(`There is no live ${what} called ${visible(shownName(ref))}.`, {
     code: "NOT_FOUND",
     exit: "notFound",
     hint: "`sazabi keys list` shows those there are.",
@@ -186,7 +188,7 @@ function noneCalled(ref: string, what: string): CliError {
 }
 
 function severalCalled(ref: string, what: string, which: readonly string[]): CliError {
-  return new CliError(`Several ${what} are called ${visible(ref)}.`, {
+  return new CliError(`Several ${what} are called ${visible(shownName(ref))}.`, {
     code: "AMBIGUOUS",
     exit: "usage",
     hint: `Use the id: ${which.join(", ")}.`,

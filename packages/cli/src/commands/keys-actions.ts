@@ -112,8 +112,7 @@ function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: Exp
 
 function readExpiryTime(session: Session, text: string): Date {
   const now = session.context.now();
-  const ahead = parseDuration(text);
-  const time = ahead === undefined ? parseTime("--expires", text, now, "from now") : new Date(now.getTime() + ahead);
+  const time = parseTime("--expires", text, now, "from now");
   if (time <= now) throw usageError(`--expires: ${text} is not in the future.`);
   return time;
 }

@@ -1,6 +1,6 @@
 import type { LogPattern } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatSpan, formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
 import { readWholeWindow, type WindowOptions } from "./window.ts";
 
@@ -42,5 +42,5 @@ export async function patterns(session: Session, query: string, options: Pattern
   );
   const most =
     found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
-  session.remark(`From ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).${most}`);
+  session.remark(`From ${formatSpan(start, end)}.${most}`);
 }

@@ -4,7 +4,7 @@ import { entryPrinter } from "../output/log-lines.ts";
 import { visible } from "../output/visible.ts";
 import { widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatSpan, formatTime, formatZone } from "../times.ts";
 import { printWithContext } from "./logs-context.ts";
 import { findProjectId } from "./project-option.ts";
 import { readWindow, type Window, type WindowOptions } from "./window.ts";
@@ -119,8 +119,8 @@ function warn(session: Session, query: string, warnings: readonly QueryWarning[]
 /** The time span that was searched, in words. */
 function windowOf({ meta }: LogQueryResult, { to }: QueryOptions): string {
   const from = new Date(meta.from);
-  const end = to === undefined ? "now" : formatTime(new Date(meta.to));
-  return `${formatTime(from)} to ${end} (${formatZone(from)})`;
+  if (to === undefined) return `${formatTime(from)} to now (${formatZone(from)})`;
+  return formatSpan(from, new Date(meta.to));
 }
 
 function sayWhatWasShown(session: Session, window: string, shown: number, more: boolean): void {

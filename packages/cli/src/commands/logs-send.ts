@@ -9,6 +9,7 @@ import {
   intakeLimits,
   keyFaults,
   type Level,
+  mayBeImportedKey,
   Sazabi,
   SazabiApiError,
   SazabiConnectionError,
@@ -19,7 +20,7 @@ import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
 import { openFile, unpacked, unpackedAlready } from "../intake/source.ts";
 import { visible } from "../output/visible.ts";
-import type { Session } from "../session.ts";
+import { type Session, sourced } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
 
 export interface SendOptions {
@@ -115,6 +116,8 @@ async function findPublicKey(session: Session, options: SendOptions): Promise<st
 
 function usePublicKey(session: Session, text: string, source: string): string {
   const value = text.trim();
+  session.credential = sourced(value, source);
+  if (mayBeImportedKey(value)) return value;
   const found = inspectKey(value);
   if (!found.valid || found.kind !== "public") {
     const problem = found.valid
@@ -125,7 +128,6 @@ function usePublicKey(session: Session, text: string, source: string): string {
       exit: "denied",
     });
   }
-  session.credential = { value, source, masked: found.masked };
   return value;
 }
 

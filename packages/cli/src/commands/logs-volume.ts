@@ -3,7 +3,7 @@ import { bar, barStyle } from "../output/bars.ts";
 import { visible } from "../output/visible.ts";
 import { pad, widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatSpan, formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
 import { readWholeWindow, type WindowOptions } from "./window.ts";
 
@@ -53,7 +53,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
     }));
   }
   session.remark(
-    `${count(found.total)} in all, by ${found.interval}, from ${formatTime(start)} to ${formatTime(end)} (${formatZone(start)}).`,
+    `${count(found.total)} in all, by ${found.interval}, from ${formatSpan(start, end)}.`,
   );
 }
 

@@ -126,7 +126,7 @@ describe("the folder for settings", () => {
     [{}, "linux", "/home/me/.config/sazabi"],
     [{}, "darwin", "/home/me/Library/Preferences/sazabi"],
   ] as const)("%j on %s is %s", (env, platform, directory) => {
-    expect(configDirectory(env, platform, "/home/me")).toBe(directory);
+    expect(configDirectory(env, platform, () => "/home/me")).toBe(directory);
   });
 });
 

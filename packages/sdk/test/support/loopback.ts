@@ -32,7 +32,8 @@ export async function startLoopback(answers: Answers) {
       (await answers[`${request.method} ${request.path}`]?.(request)) ?? refusal(404, "NOT_FOUND", "No such thing.");
     outgoing.writeHead(answer.status ?? 200, {
       "content-type": "application/json",
-      "x-request-id": "req-1",
+      // As the service does. What has no body of ours is what a gateway answers.
+      ...(typeof answer.body === "object" ? { "x-request-id": "req-1" } : {}),
       ...answer.headers,
     });
     outgoing.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
