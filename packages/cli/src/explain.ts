@@ -17,6 +17,9 @@ export interface Explanation {
   readonly retryAfterSeconds?: number | undefined;
 }
 
+/** With its full stop: what follows is another sentence. */
+export const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 /** The one place that turns an error into words and an exit code. */
 export function explain(error: unknown, session: Session): Explanation {
   if (error instanceof CliError) {

@@ -130,11 +130,11 @@ export class Session {
 
   /** A list: `{ items, nextCursor }` as JSON, or its rows. */
   async list<T>(
-    page: { readonly items: readonly T[]; readonly nextCursor: string | null },
+    page: { readonly items: readonly T[]; readonly nextCursor: string | null; readonly more?: boolean },
     columns: readonly Column<T>[],
     empty: string,
   ): Promise<void> {
-    await this.rows(page.items, columns, empty, (items) => ({ items, nextCursor: page.nextCursor }));
+    await this.rows(page.items, columns, empty, (items) => ({ ...page, items }));
     if (page.nextCursor !== null) {
       this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
     }
@@ -214,6 +214,22 @@ export class Session {
   /** True when a person can be asked something. */
   get interactive(): boolean {
     return this.flags.input !== false && this.context.stdin.isTTY && this.context.stderr.isTTY;
+  }
+
+  /**
+   * Whether a person is asked for leave. Refuses where one sits at a terminal and cannot be asked; where there is none,
+   * the command line is the leave.
+   */
+  asksForLeave(yes: boolean | undefined): boolean {
+    if (yes || this.flags.input === false) return false;
+    const { stdin, stderr } = this.context;
+    if (stdin.isTTY !== stderr.isTTY) {
+      throw usageError(
+        "This asks for leave, and either stdin or stderr is no terminal to ask at.",
+        "Repeat it with --yes.",
+      );
+    }
+    return stdin.isTTY;
   }
 
   // --- Settings: flag, then environment, then profile.

@@ -365,7 +365,7 @@ function notUnderWay(subject: Subject): CliError {
 }
 
 async function confirm(session: Session, { yes }: RotateOptions, question: string): Promise<void> {
-  if (yes || !session.interactive) return;
+  if (!session.asksForLeave(yes)) return;
   const prompt = await session.context.openPrompt();
   if (!(await prompt.confirm(question))) throw new CliError("Nothing was changed.", { code: "CANCELLED" });
 }

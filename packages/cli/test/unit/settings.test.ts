@@ -111,7 +111,6 @@ describe("config", () => {
   test.each([
     [["config", "set", "secretKey", "x"], "There is no setting secretKey"],
     [["config", "set", "apiUrl", "not a url"], "http or https address"],
-    [["config", "set", "projectId", "not an id"], "project's id"],
   ])("%j is refused", async (argv, words) => {
     const { code, err } = await terminal().run(argv);
     expect(code).toBe(2);
