@@ -8,7 +8,8 @@ export function configDirectory(
   findHome: () => string,
 ): string {
   if (env.SAZABI_CONFIG_DIR) return env.SAZABI_CONFIG_DIR;
-  if (platform === "win32") return join(env.APPDATA ?? join(homeOf(findHome), "AppData", "Roaming"), "sazabi", "Config");
+  if (platform === "win32")
+    return join(env.APPDATA ?? join(homeOf(findHome), "AppData", "Roaming"), "sazabi", "Config");
   if (platform === "darwin") return join(homeOf(findHome), "Library", "Preferences", "sazabi");
   return join(env.XDG_CONFIG_HOME || join(homeOf(findHome), ".config"), "sazabi");
 }

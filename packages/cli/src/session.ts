@@ -1,7 +1,7 @@
 import { defaultBaseUrl, inspectKey, keyFaults, mayBeImportedKey, readBaseUrl, type SazabiAdmin } from "@sazabi/sdk";
+import { noHome } from "./config-directory.ts";
 import type { Context, Fetch } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
-import { noHome } from "./config-directory.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
 import type { Palette } from "./output/colour.ts";

@@ -40,7 +40,8 @@ let importedLike: RegExp | undefined;
 export function hideImported(prefixes: readonly string[]): void {
   const begins = prefixes.map((prefix) => prefix.replaceAll(".", "\\.")).join("|");
   // What goes on without a digit is a name rather than a key.
-  importedLike = begins === "" ? undefined : new RegExp(`(?<![\\w-])(?:${begins})(?=[A-Za-z_-]*\\d)[\\w+/=.-]{8,}`, "g");
+  importedLike =
+    begins === "" ? undefined : new RegExp(`(?<![\\w-])(?:${begins})(?=[A-Za-z_-]*\\d)[\\w+/=.-]{8,}`, "g");
 }
 
 /**
@@ -50,7 +51,11 @@ export function hideImported(prefixes: readonly string[]): void {
 export function importedKeyCandidates(text: string): readonly string[] {
   const { min, max } = importedKeyLength;
   const words = text.split(/[^\x21-\x7e]+/);
-  const bare = words.flatMap((word) => [word, word.replace(/^[^\w]+|[^\w]+$/g, ""), ...word.split(/["'`,;:=()<>[\]{}]+/)]);
+  const bare = words.flatMap((word) => [
+    word,
+    word.replace(/^[^\w]+|[^\w]+$/g, ""),
+    ...word.split(/["'`,;:=()<>[\]{}]+/),
+  ]);
   return [...new Set(bare)].filter(({ length }) => length >= min && length <= max);
 }
 

@@ -93,7 +93,10 @@ test.each([
 
 test("a name that is an id is refused: no command could name the key", async () => {
   const { status, body } = await create({ name: randomUUID() });
-  expect({ status, message: body.message }).toEqual({ status: 400, message: expect.stringContaining("look like an id") });
+  expect({ status, message: body.message }).toEqual({
+    status: 400,
+    message: expect.stringContaining("look like an id"),
+  });
 });
 
 test.each(["👩‍👩‍👧‍👦", "नमस्ते", "שלום", "日本", "-", "…", "한글"])("the name %s is taken", async (name) => {

@@ -1,7 +1,7 @@
 import {
   type Created,
-  type KeyFilter,
   isMaskOf,
+  type KeyFilter,
   type KeyKind,
   type Page,
   type PageRequest,

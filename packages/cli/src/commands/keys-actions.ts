@@ -13,8 +13,8 @@ import {
   scopes,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
-import type { Column } from "../output/table.ts";
 import { hideInLogs } from "../output/mask.ts";
+import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone, parseDuration, parseTime } from "../times.ts";
@@ -153,12 +153,10 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
   };
   const admin = await session.admin();
   const each = kinds.map((kind) => keysOf(session, admin, kind, options));
-  const { items, ...rest } = await withEveryProject(session, admin, each, (lists) =>
-    readLists(lists, options, filter),
-  );
+  const { items, ...rest } = await withEveryProject(session, admin, each, (lists) => readLists(lists, options, filter));
   sayWhichProject(session, kinds, options);
-  if (rest.more) session.say(`${items.length} shown, there are more: --all shows them.`);
   await session.list({ items, nextCursor: null, ...rest }, keyColumns(session, kinds, items), "There are no keys.");
+  if (rest.more) session.say(`${items.length} shown, there are more: --all shows them.`);
 }
 
 /** Up to the limit. Of several lists it is said whether there are more; of one the cursor says so. */
@@ -174,7 +172,10 @@ async function readLists(
     return { items: rowsOf(only, page), nextCursor: page.nextCursor };
   }
   if (options.cursor !== undefined) {
-    throw usageError("--cursor goes on with one list, and these are several.", "Name one: --type secret, or a --project.");
+    throw usageError(
+      "--cursor goes on with one list, and these are several.",
+      "Name one: --type secret, or a --project.",
+    );
   }
   const items: KeyRow[] = [];
   for (const one of lists) {
@@ -205,20 +206,16 @@ export function readDays(option: string, text: string): number {
   throw usageError(`${option} does not understand ${JSON.stringify(text)}.`, "Use whole days, up to 3650d: 90d, 2w.");
 }
 
-function keyColumns(
-  session: Session,
-  kinds: readonly KeyKind[],
-  rows: readonly KeyRow[],
-): readonly Column<KeyRow>[] {
+function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly KeyRow[]): readonly Column<KeyRow>[] {
   const hasProjects = new Set(rows.flatMap(({ type, projectId }) => (type === "public" ? [projectId] : []))).size > 1;
   const time = (text: string | null) => text && formatTime(new Date(text)).slice(0, 16);
   return [
     { title: "id", value: (key) => key.id, narrow: "keep" },
     ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
     { title: "name", value: (key) => key.name, narrow: "cut" },
+    { title: "key", value: (key) => key.masked, narrow: "drop" },
     ...(hasProjects ? [{ title: "project", value: (key: KeyRow) => key.projectId, narrow: "drop" } as const] : []),
     { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
-    { title: "key", value: (key) => key.masked, narrow: "drop" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },
     { title: "created", value: (key) => time(key.createdAt), narrow: "drop" },

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import {
   type Created,
-  type KeyKind,
   isMaskOf,
+  type KeyKind,
   maxGraceSeconds,
   type Rotation,
   Sazabi,

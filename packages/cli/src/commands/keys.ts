@@ -275,7 +275,10 @@ function addRevokeOptions(command: Command): Command {
 }
 
 const expiresOption = (command: Command) =>
-  command.createOption("--expires <when>", "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date (its first moment), or never");
+  command.createOption(
+    "--expires <when>",
+    "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date (its first moment), or never",
+  );
 
 const limitOption = (command: Command) =>
   command.createOption("--limit <n>", "requests a minute, or default").argParser((text) => {

@@ -52,9 +52,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(
-    `${count(found.total)} in all, by ${found.interval}, from ${formatSpan(start, end)}.`,
-  );
+  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatSpan(start, end)}.`);
 }
 
 /** The shortest that makes no more lines than one likes to look at. */

@@ -1,4 +1,4 @@
-import { createInflateRaw, crc32 } from "node:zlib";
+import { crc32, createInflateRaw } from "node:zlib";
 
 /** What is gzip begins with these. */
 export const gzipMagic: readonly number[] = [0x1f, 0x8b];

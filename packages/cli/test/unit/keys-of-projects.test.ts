@@ -24,7 +24,9 @@ async function service(secretKeys = 1) {
     [projects[1]]: [publicKey(projects[1], "app")],
   };
   return startService({
-    "GET /v1/projects": () => ({ body: { projects: projects.map((id, i) => ({ id, name: `p${i}` })), nextCursor: null } }),
+    "GET /v1/projects": () => ({
+      body: { projects: projects.map((id, i) => ({ id, name: `p${i}` })), nextCursor: null },
+    }),
     "GET /v1/secret-keys": (asked) => {
       const { items, nextCursor } = page(secret, asked);
       return { body: { secretKeys: items, nextCursor } };
@@ -47,9 +49,18 @@ describe("with several projects", () => {
     const { run } = terminal({ env });
     for (const [argv, expected] of [
       [["list"], ["secret 0", "shop", "web", "app"]],
-      [["list", "--type", "public"], ["shop", "web", "app"]],
-      [["list", "--unused-for", "90d"], ["secret 0", "shop", "web", "app"]],
-      [["public-keys", "list"], ["shop", "web", "app"]],
+      [
+        ["list", "--type", "public"],
+        ["shop", "web", "app"],
+      ],
+      [
+        ["list", "--unused-for", "90d"],
+        ["secret 0", "shop", "web", "app"],
+      ],
+      [
+        ["public-keys", "list"],
+        ["shop", "web", "app"],
+      ],
       [["list", "--type", "public", "--project", projects[1]], ["app"]],
     ] as const) {
       const { code, out } = await run(["keys", ...argv, "--json"]);

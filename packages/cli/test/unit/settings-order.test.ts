@@ -8,7 +8,8 @@ import { scratchDirectory, terminal } from "../support/terminal.ts";
 const entries = { data: [], nextCursor: null };
 const meta = { count: 0, took: 1, from: "2026-11-21T08:00:00.000Z", to: "2026-11-22T08:00:00.000Z", warnings: [] };
 
-const service = () => startService({
+const service = () =>
+  startService({
     "GET /healthz": () => ({ body: {} }),
     "POST /v1/logs/query": () => ({ body: { ...entries, meta } }),
   });
