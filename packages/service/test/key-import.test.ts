@@ -223,7 +223,7 @@ test("an imported key in a name, a reason or a URL of its organization is refuse
     ["POST /v1/queries", { name: "theirs", query: `message:"${key}"` }],
     ["POST /v1/queries", { name: key, query: "a" }],
     [`DELETE /v1/secret-keys/${id}?reason=${encodeURIComponent(`leaked: ${key}`)}`],
-    ["POST /v1/keys/revoke-all", { kind: "secret", reason: `leaked (${key})` }],
+    ["POST /v1/keys/revoke-all", { kind: "public", reason: `leaked (${key})` }],
     [`GET /v1/secret-keys?cursor=${key}`],
     [`GET /v1/secret-keys/${key}`],
     [`GET /v1/audit?action=${encodeURIComponent(` ${key}`)}`],
