@@ -1,6 +1,6 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
-import { describeNetworkFailure } from "./network-failure.ts";
+import { describeNetworkFailure, isCertificateFailure } from "./network-failure.ts";
 import type { Session } from "./session.ts";
 import { readableStack } from "./stack.ts";
 import { ThroughProxy } from "./through-proxy.ts";
@@ -17,13 +17,19 @@ export interface Explanation {
   readonly retryAfterSeconds?: number | undefined;
 }
 
+/** With its full stop: what follows is another sentence. */
+export const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 /** The one place that turns an error into words and an exit code. */
 export function explain(error: unknown, session: Session): Explanation {
   if (error instanceof CliError) {
     return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
   }
   if (error instanceof SazabiApiError) return explainRefusal(error, session);
-  if (error instanceof SazabiConnectionError) return explainSilence(error, session);
+  if (error instanceof SazabiConnectionError) {
+    // What our own part of the connection refused.
+    return error.cause instanceof CliError ? explain(error.cause, session) : explainSilence(error, session);
+  }
   return {
     exit: "failed",
     code: "BUG",
@@ -42,18 +48,24 @@ function explainSilence(error: SazabiConnectionError, session: Session): Explana
     exit: "unreachable",
     code: "UNREACHABLE",
     message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
-    hint:
-      error.cause instanceof ThroughProxy
-        ? `Is the proxy right? NO_PROXY=${new URL(value).hostname} goes past it.`
-        : "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.",
+    hint: hintOfSilence(error.cause, value),
   };
+}
+
+function hintOfSilence(cause: unknown, address: string): string | undefined {
+  if (cause instanceof ThroughProxy) {
+    return `Is the proxy right? NO_PROXY=${new URL(address).hostname} goes past it.`;
+  }
+  // Something answers there, and the message says what to do.
+  if (isCertificateFailure(cause)) return undefined;
+  return "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.";
 }
 
 function explainRefusal(error: SazabiApiError, session: Session): Explanation {
   const { code, reason, requestId, retryAfterSeconds } = error;
   const program = { code, reason, requestId, retryAfterSeconds };
   const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
-  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session)) : undefined;
+  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session), error.message) : undefined;
   if (keyWords) return { exit: "denied", ...program, ...keyWords };
   if (error.missingContext.includes("projectId")) {
     return {
@@ -95,7 +107,13 @@ function anotherKey({ credential, profileName }: Session): string {
 
 type KeyWords = Pick<Explanation, "message" | "hint">;
 
-const credentialRefusals: Partial<Record<string, (key: string, another: string) => KeyWords>> = {
+/** When it ended and by what, the service alone knows. */
+const refused = (key: string, another: string, said: string): KeyWords => ({
+  message: `The service refuses the key ${key}: ${said}`,
+  hint: another,
+});
+
+const credentialRefusals: Partial<Record<string, (key: string, another: string, said: string) => KeyWords>> = {
   malformed_api_key: (key) => ({
     message: `The key ${key} is not a valid key.`,
     hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
@@ -104,8 +122,8 @@ const credentialRefusals: Partial<Record<string, (key: string, another: string) 
     message: `The service does not know the key ${key}.`,
     hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
   }),
-  revoked_api_key: (key, another) => ({ message: `The key ${key} has been revoked.`, hint: another }),
-  expired_api_key: (key, another) => ({ message: `The key ${key} has expired.`, hint: another }),
+  revoked_api_key: refused,
+  expired_api_key: refused,
 };
 
 function exitOf(error: SazabiApiError): ExitName {

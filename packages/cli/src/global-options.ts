@@ -9,7 +9,7 @@ export function addGlobalOptions(program: Command): void {
     .option("-q, --quiet", "print nothing but the result and errors")
     .option("--profile <name>", "use this profile's key and settings, whatever the environment says")
     .option("--api-url <url>", "address of the API (default: SAZABI_API_URL, the profile's, http://127.0.0.1:4600)")
-    .addOption(program.createOption("--api-base-url <url>", "the same").hideHelp())
+    .addOption(program.createOption("--api-base-url <url>", "the same").conflicts("apiUrl").hideHelp())
     .option("--key-stdin", "read the secret key from stdin, for this command")
     .option("--no-input", "never ask anything")
     .option("--no-pager", "print long output as it is, also at a terminal")

@@ -10,9 +10,17 @@ import { systemMessage } from "./system-message.ts";
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const input = openInput();
+  process.once("beforeExit", failUnfinished);
   process.exitCode = await run(argv, realContext(input));
+  process.off("beforeExit", failUnfinished);
   // Who pipes something in may never end; the command has.
   input.close();
+}
+
+/** Node ends, with 0, when nothing is left that could settle what the command waits for. It is not done. */
+function failUnfinished(): never {
+  sayAtOnce("The command cannot go on: what it waits for will never come. It is not done. This is a bug in sazabi.");
+  process.exit(1);
 }
 
 function openInput(): Input & { close(): void } {
@@ -31,7 +39,7 @@ function openInput(): Input & { close(): void } {
 
 function realContext(stdin: Input): Context {
   const { env, platform } = process;
-  const directory = configDirectory(env, platform, homeDirectory());
+  const directory = () => configDirectory(env, platform, homeDirectory);
   let interrupt: Interrupt | undefined;
   const listening = () => {
     interrupt ??= openInterrupt();
@@ -47,7 +55,9 @@ function realContext(stdin: Input): Context {
       () => process.stderr,
       () => {},
     ),
-    configDirectory: directory,
+    get configDirectory() {
+      return directory();
+    },
     // Until somebody listens Ctrl-C ends the process by itself.
     get signal() {
       return listening().signal;
@@ -55,7 +65,7 @@ function realContext(stdin: Input): Context {
     now: () => new Date(),
     openFetch: async (options) => (await import("./network.ts")).openFetch(env, options),
     openStore: async (name, { patient = false, withinMs } = {}) => {
-      if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory);
+      if (name === "file") return (await import("./credentials/file.ts")).fileStore(directory());
       const { keychainStore } = await import("./credentials/keychain.ts");
       return keychainStore({ env, platform, timeoutMs: withinMs ?? keychainTimeoutMs(env, patient) });
     },

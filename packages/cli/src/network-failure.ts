@@ -41,6 +41,12 @@ const networkFailures: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
 };
 
+/** The service's certificate is not accepted. */
+export function isCertificateFailure(error: unknown): boolean {
+  const { code } = (innermost(error) ?? {}) as { readonly code?: unknown };
+  return typeof code === "string" && /CERT|LEAF_SIGNATURE|ISSUER/.test(code);
+}
+
 function innermost(error: unknown): unknown {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
   const cause = (error as { cause?: unknown } | undefined)?.cause;

@@ -92,6 +92,11 @@ async function readText(incoming: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+function describeOwnAnswer(status: number): string {
+  if (status === 407) return "the proxy wants a user and a password";
+  return `the proxy answered by itself, with status ${status}`;
+}
+
 async function openProxiedFetch(proxy: ProxyRoute, authorities: readonly string[] | undefined): Promise<Fetch> {
   const { ProxyAgent } = await import("undici");
   const tls = authorities === undefined ? {} : { ca: [...authorities] };
@@ -103,9 +108,15 @@ async function openProxiedFetch(proxy: ProxyRoute, authorities: readonly string[
     const answer = await dispatcher.request(request).catch((cause) => {
       throw new ThroughProxy(proxy, cause);
     });
+    const answerHeaders = new AnswerHeaders(answer.headers);
+    // Every answer of the service has one.
+    if (answerHeaders.get("x-request-id") === null) {
+      await answer.body.dump();
+      throw new ThroughProxy(proxy, new Error(describeOwnAnswer(answer.statusCode)));
+    }
     return {
       status: answer.statusCode,
-      headers: new AnswerHeaders(answer.headers),
+      headers: answerHeaders,
       text: () => answer.body.text(),
       body: answer.body,
     };

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { groups, type Opening } from "./commands/groups.ts";
 import { ignored } from "./commands/ignored.ts";
+import { isRepeatable } from "./commands/repeatable.ts";
 import { addGlobalOptions } from "./global-options.ts";
 
 /** A command line that was understood, as commander would give it to the command's action. */
@@ -47,6 +48,7 @@ const isOption = (word: string) => word.startsWith("-") && word !== "-";
 function bind(argv: readonly string[], globals: Declared, command: Declared): PlainCommand | undefined {
   const [flags, values] = [defaultsOf(globals), defaultsOf(command)];
   const words: string[] = [];
+  const given = new Map<string, DeclaredOption>();
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] as string;
     if (!isOption(word)) {
@@ -58,14 +60,17 @@ function bind(argv: readonly string[], globals: Declared, command: Declared): Pl
     const into = globals.options.has(word) ? flags : values;
     const text = option.takesValue ? argv[++i] : undefined;
     if (option.takesValue && (text === undefined || isOption(text))) return undefined;
+    if (option.takesValue && given.has(option.name) && !option.isRepeatable) return undefined;
     const value = option.valueOf(text, into[option.name]);
     if (value === invalid) return undefined;
     into[option.name] = value;
+    given.set(option.name, option);
   }
-  const given = bindArguments(command.arguments, words.slice(command.depth + 1));
+  if ([...given.values()].some(({ excluded }) => excluded.some((name) => given.has(name)))) return undefined;
+  const bound = bindArguments(command.arguments, words.slice(command.depth + 1));
   const missing = [...command.options.values()].some((option) => option.required && values[option.name] === undefined);
-  if (!given || missing) return undefined;
-  return { flags, arguments: given, options: values, act: () => command.run(...given, values) };
+  if (!bound || missing) return undefined;
+  return { flags, arguments: bound, options: values, act: () => command.run(...bound, values) };
 }
 
 function defaultsOf({ options }: Declared): Record<string, unknown> {
@@ -201,6 +206,8 @@ class DeclaredOption {
   readonly takesValue: boolean;
   readonly required: boolean = false;
   initial: unknown;
+  /** Names of options that exclude this one. */
+  excluded: readonly string[] = [];
   /** The value of an option that takes none. */
   readonly #on: boolean;
   #parse: Parse | undefined;
@@ -230,8 +237,17 @@ class DeclaredOption {
     return this;
   }
 
+  conflicts(names: string | readonly string[]): this {
+    this.excluded = [names].flat();
+    return this;
+  }
+
   hideHelp(): this {
     return this;
+  }
+
+  get isRepeatable(): boolean {
+    return isRepeatable(this.#parse);
   }
 
   /** `invalid` when the value will not do. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { groups, type Opening } from "./commands/groups.ts";
+import { isRepeatable } from "./commands/repeatable.ts";
 import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";
 import { reflow } from "./help/reflow.ts";
@@ -18,13 +19,13 @@ export async function runWithCommander(
 ): Promise<number> {
   const program = createProgram(opening);
   program.hook("preSubcommand", async (_, command) => {
-    const add = await groups.find(({ name }) => name === command.name())?.load();
-    add?.(command, opening);
+    await addCommands(command, opening);
   });
   program.hook("preAction", (_, command) => begin(program.opts(), command.opts()).checkFormat());
   try {
-    const subject = helpSubject(program, argv);
-    if (subject && (await printTopic(program, subject, opening, begin))) return exits.ok.code;
+    const asked = createProgram(opening);
+    const subject = helpSubject(asked, argv);
+    if (subject && (await printTopic(asked, subject, opening, begin))) return exits.ok.code;
     await program.parseAsync(subject ? await helpLine(subject, opening) : [...argv], { from: "user" });
     return exits.ok.code;
   } catch (error) {
@@ -109,6 +110,7 @@ export function createProgram(opening: Opening): Command {
       outputError: () => {},
     });
   addGlobalOptions(program);
+  refuseRepeated(program);
   for (const { name, description, hidden = false } of groups)
     program.command(name, { hidden }).description(description);
   return program.addHelpText("after", () => `\n${listTopics(helpOf(program))}`);
@@ -117,11 +119,29 @@ export function createProgram(opening: Opening): Command {
 /** The tree with every group's commands: for documentation and tests. */
 export async function createWholeProgram(opening: Opening): Promise<Command> {
   const program = createProgram(opening);
-  for (const command of program.commands) {
-    const add = await groups.find(({ name }) => name === command.name())?.load();
-    add?.(command, opening);
-  }
+  for (const command of program.commands) await addCommands(command, opening);
   return program;
+}
+
+/** The commands of a group. */
+async function addCommands(group: Command, opening: Opening): Promise<void> {
+  const add = await groups.find(({ name }) => name === group.name())?.load();
+  add?.(group, opening);
+  refuseRepeated(group);
+}
+
+/** An option that takes one value is refused when it comes twice, here and below: the first value would be lost. */
+function refuseRepeated(command: Command): void {
+  for (const option of command.options) {
+    const { parseArg } = option;
+    if (!option.required || isRepeatable(parseArg)) continue;
+    option.argParser((text, previous: unknown) => {
+      const isSecond = command.getOptionValueSource(option.attributeName()) === "cli";
+      if (isSecond) command.error(`option '${option.flags}' was given twice, and takes one value`);
+      return parseArg ? parseArg(text, previous) : text;
+    });
+  }
+  for (const child of command.commands) refuseRepeated(child);
 }
 
 /** Longer lines are no easier to read; and the text is the same wherever there is room for it. */

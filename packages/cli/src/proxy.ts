@@ -1,3 +1,4 @@
+import { BlockList, isIP } from "node:net";
 import { usageError } from "./errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -15,14 +16,13 @@ export function checkProxies(env: Env): void {
   for (const variable of proxyVariables) if (env[variable]) readProxy(variable, env);
 }
 
-/** The proxy for this address; undefined when there is none, or NO_PROXY names the host. */
+/** The proxy for this address; undefined when there is none, NO_PROXY names the host, or it is this machine. */
 export function proxyFor(address: string, env: Env): ProxyRoute | undefined {
   const url = new URL(address);
   // Where only the one for http is named, it is for https, too.
   const names = url.protocol === "https:" ? proxyVariables : proxyVariables.slice(2);
   const variable = names.find((name) => env[name]);
-  const isDirect = !variable || isExcepted(url, env.no_proxy || env.NO_PROXY || "");
-  return isDirect ? undefined : readProxy(variable, env);
+  return !variable || isLoopback(hostOf(url)) || isExcepted(url, env) ? undefined : readProxy(variable, env);
 }
 
 function readProxy(variable: string, env: Env): ProxyRoute {
@@ -32,21 +32,84 @@ function readProxy(variable: string, env: Env): ProxyRoute {
   throw usageError(`${variable} is no address of a proxy.`, "It takes one like http://proxy.example.com:3128.");
 }
 
-/** Hosts with commas or spaces between; each stands for what is below it, too. A port narrows it; `*` is every host. */
-function isExcepted(url: URL, noProxy: string): boolean {
-  const host = url.hostname.replace(/^\[|\]$/g, "").toLowerCase();
-  const port = url.port || (url.protocol === "https:" ? "443" : "80");
-  return noProxy
-    .toLowerCase()
-    .split(/[\s,]+/)
+const hostOf = ({ hostname }: URL) => withoutBrackets(hostname).replace(/\.$/, "").toLowerCase();
+
+const withoutBrackets = (host: string) => host.replace(/^\[|\]$/g, "");
+
+/** Also the addresses that mean every address of this machine: to connect there is to connect to itself. */
+const loopback = networksOf(["127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"]);
+
+/** A proxy elsewhere would reach its own loopback, and read the key on the way. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || isWithin(loopback, host);
+}
+
+/** Entries with commas or spaces between. */
+function isExcepted(url: URL, env: Env): boolean {
+  const variable = env.no_proxy ? "no_proxy" : "NO_PROXY";
+  const entries = (env[variable] ?? "").toLowerCase().split(/[\s,]+/);
+  // Each is read: one that is not understood must not depend on the order.
+  return entries
     .filter(Boolean)
-    .some((entry) => {
-      if (entry === "*") return true;
-      const [, name = "", onlyPort] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(entry) ?? [];
-      // What is left of an IPv6 address that ends in digits is no host and its port.
-      const isAddress = entry.split(":").length > 2 && !entry.startsWith("[");
-      if (!isAddress && onlyPort !== undefined && onlyPort !== port) return false;
-      const wanted = (isAddress ? entry : name).replace(/^\*?\./, "");
-      return host === wanted || host.endsWith(`.${wanted}`);
-    });
+    .map((entry) => matcherOf(entry, variable))
+    .some((matches) => matches(url));
+}
+
+type Matcher = (url: URL) => boolean;
+
+/** A host and what is below it, an address, a network, or a pattern with `*`; a port narrows it. */
+function matcherOf(entry: string, variable: string): Matcher {
+  if (isNetwork(entry)) {
+    const network = networksOf([entry]);
+    return (url) => isWithin(network, hostOf(url));
+  }
+  const [, named = "", port] = (isIP(entry) ? [entry, entry] : /^(.*?)(?::(\d+))?$/.exec(entry)) ?? [];
+  const host = withoutBrackets(named).replace(/\.$/, "");
+  if (!isIP(host) && !/^[\w*.-]+$/.test(host)) throw notUnderstood(entry, variable);
+  const matchesHost = hostMatcherOf(host);
+  return (url) => (port === undefined || port === portOf(url)) && matchesHost(hostOf(url));
+}
+
+function hostMatcherOf(entry: string): (host: string) => boolean {
+  if (isIP(entry)) {
+    const address = networksOf([entry]);
+    return (host) => isWithin(address, host);
+  }
+  const name = entry.replace(/^\*?\./, "");
+  if (!name.includes("*")) return (host) => host === name || host.endsWith(`.${name}`);
+  const pattern = name.split("*").map((part) => part.replaceAll(".", "\\."));
+  const whole = new RegExp(`^${pattern.join(".*")}$`);
+  return (host) => whole.test(host);
+}
+
+const portOf = ({ port, protocol }: URL) => port || (protocol === "https:" ? "443" : "80");
+
+function isNetwork(text: string): boolean {
+  const [, address = "", bits = ""] = /^(.*)\/(\d{1,3})$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && Number(bits) <= (version === 4 ? 32 : 128);
+}
+
+/** Of addresses, and of networks as `10.0.0.0/8`. */
+function networksOf(entries: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = "", bits] = entry.split("/");
+    const family = isIP(address) === 4 ? "ipv4" : "ipv6";
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return list;
+}
+
+function isWithin(networks: BlockList, host: string): boolean {
+  const version = isIP(host);
+  return version !== 0 && networks.check(host, version === 4 ? "ipv4" : "ipv6");
+}
+
+function notUnderstood(entry: string, variable: string) {
+  return usageError(
+    `${variable} has ${JSON.stringify(entry)}, which is not understood.`,
+    "It takes host names, addresses, networks (10.0.0.0/8) and patterns (*.example.com, 10.0.*), with commas between. Hosts and addresses can have a port.",
+  );
 }

@@ -55,8 +55,8 @@ async function report(session: Session, { hint, ...failure }: Report): Promise<v
   const { stderr } = session.context;
   if (session.flags.json || session.flags.ndjson) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
   const { err } = await session.palettes();
-  const sentence = /[.!?]$/.test(failure.message) ? failure.message : `${failure.message}.`;
+  const { sentence } = await import("./explain.ts");
   const request = failure.requestId && !hint?.includes(failure.requestId) ? `(request ${failure.requestId})` : "";
-  const words = [sentence, hint, request].filter(Boolean).join(" ");
+  const words = [sentence(failure.message), hint, request].filter(Boolean).join(" ");
   stderr.write(`${err.error("error:")} ${maskKeys(visible(words))}\n`);
 }

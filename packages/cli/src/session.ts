@@ -1,11 +1,12 @@
-import { defaultBaseUrl, inspectKey, keyFaults, readBaseUrl, type SazabiAdmin } from "@sazabi/sdk";
+import { defaultBaseUrl, inspectKey, keyFaults, mayBeImportedKey, readBaseUrl, type SazabiAdmin } from "@sazabi/sdk";
+import { noHome } from "./config-directory.ts";
 import type { Context, Fetch } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
 import type { Palette } from "./output/colour.ts";
 import type { FieldSelection } from "./output/fields.ts";
-import { maskKeys } from "./output/mask.ts";
+import { maskImported, maskKeys } from "./output/mask.ts";
 import type { PagedOutput } from "./output/pager.ts";
 import type { Column } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
@@ -54,11 +55,14 @@ export interface Credential extends Sourced<string> {
   readonly store?: StoreName;
 }
 
+type MaybeSet = () => Sourced<string | undefined>;
+
 /** One run of one command: the world, the global flags, and what follows from both. */
 export class Session {
   readonly context: Context;
   readonly flags: GlobalFlags;
   #settings: Settings | undefined;
+  #hasWarned = false;
   #palettes: { out: Palette; err: Palette } | undefined;
   /** Where the result goes while it may need a pager. */
   #paged: PagedOutput | undefined;
@@ -126,11 +130,11 @@ export class Session {
 
   /** A list: `{ items, nextCursor }` as JSON, or its rows. */
   async list<T>(
-    page: { readonly items: readonly T[]; readonly nextCursor: string | null },
+    page: { readonly items: readonly T[]; readonly nextCursor: string | null; readonly more?: boolean },
     columns: readonly Column<T>[],
     empty: string,
   ): Promise<void> {
-    await this.rows(page.items, columns, empty, (items) => ({ items, nextCursor: page.nextCursor }));
+    await this.rows(page.items, columns, empty, (items) => ({ ...page, items }));
     if (page.nextCursor !== null) {
       this.say(`${page.items.length} shown, there are more: raise --limit, or go on with --cursor ${page.nextCursor}`);
     }
@@ -212,11 +216,37 @@ export class Session {
     return this.flags.input !== false && this.context.stdin.isTTY && this.context.stderr.isTTY;
   }
 
+  /**
+   * Whether a person is asked for leave. Refuses where one sits at a terminal and cannot be asked; where there is none,
+   * the command line is the leave.
+   */
+  asksForLeave(yes: boolean | undefined): boolean {
+    if (yes || this.flags.input === false) return false;
+    const { stdin, stderr } = this.context;
+    if (stdin.isTTY !== stderr.isTTY) {
+      throw usageError(
+        "This asks for leave, and either stdin or stderr is no terminal to ask at.",
+        "Repeat it with --yes.",
+      );
+    }
+    return stdin.isTTY;
+  }
+
   // --- Settings: flag, then environment, then profile.
 
   get settings(): Settings {
-    this.#settings ??= readSettings(this.context.configDirectory);
+    this.#settings ??= this.#readSettings();
     return this.#settings;
+  }
+
+  #readSettings(): Settings {
+    try {
+      return readSettings(this.context.configDirectory);
+    } catch (error) {
+      // Nothing can have been kept.
+      if (error instanceof CliError && error.code === noHome) return {};
+      throw error;
+    }
   }
 
   get profileName(): Sourced<string> {
@@ -231,13 +261,32 @@ export class Session {
   }
 
   get apiUrl(): Sourced<string> {
-    const given: Sourced<string | undefined>[] = [
-      { value: this.flags.apiUrl, source: "--api-url" },
-      { value: this.#env("SAZABI_API_URL"), source: "SAZABI_API_URL" },
-      { value: this.profile.apiUrl, source: `profile ${this.profileName.value}` },
-    ];
-    for (const { value, source } of given) if (value) return { value: checkAddress(value, source), source };
-    return { value: defaultBaseUrl, source: "default" };
+    const found = this.#firstOf([
+      () => ({ value: this.flags.apiUrl, source: "--api-url" }),
+      ...this.#inOrder("SAZABI_API_URL", () => this.#ofProfile("apiUrl")),
+    ]);
+    return found
+      ? { ...found, value: checkAddress(found.value, found.source) }
+      : { value: defaultBaseUrl, source: "default" };
+  }
+
+  /** The environment goes before a profile, but not before one that `--profile` names. */
+  #inOrder(variable: string, ofProfile: MaybeSet): readonly MaybeSet[] {
+    const ofEnvironment = () => ({ value: this.#env(variable), source: variable });
+    return this.flags.profile ? [ofProfile, ofEnvironment] : [ofEnvironment, ofProfile];
+  }
+
+  #ofProfile(name: "apiUrl" | "projectId"): Sourced<string | undefined> {
+    return { value: this.profile[name], source: `profile ${this.profileName.value}` };
+  }
+
+  /** What comes later is not asked: settings that cannot be read stop only what needs them. */
+  #firstOf(places: readonly MaybeSet[]): Sourced<string> | undefined {
+    for (const place of places) {
+      const { value, source } = place();
+      if (value) return { value, source };
+    }
+    return undefined;
   }
 
   get #caFile(): { readonly path: string; readonly source: string } | undefined {
@@ -248,12 +297,22 @@ export class Session {
 
   /** The project named by flag, environment or profile: an id or a name; see `findProjectId`. */
   project(flag: string | undefined): Sourced<string> | undefined {
-    const given: Sourced<string | undefined>[] = [
-      { value: flag, source: "--project" },
-      { value: this.#env("SAZABI_PROJECT_ID"), source: "SAZABI_PROJECT_ID" },
-      { value: this.profile.projectId, source: `profile ${this.profileName.value}` },
-    ];
-    return given.find((one): one is Sourced<string> => Boolean(one.value));
+    return this.#firstOf([
+      () => ({ value: flag, source: "--project" }),
+      ...this.#inOrder("SAZABI_PROJECT_ID", () => this.#projectOfProfile()),
+    ]);
+  }
+
+  /** Nobody has to have chosen a project. */
+  #projectOfProfile(): Sourced<string | undefined> {
+    try {
+      return this.#ofProfile("projectId");
+    } catch (error) {
+      if (this.flags.profile || !(error instanceof CliError)) throw error;
+      if (!this.#hasWarned) this.say(`${error.message} Going on without them.`);
+      this.#hasWarned = true;
+      return { value: undefined, source: "settings" };
+    }
   }
 
   // --- The key: `--key-stdin` or `--profile`, then environment, then profile.
@@ -358,8 +417,9 @@ export class Session {
 
 const maxKeyInputBytes = 4096;
 
-/** A table of what `--fields` names; an id is never cut. */
-function sourced(key: string, source: string): Credential {
+/** A key as it is used and spoken of. */
+export function sourced(key: string, source: string): Credential {
+  maskImported(key);
   return { value: key, source, masked: inspectKey(key).masked };
 }
 
@@ -367,6 +427,8 @@ function sourced(key: string, source: string): Credential {
 export function checkSecretKey(credential: Credential): Credential {
   const found = inspectKey(credential.value);
   const from = `${visible(found.masked)} (${credential.source})`;
+  // An imported key can begin with anything: the service judges it.
+  if (!found.valid && mayBeImportedKey(credential.value)) return credential;
   if (!found.valid) {
     throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
       code: "MALFORMED_KEY",

@@ -40,7 +40,8 @@ export function readSettings(directory: string): Settings {
   const path = settingsPath(directory);
   if (!existsSync(path)) return {};
   try {
-    return checkSettings(JSON.parse(readFileSync(path, "utf8")));
+    const text = readFileSync(path, "utf8").replace(/^\ufeff/, "");
+    return text.trim() === "" ? {} : checkSettings(JSON.parse(text));
   } catch (cause) {
     const { errno, message } = cause as NodeJS.ErrnoException;
     const reason = errno === undefined ? message : systemMessage(cause);

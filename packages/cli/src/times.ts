@@ -15,9 +15,11 @@ const accepted =
 export function parseTime(option: string, text: string, now: Date, span: "ago" | "from now" = "ago"): Date {
   const trimmed = text.trim();
   if (trimmed === "now") return now;
-  const ago = parseDuration(trimmed);
-  const time = ago === undefined ? parseDate(trimmed) : new Date(now.getTime() - ago);
-  if (time === undefined || Number.isNaN(time.getTime())) {
+  const duration = parseDuration(trimmed);
+  const sign = span === "ago" ? -1 : 1;
+  const time = duration === undefined ? parseDate(trimmed) : new Date(now.getTime() + sign * duration);
+  if (time && !isWritable(time)) throw usageError(`${option}: ${text} leads out of the years 0 to 9999.`);
+  if (time === undefined) {
     throw usageError(
       `${option} does not understand ${JSON.stringify(text)} as a time.`,
       `Accepted: a time ${span} (90s, 30m, 1h, 2d, 1w, 1d12h), ${accepted}`,
@@ -25,6 +27,12 @@ export function parseTime(option: string, text: string, now: Date, span: "ago" |
   }
   return time;
 }
+
+/** Whether the API's way to write times has a form for it. */
+const isWritable = (time: Date) => time.getTime() >= firstMoment && time.getTime() <= lastMoment;
+
+const firstMoment = Date.parse("0000-01-01T00:00:00Z");
+const lastMoment = Date.parse("9999-12-31T23:59:59.999Z");
 
 /** Milliseconds in `1h`, `1d12h`; undefined when it is no duration. */
 export function parseDuration(text: string): number | undefined {
@@ -49,9 +57,16 @@ function parseDate(text: string): Date | undefined {
   // Date rolls 30 February over into March; read back, such a date differs.
   const readBack = [inUtc.getUTCFullYear(), inUtc.getUTCMonth(), inUtc.getUTCDate(), inUtc.getUTCHours()];
   if (readBack.some((field, i) => field !== fields[i]) || fields[4] > 59 || fields[5] > 59) return undefined;
-  if (zone === undefined) return new Date(...fields, ms);
+  // The first moment of a date is there, even where the clocks are set forward at midnight.
+  if (zone === undefined) return match[4] === undefined ? new Date(...fields, ms) : localTime(fields, ms);
   const offset = offsetMinutes(zone);
   return offset === undefined ? undefined : new Date(inUtc.getTime() - offset * 60_000);
+}
+
+/** Undefined for a time that the clocks skip when they are set forward. */
+function localTime(fields: readonly [number, number, number, number, number, number], ms: number): Date | undefined {
+  const time = new Date(...fields, ms);
+  return time.getHours() === fields[3] && time.getMinutes() === fields[4] ? time : undefined;
 }
 
 function offsetMinutes(zone: string): number | undefined {
@@ -77,6 +92,13 @@ export function formatZone(time: Date): string {
   if (minutes === 0) return "UTC";
   const size = Math.abs(minutes);
   return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+/** From one moment to another, each with its zone where the zones differ: `2026-11-22 08:30:00 to … (UTC+02:00)`. */
+export function formatSpan(from: Date, to: Date): string {
+  const [zone, endZone] = [formatZone(from), formatZone(to)];
+  if (zone === endZone) return `${formatTime(from)} to ${formatTime(to)} (${zone})`;
+  return `${formatTime(from)} (${zone}) to ${formatTime(to)} (${endZone})`;
 }
 
 function formatParts(time: Date): string {

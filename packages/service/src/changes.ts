@@ -1,6 +1,8 @@
 import type { ChangeAuthor } from "./auth/authenticate.ts";
 import type { KeyDirectory } from "./auth/key-directory.ts";
+import { ApiError } from "./errors.ts";
 import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./fair-concurrency.ts";
+import { importedKeyCandidates } from "./misplaced-keys.ts";
 import { insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
 import { type Database, isConflict, type Queryable } from "./store/database.ts";
 import { keyChangeToAwait } from "./store/key-changes.ts";
@@ -35,6 +37,23 @@ const changeLimits: ConcurrencyLimits = {
   waitMs: 30_000,
 };
 
+/** Names and reasons are kept and shown. Keys of our own make are refused before: they are known by their looks. */
+async function refuseImportedKeys(
+  keys: KeyDirectory,
+  tx: Queryable,
+  { organizationId }: ChangeAuthor,
+  events: readonly NewAuditEvent[],
+): Promise<void> {
+  for (const { target, details } of events) {
+    for (const [member, text] of Object.entries({ name: target.name, ...details })) {
+      if (typeof text !== "string") continue;
+      if (!(await keys.isOneImported(organizationId, importedKeyCandidates(text), tx))) continue;
+      const message = "must not hold a key: it is kept and shown";
+      throw new ApiError("VALIDATION_ERROR", `${member}: ${message}`, { issues: [{ path: member, message }] });
+    }
+  }
+}
+
 export function changesOf(db: Database, keys: KeyDirectory): Changes {
   const limiter = new FairConcurrencyLimiter(changeLimits);
   return async (author, work) => {
@@ -44,6 +63,7 @@ export function changesOf(db: Database, keys: KeyDirectory): Changes {
         await author.assertStillAllowed(tx);
         const events: NewAuditEvent[] = [];
         const result = await work({ query: (statement) => tx.query(statement), record: (event) => events.push(event) });
+        await refuseImportedKeys(keys, tx, author, events);
         if (events.length > 0) await insertAuditEvents(tx, author, events);
         const ofItself = events.some(({ target }) => target.id === author.keyId);
         return { result, seq: await keyChangeToAwait(tx), ofItself };

@@ -1,4 +1,4 @@
-import { maskKey } from "@sazabi/sdk/protocol";
+import { importedKeyLength, maskKey } from "@sazabi/sdk/protocol";
 
 /*
  * Keys where no key belongs: in a URL, a name, a header that is kept. What comes from outside and is written down or
@@ -28,7 +28,48 @@ export function urlHoldsKey(url: string): boolean {
   return holdsKey(text);
 }
 
-/** `text` in which keys show no more than their ends. */
+/** `text` in which keys show no more than their ends; of imported ones those whose prefix this process has met. */
 export function hideKeys(text: string): string {
-  return text.replace(keyLike, (key) => maskKey(key));
+  const hidden = text.replace(keyLike, (key) => maskKey(key));
+  return importedLike ? hidden.replace(importedLike, (key) => maskKey(key)) : hidden;
+}
+
+let importedLike: RegExp | undefined;
+
+/** How imported keys begin: from now on `hideKeys` masks them, too. */
+export function hideImported(prefixes: readonly string[]): void {
+  const begins = prefixes.map((prefix) => prefix.replaceAll(".", "\\.")).join("|");
+  // What goes on without a digit is a name rather than a key.
+  importedLike =
+    begins === "" ? undefined : new RegExp(`(?<![\\w-])(?:${begins})(?=[A-Za-z_-]*\\d)[\\w+/=.-]{8,}`, "g");
+}
+
+/**
+ * What in `text` can be a whole imported key: the texts between spaces, as they are and without the marks around them.
+ * Whether one is a key, the database knows.
+ */
+export function importedKeyCandidates(text: string): readonly string[] {
+  const { min, max } = importedKeyLength;
+  const words = text.split(/[^\x21-\x7e]+/);
+  const bare = words.flatMap((word) => [
+    word,
+    word.replace(/^[^\w]+|[^\w]+$/g, ""),
+    ...word.split(/["'`,;:=()<>[\]{}]+/),
+  ]);
+  return [...new Set(bare)].filter(({ length }) => length >= min && length <= max);
+}
+
+/** The same of a URL: in its path and its parameters. */
+export function importedKeyCandidatesOf(url: string): readonly string[] {
+  const [path = "", query = ""] = url.split("?", 2);
+  const values = [...new URLSearchParams(query)].flat();
+  return importedKeyCandidates([...path.split("/"), ...values].map(decoded).join(" "));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

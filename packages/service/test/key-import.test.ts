@@ -210,3 +210,56 @@ test("500 keys are imported in their order, and announced once", async () => {
   expect(answer.body.imported.map(({ name }: { name: string }) => name)).toEqual(keys.map(({ name }) => name));
   expect((await announced()) - before).toBe(1);
 });
+
+test("an imported key in a name, a reason or a URL of its organization is refused, and kept nowhere", async () => {
+  const key = newKey("zeta-");
+  const answer = await importKeys({ prefix: "zeta-", sha256: sha256(key), lastFour: key.slice(-4) });
+  const { id } = answer.body.imported[0];
+  const refused: [string, object?][] = [
+    ["POST /v1/secret-keys", { name: `ci ${key}` }],
+    ["POST /v1/secret-keys", { name: `"${key}"` }],
+    [`PATCH /v1/secret-keys/${id}`, { name: `key=${key},` }],
+    ["POST /v1/projects", { name: key }],
+    ["POST /v1/queries", { name: "theirs", query: `message:"${key}"` }],
+    ["POST /v1/queries", { name: key, query: "a" }],
+    [`DELETE /v1/secret-keys/${id}?reason=${encodeURIComponent(`leaked: ${key}`)}`],
+    ["POST /v1/keys/revoke-all", { kind: "public", reason: `leaked (${key})` }],
+    [`GET /v1/secret-keys?cursor=${key}`],
+    [`GET /v1/secret-keys/${key}`],
+    [`GET /v1/audit?action=${encodeURIComponent(` ${key}`)}`],
+  ];
+  for (const [route, body] of refused) {
+    const { status, body: said } = await send(service, route, { headers, ...(body && { body }) });
+    expect({ route: route.replace(key, "KEY"), status }).toEqual({ route: route.replace(key, "KEY"), status: 400 });
+    expect(JSON.stringify(said)).toMatch(/hold(s)? a key/);
+    expect(JSON.stringify(said)).not.toContain(key);
+  }
+  const tables = await queryDatabase(
+    service.databaseUrl,
+    "select (select count(*) from keys where name like $1)::int + (select count(*) from audit_events where details::text || target::text like $1)::int as held",
+    [`%${key}%`],
+  );
+  expect(tables.rows).toEqual([{ held: 0 }]);
+  // It still works; nothing was ended by what was refused.
+  expect((await send(service, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
+});
+
+test("a name that only begins like an imported key is a name", async () => {
+  const key = newKey("prod-");
+  await importKeys({ prefix: "prod-", sha256: sha256(key) });
+  for (const name of ["prod-2026-11-30-shipper-01", `${key}0`]) {
+    expect((await send(service, "POST /v1/secret-keys", { headers, body: { name } })).status).toBe(201);
+  }
+});
+
+test("an imported key in a user agent is masked where uses are shown", async () => {
+  const key = newKey("beta_");
+  const answer = await importKeys({ prefix: "beta_", sha256: sha256(key) });
+  const { id } = answer.body.imported[0];
+  const agents = "select last_used_agent as agent from key_secret_uses where key_id = $1";
+  await send(service, "GET /v1/me", { headers: bearer(key) });
+  await send(service, "GET /v1/me", { headers: { ...bearer(key), "user-agent": `tool/1 ${key}` } });
+  await expect
+    .poll(async () => (await queryDatabase(service.databaseUrl, agents, [id])).rows[0]?.agent)
+    .toBe(`tool/1 ${key.slice(0, 4)}…`);
+});

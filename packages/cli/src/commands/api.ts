@@ -1,5 +1,6 @@
 import type { GivenField } from "../api/fields.ts";
 import type { AddCommands } from "./groups.ts";
+import { collectTexts, mayRepeat } from "./repeatable.ts";
 
 export const addApi: AddCommands = (api, { open }) => {
   // One list for both options: the order decides the places in a[]=1.
@@ -10,15 +11,15 @@ export const addApi: AddCommands = (api, { open }) => {
     .option(
       "-f, --raw-field <name=value>",
       "a text to send: in the query of GET and HEAD, else in a JSON body",
-      (text) => fields.push({ text, typed: false }),
+      mayRepeat((text: string) => fields.push({ text, typed: false })),
     )
     .option(
       "-F, --field <name=value>",
       "the same; true, false, null and numbers are sent as such, @file as its text",
-      (text) => fields.push({ text, typed: true }),
+      mayRepeat((text: string) => fields.push({ text, typed: true })),
     )
     .option("--input <file>", "send this file as the body; - is stdin. Fields go to the query, then")
-    .option("-H, --header <name: value>", "send this header, too", gather)
+    .option("-H, --header <name: value>", "send this header, too", collectTexts)
     .option("-i, --include", "print status and headers before the body")
     .option("--paginate", "GET only: print page after page, as far as nextCursor leads")
     .addHelpText(
@@ -37,8 +38,3 @@ how it went: 0, or as for any other command. The key only goes to the address in
       (await import("./api-request.ts")).request(open(), method, path, { ...options, fields }),
     );
 };
-
-/** The option may come several times. */
-function gather(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}

@@ -29,7 +29,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
     [
       { title: "no", value: (event: AuditEvent) => String(event.seq), narrow: "keep" },
       { title: "time", value: (event) => formatTime(new Date(event.at)), narrow: "keep" },
-      { title: "action", value: (event) => event.action, narrow: "cut" },
+      { title: "action", value: (event) => event.action, narrow: "keep" },
       { title: "target", value: (event) => event.target.name, narrow: "cut" },
       { title: "by", value: (event) => event.actor.name, narrow: "drop" },
       { title: "from", value: (event) => event.address, narrow: "drop" },

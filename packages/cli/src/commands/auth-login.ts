@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { inspectKey, type Me } from "@sazabi/sdk";
+import { type Me, mayBeImportedKey } from "@sazabi/sdk";
 import { accountOf, type StoreName } from "../credentials/store.ts";
 import { type CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
-import { askStore, type Credential, checkSecretKey, type Session } from "../session.ts";
+import { askStore, type Credential, checkSecretKey, type Session, sourced } from "../session.ts";
 import { type Login, updateProfile } from "../settings.ts";
 import { systemMessage } from "../system-message.ts";
 
@@ -55,7 +55,7 @@ async function readKeyFile(path: string): Promise<string> {
 function credentialOf(text: string, source: string): Credential {
   const value = text.trim();
   if (value === "") throw usageError(`The key from ${source} is empty.`);
-  return { value, source, masked: inspectKey(value).masked };
+  return sourced(value, source);
 }
 
 async function keep(session: Session, credential: Credential, me: Me, storeName: StoreName): Promise<Login> {
@@ -70,7 +70,9 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   } finally {
     clearTimeout(waiting);
   }
-  const kept = { apiUrl, store: storeName, masked: credential.masked, organization: { id, name } };
+  // The service knows the prefix of an imported key.
+  const masked = mayBeImportedKey(credential.value) ? me.key.masked : credential.masked;
+  const kept = { apiUrl, store: storeName, masked, organization: { id, name } };
   await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, apiUrl, login: kept }));
   if (previous) await forgetPrevious(session, previous, kept);
   return kept;

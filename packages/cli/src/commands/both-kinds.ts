@@ -1,8 +1,8 @@
 import {
   type Created,
+  isMaskOf,
   type KeyFilter,
   type KeyKind,
-  maskKey,
   type Page,
   type PageRequest,
   type PublicKey,
@@ -15,6 +15,7 @@ import {
   type UpdateKeyRequest,
 } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
+import { shownName } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { collect } from "./paging.ts";
@@ -40,15 +41,13 @@ export interface Keys {
   /** The previous secret ends now, or so long from now, or when it ends anyway, whichever comes first. */
   finishRotation(id: string, graceSeconds: number | undefined): Promise<AnyKey>;
   cancelRotation(id: string): Promise<AnyKey>;
-  /** The id of the live key with this id or name. */
-  find(ref: string): Promise<string>;
 }
 
 export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, options: ProjectOption): Keys {
   const { signal } = session.context;
   const { secretKeys, publicKeys } = admin;
   const project = () => inProject(session, admin, options);
-  const keys: Omit<Keys, "find" | "kind"> =
+  const keys: Omit<Keys, "kind"> =
     kind === "secret"
       ? {
           list: (page) => secretKeys.list(page, { signal }),
@@ -68,11 +67,12 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
           finishRotation: (id, graceSeconds) => publicKeys.finishRotation(id, { graceSeconds, signal }),
           cancelRotation: (id) => publicKeys.cancelRotation(id, { signal }),
         };
-  return { kind, ...keys, find: (ref) => findId(ref, kind, keys.list) };
+  return { kind, ...keys };
 }
 
 /**
- * The key that `ref` means among all of `kinds`. A name is looked up in each of them before anything is decided: what
+ * The key that `ref` means among all of `kinds`: by id, by name, or by the whole key, for who finds a key where it
+ * should not be. A name is looked up in each of them before anything is decided: what
  * follows may not be undone.
  */
 export async function findAmong(
@@ -82,17 +82,14 @@ export async function findAmong(
   ref: string,
   options: ProjectOption,
 ): Promise<{ readonly keys: Keys; readonly key: AnyKey }> {
-  const [only] = kinds;
-  if (only && kinds.length === 1) {
-    const keys = keysOf(session, admin, only, options);
-    return { keys, key: await keys.get(await keys.find(ref)) };
-  }
   const each = kinds.map((kind) => keysOf(session, admin, kind, options));
   return isId(ref) ? getAmong(each, ref) : findNamed(session, admin, each, ref);
 }
 
 /** An id is of one key only, so the first that has it is the one. */
 async function getAmong(each: readonly Keys[], id: string) {
+  const [only] = each;
+  if (only && each.length === 1) return { keys: only, key: await only.get(id) };
   for (const keys of each) {
     try {
       return { keys, key: await keys.get(id) };
@@ -108,32 +105,42 @@ async function findNamed(session: Session, admin: SazabiAdmin, each: readonly Ke
   const named: { readonly keys: Keys; readonly key: AnyKey }[] = [];
   for (const keys of each) {
     if (whole && whole.kind !== keys.kind) continue;
-    for (const key of await liveKeys(session, admin, keys, ref)) named.push({ keys, key });
+    const found = await withEveryProject(session, admin, [keys], async (lists) =>
+      (await Promise.all(lists.map(({ list }) => keysCalled(ref, list)))).flat(),
+    );
+    for (const key of found) named.push({ keys, key });
   }
   const [only] = named;
-  if (!only) throw noneCalled(ref, "key");
+  const what = each.length === 1 ? `${each[0]?.kind} key` : "key";
+  if (!only) throw noneCalled(ref, what);
   if (named.length > 1) {
     throw severalCalled(
       ref,
-      "keys",
+      `${what}s`,
       named.map(({ keys, key }) => `${key.id} (${keys.kind} key ${key.masked})`),
     );
   }
   return { keys: only.keys, key: await only.keys.get(only.key.id) };
 }
 
-/** When the service wants to know which project's public keys, those of every project that there is. */
-async function liveKeys(session: Session, admin: SazabiAdmin, keys: Keys, ref: string): Promise<readonly AnyKey[]> {
+/** A list of keys, of a kind and perhaps of a project. */
+export type KeyLists = Pick<Keys, "kind" | "list">;
+
+/** Runs `work`; when the service wants to know which project's public keys, again with those of every project. */
+export async function withEveryProject<T>(
+  session: Session,
+  admin: SazabiAdmin,
+  each: readonly KeyLists[],
+  work: (lists: readonly KeyLists[]) => Promise<T>,
+): Promise<T> {
   try {
-    return await keysCalled(ref, keys.list);
+    return await work(each);
   } catch (error) {
     if (!(error instanceof SazabiApiError) || !error.missingContext.includes("projectId")) throw error;
   }
-  const found: AnyKey[] = [];
-  for (const { id } of await admin.projects.list({ signal: session.context.signal })) {
-    found.push(...(await keysCalled(ref, keysOf(session, admin, keys.kind, { project: id }).list)));
-  }
-  return found;
+  const projects = await admin.projects.list({ signal: session.context.signal });
+  const ofProjects = (kind: KeyKind) => projects.map(({ id }) => keysOf(session, admin, kind, { project: id }));
+  return work(each.flatMap((one) => (one.kind === "public" ? ofProjects(one.kind) : [one])));
 }
 
 export async function inProject(session: Session, admin: SazabiAdmin, { project }: ProjectOption) {
@@ -154,31 +161,18 @@ export async function explainConflict<T>(change: Promise<T>): Promise<T> {
   }
 }
 
-/** By id, by name, or by the whole key: who finds a key where it should not be can revoke it without looking it up. */
-async function findId(ref: string, kind: KeyKind, list: Keys["list"]): Promise<string> {
-  if (isId(ref)) return ref;
-  const named = await keysCalled(ref, list);
-  const [only] = named;
-  if (!only) throw noneCalled(ref, `${kind} key`);
-  if (named.length === 1) return only.id;
-  throw severalCalled(
-    ref,
-    `${kind} keys`,
-    named.map((key) => `${key.id} (${key.masked})`),
-  );
-}
-
 /** The live keys with this name; for a whole key, those that it can be. */
 async function keysCalled(ref: string, list: Keys["list"]): Promise<readonly AnyKey[]> {
   const whole = parseKey(ref);
   const { items } = await collect({ all: true, limit: 0 }, list);
   const isMeant = (key: AnyKey) =>
-    whole ? [key.masked, key.rotation?.previousMasked].includes(maskKey(ref)) : key.name === ref;
+    (!whole && key.name === ref) ||
+    [key.masked, key.rotation?.previousMasked].some((masked) => masked !== undefined && isMaskOf(masked, ref));
   return items.filter((key) => isMeant(key) && !endedAt(key));
 }
 
 function noneCalled(ref: string, what: string): CliError {
-  return new CliError(`There is no live ${what} called ${visible(ref)}.`, {
+  return new CliError(`There is no live ${what} called ${visible(shownName(ref))}.`, {
     code: "NOT_FOUND",
     exit: "notFound",
     hint: "`sazabi keys list` shows those there are.",
@@ -186,7 +180,7 @@ function noneCalled(ref: string, what: string): CliError {
 }
 
 function severalCalled(ref: string, what: string, which: readonly string[]): CliError {
-  return new CliError(`Several ${what} are called ${visible(ref)}.`, {
+  return new CliError(`Several ${what} are called ${visible(shownName(ref))}.`, {
     code: "AMBIGUOUS",
     exit: "usage",
     hint: `Use the id: ${which.join(", ")}.`,

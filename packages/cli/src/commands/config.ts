@@ -5,15 +5,13 @@ import { type Profile, settingsPath, updateProfile } from "../settings.ts";
 import { addExamples } from "./examples.ts";
 import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
-import { isId } from "./project-option.ts";
+import { isId, requireProjectId } from "./project-option.ts";
 
 /** What can be set by hand, each with the check it must pass. A profile's login is set by logging in. */
-const settable: Readonly<Record<string, (text: string) => string>> = {
+const settable: Readonly<Record<string, (text: string, session: Session) => string | Promise<string>>> = {
   apiUrl: (text) => readBaseUrl(text),
-  projectId: (text) => {
-    if (isId(text)) return text;
-    throw new TypeError("It must be a project's id. `sazabi projects use` takes a name, too.");
-  },
+  projectId: async (text, session) =>
+    isId(text) ? text : requireProjectId(session, await session.admin(), text, "config set projectId"),
 };
 
 export const addConfig: AddCommands = (config, { open }) => {
@@ -34,8 +32,9 @@ export const addConfig: AddCommands = (config, { open }) => {
     .argument("<name>", Object.keys(settable).join(" or "))
     .argument("<value>", "the value")
     .action(async (name: string, text: string) => {
-      const value = checkValue(name, text);
-      await change(open(), { [name]: value }, (profile) => ({ ...profile, [name]: value }));
+      const session = open();
+      const value = await readValue(session, name, text);
+      await change(session, { [name]: value }, (profile) => ({ ...profile, [name]: value }));
     });
 
   addExamples(
@@ -92,11 +91,12 @@ function checkSettable(name: string): void {
   throw usageError(`There is no setting ${name}.`, `There are: ${Object.keys(settable).join(", ")}.`);
 }
 
-function checkValue(name: string, text: string): string {
+async function readValue(session: Session, name: string, text: string): Promise<string> {
   checkSettable(name);
   try {
-    return (settable[name] as (text: string) => string)(text);
+    return (await settable[name]?.(text, session)) as string;
   } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
     throw usageError(`${JSON.stringify(text)} will not do for ${name}. ${(error as Error).message}`);
   }
 }

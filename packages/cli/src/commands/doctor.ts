@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { SazabiConnectionError } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { explain, sentence } from "../explain.ts";
 import { maskKeys } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Credential, Session } from "../session.ts";
@@ -48,7 +48,7 @@ async function check(session: Session, name: string, find: () => string | Promis
     return { name, ok: true, message: await find() };
   } catch (error) {
     const { message, hint } = explain(error, session);
-    return { name, ok: false, message: maskKeys(hint ? `${message} ${hint}` : message) };
+    return { name, ok: false, message: maskKeys([sentence(message), hint].filter(Boolean).join(" ")) };
   }
 }
 

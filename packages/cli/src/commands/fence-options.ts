@@ -1,6 +1,7 @@
 import type { KeyKind } from "@sazabi/sdk";
 import type { Command } from "commander";
 import { usageError } from "../errors.ts";
+import { collectList } from "./repeatable.ts";
 
 /** Where a key may be used. */
 export interface FenceOptions {
@@ -22,21 +23,16 @@ export function addFenceOptions(command: Command, kinds: readonly KeyKind[], cle
   command.option(
     "--allow-address <addresses>",
     `use from these addresses and networks only, with commas between: 203.0.113.9,10.0.0.0/8${clear}`,
-    gather,
+    collectList,
   );
   if (kinds.includes("public")) {
     command.option(
       "--allow-origin <origins>",
       `use on web pages of these origins only, public keys: https://app.example.com,https://*.example.com${clear}`,
-      gather,
+      collectList,
     );
   }
   return command;
-}
-
-/** The option may come several times. */
-function gather(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...text.split(",").map((entry) => entry.trim())];
 }
 
 export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOptions): Fence {

@@ -3,23 +3,36 @@ import {
   type ExpiryPreset,
   expiryPresets,
   type GrantedScope,
+  type KeyFilter,
   type KeyKind,
   type KeyStyle,
+  type Page,
   type PublicKey,
   type SazabiAdmin,
   type SecretKey,
   scopes,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
+import { hideInLogs } from "../output/mask.ts";
 import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { formatTime, parseDuration, parseTime } from "../times.ts";
-import { type AnyKey, endedAt, findAmong, inProject, keysOf, type ProjectOption } from "./both-kinds.ts";
+import { formatTime, formatZone, parseDuration, parseTime } from "../times.ts";
+import {
+  type AnyKey,
+  endedAt,
+  findAmong,
+  inProject,
+  type KeyLists,
+  keysOf,
+  type ProjectOption,
+  withEveryProject,
+} from "./both-kinds.ts";
 import { type FenceOptions, readFence } from "./fence-options.ts";
 import { orSayWhereToLook } from "./made-or-not.ts";
 import { readName } from "./name-argument.ts";
 import { collect, type ListOptions } from "./paging.ts";
+import { isId } from "./project-option.ts";
 
 /** Requests a minute. */
 type Limit = number | "default";
@@ -37,7 +50,7 @@ type KeyRow = AnyKey & { readonly type: KeyKind };
 export interface CreateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
   readonly style?: KeyStyle;
-  readonly scopes?: string;
+  readonly scopes?: readonly string[];
   readonly limit?: Limit;
 }
 
@@ -57,8 +70,9 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
       ? createSecret(session, admin, { ...request, ...granted }, options)
       : createPublic(session, admin, request, options);
   const created = await orSayWhereToLook(session, making, "key", "sazabi keys list");
+  hideInLogs(session.context, created.value);
   await session.result(created, () => {
-    const expiry = created.expiresAt ? `, expires ${formatTime(new Date(created.expiresAt))}` : "";
+    const expiry = created.expiresAt ? `, expires ${formatMomentWithZone(created.expiresAt)}` : "";
     session.say(
       `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown this once: keep it.`,
     );
@@ -87,14 +101,22 @@ async function createSecret(
   return admin.secretKeys.create({ ...request, ...narrowed }, { signal: session.context.signal });
 }
 
-function readScopes(kind: KeyKind, text: string | undefined): { readonly scopes?: readonly GrantedScope[] } {
-  if (text === undefined) return {};
+function readScopes(
+  kind: KeyKind,
+  granted: readonly string[] | undefined,
+): { readonly scopes?: readonly GrantedScope[] } {
+  if (granted === undefined) return {};
   if (kind === "public") throw usageError("A public key has no scopes: it can send logs and nothing else.");
-  const granted = text.split(",").map((scope) => scope.trim());
   const unknown = granted.filter((scope) => scope !== "*" && !(scopes as readonly string[]).includes(scope));
   if (unknown.length > 0)
     throw usageError(`--scopes: there is no ${unknown.join(", ")}.`, `There are: ${scopes.join(", ")}, *.`);
   return { scopes: granted as readonly GrantedScope[] };
+}
+
+/** A date means its first moment: the whole moment is said. */
+function formatMomentWithZone(text: string): string {
+  const time = new Date(text);
+  return `${formatTime(time)} (${formatZone(time)})`;
 }
 
 function readLimit(limit: Limit | undefined): { readonly requestsPerMinute?: number | null } {
@@ -110,8 +132,7 @@ function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: Exp
 
 function readExpiryTime(session: Session, text: string): Date {
   const now = session.context.now();
-  const ahead = parseDuration(text);
-  const time = ahead === undefined ? parseTime("--expires", text, now, "from now") : new Date(now.getTime() + ahead);
+  const time = parseTime("--expires", text, now, "from now");
   if (time <= now) throw usageError(`--expires: ${text} is not in the future.`);
   return time;
 }
@@ -131,23 +152,51 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
     ...(unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) }),
   };
   const admin = await session.admin();
-  if (kinds.length > 1 && options.cursor !== undefined) throw usageError("--cursor needs --type secret or public.");
-  const items: KeyRow[] = [];
-  let nextCursor: string | null = null;
-  for (const type of kinds) {
-    const limit = options.limit - items.length;
-    if (limit <= 0 && !options.all) break;
-    const keys = keysOf(session, admin, type, options);
-    const page = await collect({ ...options, limit }, (page) => keys.list({ ...page, ...filter }));
-    items.push(...page.items.map((key) => ({ type, ...key })));
-    nextCursor = page.nextCursor;
-    if (nextCursor !== null && kinds.length > 1) {
-      session.say(`${items.length} shown, there are more: --all shows them.`);
-      nextCursor = null;
-      break;
-    }
+  const each = kinds.map((kind) => keysOf(session, admin, kind, options));
+  const { items, ...rest } = await withEveryProject(session, admin, each, (lists) => readLists(lists, options, filter));
+  sayWhichProject(session, kinds, options);
+  await session.list({ items, nextCursor: null, ...rest }, keyColumns(session, kinds, items), "There are no keys.");
+  if (rest.more) session.say(`${items.length} shown, there are more: --all shows them.`);
+}
+
+/** Up to the limit. Of several lists it is said whether there are more; of one the cursor says so. */
+async function readLists(
+  lists: readonly KeyLists[],
+  options: KeyListOptions,
+  filter: KeyFilter,
+): Promise<{ readonly items: readonly KeyRow[]; readonly nextCursor?: string | null; readonly more?: boolean }> {
+  const rowsOf = ({ kind }: KeyLists, { items }: Page<AnyKey>) => items.map((key): KeyRow => ({ type: kind, ...key }));
+  const [only] = lists;
+  if (only && lists.length === 1) {
+    const page = await collect(options, (page) => only.list({ ...page, ...filter }));
+    return { items: rowsOf(only, page), nextCursor: page.nextCursor };
   }
-  await session.list({ items, nextCursor }, keyColumns(session, kinds), "There are no keys.");
+  if (options.cursor !== undefined) {
+    throw usageError(
+      "--cursor goes on with one list, and these are several.",
+      "Name one: --type secret, or a --project.",
+    );
+  }
+  const items: KeyRow[] = [];
+  for (const one of lists) {
+    const limit = options.limit - items.length;
+    if (limit <= 0 && !options.all) {
+      // Nothing more is shown, but whether there is more has to be known.
+      if ((await one.list({ limit: 1, ...filter })).items.length > 0) return { items, more: true };
+      continue;
+    }
+    const page = await collect({ ...options, limit }, (page) => one.list({ ...page, ...filter }));
+    items.push(...rowsOf(one, page));
+    if (page.nextCursor !== null) return { items, more: true };
+  }
+  return { items, more: false };
+}
+
+/** A project that was chosen for everyday use narrows the list, and nothing in the command line shows it. */
+function sayWhichProject(session: Session, kinds: readonly KeyKind[], { project }: ProjectOption): void {
+  const named = kinds.includes("public") ? session.project(project) : undefined;
+  if (!named || named.source === "--project") return;
+  session.remark(`Public keys of project ${visible(named.value)} only (${named.source}).`);
 }
 
 /** Whole days: `90d`, `2w`. */
@@ -157,14 +206,16 @@ export function readDays(option: string, text: string): number {
   throw usageError(`${option} does not understand ${JSON.stringify(text)}.`, "Use whole days, up to 3650d: 90d, 2w.");
 }
 
-function keyColumns(session: Session, kinds: readonly KeyKind[]): readonly Column<KeyRow>[] {
+function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly KeyRow[]): readonly Column<KeyRow>[] {
+  const hasProjects = new Set(rows.flatMap(({ type, projectId }) => (type === "public" ? [projectId] : []))).size > 1;
   const time = (text: string | null) => text && formatTime(new Date(text)).slice(0, 16);
   return [
     { title: "id", value: (key) => key.id, narrow: "keep" },
     ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
     { title: "name", value: (key) => key.name, narrow: "cut" },
-    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
     { title: "key", value: (key) => key.masked, narrow: "drop" },
+    ...(hasProjects ? [{ title: "project", value: (key: KeyRow) => key.projectId, narrow: "drop" } as const] : []),
+    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },
     { title: "created", value: (key) => time(key.createdAt), narrow: "drop" },
@@ -178,8 +229,8 @@ function statusOf(key: AnyKey, now: Date): string {
 
 export async function get(session: Session, kind: KeyKind, ref: string, options: ProjectOption) {
   const admin = await session.admin();
-  const keys = keysOf(session, admin, kind, options);
-  await printKey(session, await keys.get(await keys.find(ref)));
+  const { key } = await findAmong(session, admin, [kind], ref, options);
+  await printKey(session, key);
 }
 
 async function printKey(session: Session, key: AnyKey): Promise<void> {
@@ -193,7 +244,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     if ("scopes" in key) row("May do", key.scopes.includes("*") ? "everything" : key.scopes.join(", "));
     row("Project", key.projectId ?? "all");
     row("Created", time(key.createdAt, "-"));
-    row("Expires", time(key.expiresAt, "never"));
+    row("Expires", key.expiresAt ? formatMomentWithZone(key.expiresAt) : "never");
     row("Last used", time(key.lastUsedAt, "never"));
     if (key.allowedAddresses.length > 0) row("Only from", key.allowedAddresses.join(", "));
     if ("allowedOrigins" in key && key.allowedOrigins.length > 0) row("Only on", key.allowedOrigins.join(", "));
@@ -207,7 +258,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
 
 export interface UpdateOptions extends ProjectOption, ExpiryOptions, FenceOptions {
   readonly name?: string;
-  readonly scopes?: string;
+  readonly scopes?: readonly string[];
   readonly limit?: Limit;
   readonly force?: boolean;
 }
@@ -229,7 +280,8 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
   }
   const admin = await session.admin();
   const keys = keysOf(session, admin, kind, options);
-  await printKey(session, await keys.update(await keys.find(ref), change, { force: options.force ?? false }));
+  const id = isId(ref) ? ref : (await findAmong(session, admin, [kind], ref, options)).key.id;
+  await printKey(session, await keys.update(id, change, { force: options.force ?? false }));
 }
 
 // --- revoke
@@ -254,7 +306,7 @@ export async function revoke(session: Session, kinds: readonly KeyKind[], ref: s
 }
 
 async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeOptions): Promise<void> {
-  if (yes || !session.interactive) return;
+  if (!session.asksForLeave(yes)) return;
   const prompt = await session.context.openPrompt();
   const sure = await prompt.confirm(`Revoke "${visible(key.name)}" ${key.masked}? What uses it stops working at once.`);
   if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });

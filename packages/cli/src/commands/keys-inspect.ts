@@ -1,4 +1,4 @@
-import { inspectKey, type KeyFault, keyFaults } from "@sazabi/sdk";
+import { inspectKey, type KeyFault, keyFaults, mayBeImportedKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
@@ -12,6 +12,7 @@ export async function inspect(session: Session, key: string | undefined): Promis
   });
   if (found.valid) return session.remark("Whether the service still accepts it is not known here.");
   if (session.flags.json) throw new CliError("Not a valid key.", { code: "MALFORMED_KEY" });
+  if (mayBeImportedKey(text)) session.remark("If it was imported, only the service can tell whether it is one.");
   const kind = found.kind ? `a ${found.kind} key` : "a key";
   throw new CliError(`${visible(found.masked)} is not ${kind}: ${keyFaults[found.fault satisfies KeyFault]}.`, {
     code: "MALFORMED_KEY",

@@ -10,7 +10,7 @@ export interface RevokeAllOptions {
   readonly kind?: KeyKind;
   readonly project?: string;
   readonly unusedFor?: string;
-  readonly except?: string;
+  readonly except?: readonly string[];
   readonly includeSelf?: boolean;
   readonly keepSelf?: boolean;
   readonly force?: boolean;
@@ -22,7 +22,7 @@ export interface RevokeAllOptions {
 export async function revokeAll(session: Session, options: RevokeAllOptions): Promise<void> {
   const { kind, project, unusedFor, reason, force, includeSelf = false } = options;
   if (includeSelf && options.keepSelf) throw usageError("--keep-self and --include-self exclude each other.");
-  const except = readIds(options.except);
+  const except = checkIds(options.except);
   const unused = unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) };
   if (!options.yes && !session.interactive) {
     throw usageError("This ends many keys at once, and there is no terminal to ask at.", "Repeat it with --yes.");
@@ -47,8 +47,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   });
 }
 
-function readIds(text: string | undefined): readonly string[] {
-  const ids = text === undefined ? [] : text.split(",").map((id) => id.trim());
+function checkIds(ids: readonly string[] = []): readonly string[] {
   const wrong = ids.filter((id) => !isId(id));
   if (wrong.length > 0) throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is none.`);
   return ids;

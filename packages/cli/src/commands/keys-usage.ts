@@ -1,7 +1,7 @@
 import type { KeyKind, KeyUsagePoint, UsageInterval } from "@sazabi/sdk";
 import type { Column } from "../output/table.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatSpan, formatTime } from "../times.ts";
 import { findAmong, type ProjectOption } from "./both-kinds.ts";
 import { readWindow, type WindowOptions } from "./window.ts";
 
@@ -20,7 +20,7 @@ export async function usage(session: Session, kinds: readonly KeyKind[], ref: st
   const total = (name: "accepted" | "refused") => found.points.reduce((sum, point) => sum + point[name], 0);
   const [from, to] = [new Date(found.from), new Date(found.to)];
   session.remark(
-    `${total("accepted")} accepted, ${total("refused")} refused, by ${found.interval} from ${formatTime(from)} to ${formatTime(to)} (${formatZone(from)}).`,
+    `${total("accepted")} accepted, ${total("refused")} refused, by ${found.interval} from ${formatSpan(from, to)}.`,
   );
 }
 

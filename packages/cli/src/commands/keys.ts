@@ -7,6 +7,7 @@ import { ignored } from "./ignored.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
+import { collectList } from "./repeatable.ts";
 import { addWindowOptions } from "./window.ts";
 
 const actions = () => import("./keys-actions.ts");
@@ -77,7 +78,7 @@ export const addKeys: AddCommands = (keys, opening) => {
     .addOption(keys.createOption("--kind <kind>", "only these").choices(["secret", "public"]))
     .option("--project <project>", "only keys of this project, by id or name")
     .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
-    .option("--except <ids>", "ids of keys that stay, with commas between")
+    .option("--except <ids>", "ids of keys that stay, with commas between", collectList)
     .option("--keep-self", "the key in use stays (the default)")
     .option("--include-self", "the key in use ends, too")
     .option("--force", "even if no key could administer the organization then")
@@ -145,11 +146,16 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   addExamples(update, `${words} update ${name} --name "${name} (old)" --expires 8h --limit 60`);
   if (kind === "secret")
     update
-      .option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all")
+      .option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all", collectList)
       .option("--force", "even if no key could administer the organization then");
   update
-    .addOption(group.createOption("--expires-at <time>", "the same as --expires").hideHelp())
-    .addOption(group.createOption("--clear-expires-at", "the same as --expires never").hideHelp())
+    .addOption(group.createOption("--expires-at <time>", "the same as --expires").conflicts("expires").hideHelp())
+    .addOption(
+      group
+        .createOption("--clear-expires-at", "the same as --expires never")
+        .conflicts(["expires", "expiresAt"])
+        .hideHelp(),
+    )
     .action(async (ref, options) => (await actions()).update(open(), kind, ref, options));
 
   addExamples(
@@ -184,7 +190,12 @@ function addRotateOptions(command: Command, words: string, name: string): Comman
     .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
     .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
     .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
-    .addOption(command.createOption("--dotenv <file>", "the same, also for a file that does not exist yet").hideHelp())
+    .addOption(
+      command
+        .createOption("--dotenv <file>", "the same, also for a file that does not exist yet")
+        .conflicts("envFile")
+        .hideHelp(),
+    )
     .option("--github-output", "make the new secret the output `key` of this step of GitHub Actions")
     .option("--stdout", "print the new secret (the default when nothing else is named)")
     .option("--finish", "end the previous secret once the new one has proven to work; alone: end it now")
@@ -244,10 +255,14 @@ function addCreateOptions(command: Command, kind: KeyKind): Command {
         .choices(["live", "sazabi"]),
     )
     .addOption(expiresOption(command))
-    .addOption(command.createOption("--expires-at <time>", "the same as --expires").hideHelp())
+    .addOption(command.createOption("--expires-at <time>", "the same as --expires").conflicts("expires").hideHelp())
     .addOption(limitOption(command));
   if (kind === "secret")
-    command.option("--scopes <scopes>", "what the key may do, e.g. read:logs,read:keys (default: everything)");
+    command.option(
+      "--scopes <scopes>",
+      "what the key may do, e.g. read:logs,read:keys (default: everything)",
+      collectList,
+    );
   return command;
 }
 
@@ -260,7 +275,10 @@ function addRevokeOptions(command: Command): Command {
 }
 
 const expiresOption = (command: Command) =>
-  command.createOption("--expires <when>", "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date, or never");
+  command.createOption(
+    "--expires <when>",
+    "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date (its first moment), or never",
+  );
 
 const limitOption = (command: Command) =>
   command.createOption("--limit <n>", "requests a minute, or default").argParser((text) => {

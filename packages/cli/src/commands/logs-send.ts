@@ -8,6 +8,7 @@ import {
   inspectKey,
   keyFaults,
   type Level,
+  mayBeImportedKey,
   Sazabi,
   SazabiApiError,
   SazabiConnectionError,
@@ -16,11 +17,11 @@ import { CliError, usageError } from "../errors.ts";
 import { type Batch, makeBatches } from "../intake/batches.ts";
 import { followFile } from "../intake/follow.ts";
 import { readLines } from "../intake/lines.ts";
-import { openFile, unpacked } from "../intake/source.ts";
+import { openFile, unpacked, unpackedAlready } from "../intake/source.ts";
 import { count, Tally } from "../intake/tally.ts";
 import { readText } from "../intake/text-input.ts";
 import { visible } from "../output/visible.ts";
-import type { Session } from "../session.ts";
+import { type Session, sourced } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
 
 export interface SendOptions {
@@ -42,7 +43,7 @@ export async function send(session: Session, file: string | undefined, options: 
   checkInput(session, fromStdin, options);
   const client = await openClient(session, options);
   const tally = new Tally(session);
-  const bytes = fromStdin ? unpacked(session.context.stdin, "stdin") : await openInput(session, file, options);
+  const bytes = await openInput(session, fromStdin ? undefined : file, options);
   const defaults = {
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
@@ -69,13 +70,16 @@ export async function send(session: Session, file: string | undefined, options: 
   await reportTally(session, tally);
 }
 
-/** The bytes of a file, with `--follow` also those that are still to come. */
+/** The bytes of a file or of stdin, with `--follow` also those that are still to come. */
 function openInput(
   session: Session,
-  file: string,
+  file: string | undefined,
   { follow }: SendOptions,
 ): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>> {
-  return follow ? followFile(file, session.context.signal, (what) => session.say(visible(what))) : openFile(file);
+  const remark = (what: string) => session.say(visible(what));
+  if (file === undefined) return unpacked(session.context.stdin, "stdin", remark);
+  if (!follow) return openFile(file, remark);
+  return unpackedAlready(followFile(file, session.context.signal, remark), file);
 }
 
 function checkInput(session: Session, fromStdin: boolean, { publicKey, follow }: SendOptions): void {
@@ -117,6 +121,8 @@ async function findPublicKey(session: Session, options: SendOptions): Promise<st
 
 function usePublicKey(session: Session, text: string, source: string): string {
   const value = text.trim();
+  session.credential = sourced(value, source);
+  if (mayBeImportedKey(value)) return value;
   const found = inspectKey(value);
   if (!found.valid || found.kind !== "public") {
     const problem = found.valid
@@ -127,7 +133,6 @@ function usePublicKey(session: Session, text: string, source: string): string {
       exit: "denied",
     });
   }
-  session.credential = { value, source, masked: found.masked };
   return value;
 }
 
@@ -170,7 +175,7 @@ async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promi
 }
 
 function isPassing(error: unknown): boolean {
-  if (error instanceof SazabiConnectionError) return true;
+  if (error instanceof SazabiConnectionError) return !(error.cause instanceof CliError);
   return error instanceof SazabiApiError && (error.status === 429 || error.status >= 500);
 }
 

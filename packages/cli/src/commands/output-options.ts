@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { FieldSelection } from "../output/fields.ts";
 import { mostSimilar } from "../similar.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
+import { mayRepeat } from "./repeatable.ts";
 
 export interface KnownFields {
   /** What a row has, in the order of CSV's columns; a member of an object is named with a dot. */
@@ -23,7 +24,14 @@ export function addOutputOptions(command: Command, known: KnownFields): Command 
       command
         .createOption("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
         .default(everyone, "all")
-        .argParser((text): FieldSelection => ({ all: fields, chosen: readFields(text, known) })),
+        .argParser(
+          mayRepeat(
+            (text: string, { chosen = [] }: FieldSelection): FieldSelection => ({
+              all: fields,
+              chosen: [...chosen, ...readFields(text, known)],
+            }),
+          ),
+        ),
     );
 }
 

@@ -1,6 +1,6 @@
 import { searchAheadMs } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone } from "../times.ts";
+import { formatSpan, formatTime, formatZone } from "../times.ts";
 import { readWindow, type WindowOptions } from "./window.ts";
 
 const defaultWindowMs = 86_400_000;
@@ -23,5 +23,5 @@ export function readWholeWindow(session: Session, options: WindowOptions): Whole
 
 /** In words: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC)`. */
 export function formatWindow({ start, end, isOpen }: WholeWindow): string {
-  return `${formatTime(start)} ${isOpen ? "and later" : `to ${formatTime(end)}`} (${formatZone(start)})`;
+  return isOpen ? `${formatTime(start)} and later (${formatZone(start)})` : formatSpan(start, end);
 }

@@ -22,14 +22,23 @@ const patienceMs = 1000;
  * prints less; it asks nobody, and says nothing else.
  */
 export async function complete(words: readonly string[], context: Context): Promise<void> {
-  const place = await placeOf(words.slice(0, -1).map(unquoted), context);
-  const current = unquoted(words.at(-1) ?? "");
-  for (const { word, about } of await candidatesAt(place, current, context)) {
+  const { before, lead, current } = split(words.map(unquoted));
+  const place = await placeOf(before, context);
+  const candidates = await candidatesAt(place, current, context);
+  for (const { word, about } of candidates.filter(({ word }) => word !== "")) {
     // A name that a terminal would take as a command, or the shell as an option, is typed by its id.
-    if (!word.startsWith(current) || visible(word) !== word || word === "") continue;
+    if (!word.startsWith(current) || visible(word) !== word) continue;
     if (word.startsWith("-") && !current.startsWith("-")) continue;
-    context.stdout.write(`${word}\t${visible(about)}\n`);
+    context.stdout.write(`${lead}${word}\t${visible(about)}\n`);
   }
+}
+
+/** `--project=def` is the option and its value, of which the first half stays as it is. */
+function split(words: readonly string[]) {
+  const last = words.at(-1) ?? "";
+  const [, option, value = ""] = /^(--[\w-]+)=(.*)$/s.exec(last) ?? [];
+  if (option === undefined) return { before: words.slice(0, -1), lead: "", current: last };
+  return { before: [...words.slice(0, -1), option], lead: `${option}=`, current: value };
 }
 
 /** Where in the tree the words lead, and what the next one is for. */

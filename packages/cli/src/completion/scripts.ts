@@ -9,12 +9,34 @@ export type Shell = (typeof shells)[number];
 export const completionScripts: Readonly<Record<Shell, string>> = {
   bash: `# Completion of sazabi for bash. In ~/.bashrc: source <(sazabi completion bash)
 _sazabi() {
-  local line word
+  local line word char mark n=0 quote='' head='' rest="\${COMP_LINE:0:COMP_POINT}"
+  local breaks="\${COMP_WORDBREAKS//[^:=]/}"
+  local -a typed=('')
   COMPREPLY=()
+  # Bash takes words apart at : and =, so they are read from the line, as they were typed.
+  while [[ -n $rest ]]; do
+    char="\${rest:0:1}" rest="\${rest:1}"
+    if [[ $char == \\\\ && $quote != \\' ]]; then
+      typed[n]+="$char\${rest:0:1}" rest="\${rest:1}"
+    elif [[ -z $quote && $char == [[:space:]] ]]; then
+      [[ -n \${typed[n]} ]] && typed[++n]=''
+    else
+      typed[n]+="$char"
+      if [[ $char == "$quote" ]]; then quote=''; elif [[ -z $quote && $char == [\\'\\"] ]]; then quote="$char"; fi
+    fi
+  done
+  word="\${typed[n]}"
+  # What stands before the last of them stays on the line.
+  [[ -z $quote && -n $breaks ]] && head="\${word%"\${word##*[$breaks]}"}"
   while IFS= read -r line; do
-    printf -v word '%q' "\${line%%$'\\t'*}"
-    COMPREPLY+=("$word")
-  done < <(command sazabi __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null </dev/null)
+    word="\${line%%$'\\t'*}"
+    case $quote in
+      \\') [[ $word == *\\'* ]] && continue ;;
+      \\") for mark in \\\\ \\" \\$ \\\`; do word="\${word//"$mark"/\\\\"$mark"}"; done ;;
+      *) printf -v word '%q' "$word" ;;
+    esac
+    COMPREPLY+=("\${word#"$head"}")
+  done < <(command sazabi __complete "\${typed[@]:1}" 2>/dev/null </dev/null)
 }
 complete -o default -F _sazabi sazabi
 `,

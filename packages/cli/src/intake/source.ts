@@ -1,11 +1,11 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { createGunzip } from "node:zlib";
 import { CliError, usageError } from "../errors.ts";
 import { systemMessage } from "../system-message.ts";
+import { GzipError, gunzip, gzipMagic } from "./gzip.ts";
 
 /** The bytes of a file; unpacked when they are gzip, whatever the file is called. */
-export async function openFile(path: string): Promise<AsyncIterable<Uint8Array>> {
+export async function openFile(path: string, onRemark: OnRemark): Promise<AsyncIterable<Uint8Array>> {
   try {
     const found = await stat(path);
     if (found.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
@@ -13,53 +13,36 @@ export async function openFile(path: string): Promise<AsyncIterable<Uint8Array>>
     if (cause instanceof CliError) throw cause;
     throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
   }
-  return unpacked(createReadStream(path), path);
+  return unpacked(createReadStream(path), path, onRemark);
 }
 
-export async function* unpacked(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
-  const { head, chunks } = await peek(input, 2);
-  if (head[0] !== 0x1f || head[1] !== 0x8b) return yield* chunks;
-  const { write, end, take } = openGunzip();
-  let failure: Error | undefined;
-  for await (const chunk of chunks) {
-    for (let start = 0; start < chunk.length && !failure; start += pieceBytes) {
-      failure = await write(chunk.subarray(start, start + pieceBytes));
-      yield* take();
-    }
-    if (failure) break;
+/** Told what is to be known about the input; the text is a sentence. */
+type OnRemark = (what: string) => void;
+
+export async function* unpacked(
+  input: AsyncIterable<Uint8Array>,
+  name: string,
+  onRemark: OnRemark,
+): AsyncGenerator<Uint8Array> {
+  const { head, chunks } = await peek(input, gzipMagic.length);
+  if (!isGzip(head)) return yield* chunks;
+  const onTrailingBytes = () => onRemark(`${name} has bytes after its gzip data; they are left out, as by gunzip.`);
+  try {
+    yield* gunzip(chunks, { onTrailingBytes });
+  } catch (error) {
+    if (!(error instanceof GzipError)) throw error;
+    throw new CliError(`${name} is damaged gzip (${error.message}); what could be read of it was sent.`);
   }
-  failure ??= await end();
-  yield* take();
-  if (failure) throw new CliError(`${name} is damaged gzip (${failure.message}); what could be read of it was sent.`);
 }
 
-/** Unpacked, at most some megabytes: gzip packs a thousand to one at best. */
-const pieceBytes = 8 * 1024;
-
-/**
- * Gunzip that is asked for each piece, and keeps what it has unpacked until that is taken. As a stream to be read it would
- * throw away, with the first error, what its reader had not come to.
- */
-function openGunzip() {
-  const gunzip = createGunzip();
-  let unpacked: Uint8Array[] = [];
-  gunzip.on("data", (chunk: Uint8Array) => unpacked.push(chunk));
-  gunzip.on("error", () => {}); // Told to whoever wrote or ended.
-  const done = (resolve: (failure: Error | undefined) => void) => (error?: Error | null) => resolve(error ?? undefined);
-  return {
-    write: (piece: Uint8Array) => new Promise<Error | undefined>((resolve) => gunzip.write(piece, done(resolve))),
-    end: () =>
-      new Promise<Error | undefined>((resolve) => {
-        gunzip.once("error", resolve).once("end", () => resolve(undefined));
-        gunzip.end();
-      }),
-    take: () => {
-      const taken = unpacked;
-      unpacked = [];
-      return taken;
-    },
-  };
+/** Refuses gzip: what is appended to it does not come as lines. */
+export async function* unpackedAlready(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  const { head, chunks } = await peek(input, gzipMagic.length);
+  if (isGzip(head)) throw usageError(`--follow reads text, and ${name} is gzip.`, "Send it without --follow.");
+  yield* chunks;
 }
+
+const isGzip = (head: Uint8Array) => gzipMagic.every((byte, i) => head[i] === byte);
 
 /** The first bytes, and all of the input with them. */
 async function peek(input: AsyncIterable<Uint8Array>, length: number) {

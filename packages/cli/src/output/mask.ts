@@ -1,4 +1,4 @@
-import { maskKey } from "@sazabi/sdk";
+import { maskKey, mayBeImportedKey } from "@sazabi/sdk";
 import type { Context } from "../context.ts";
 
 const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)[0-9A-Za-z]+/g;
@@ -12,7 +12,21 @@ export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key
   if (env.GITHUB_ACTIONS === "true") stderr.write(`::add-mask::${key}\n`);
 }
 
+/** Keys that this run was given and that do not look like ours. */
+const given = new Set<string>();
+
+/** From now on `maskKeys` masks this text, too, if it may be an imported key. */
+export function maskImported(key: string): void {
+  if (mayBeImportedKey(key)) given.add(key);
+}
+
 /** Text in which every key, or what looks like one, shows only its ends: errors quote what was typed. */
 export function maskKeys(text: string): string {
-  return text.replace(keyLike, (key) => maskKey(key));
+  const masked = text.replace(keyLike, (key) => maskKey(key));
+  return [...given].reduce((rest, key) => rest.replaceAll(key, maskKey(key)), masked);
+}
+
+/** What may be a key or a name, for people. Without a digit and a space it is a name rather than a key. */
+export function shownName(text: string): string {
+  return mayBeImportedKey(text) && /\d/.test(text) ? maskKey(text) : text;
 }

@@ -7,7 +7,7 @@ export interface Column<T> {
   readonly value: (row: T) => string | null | undefined;
   /**
    * What may happen to the column on a narrow terminal: `keep` it whole (an id somebody has to copy), `cut` its
-   * longest texts, or `drop` it; of those to drop, the last goes first.
+   * longest texts, or `drop` it, when those before it leave no room.
    */
   readonly narrow: "keep" | "cut" | "drop";
 }
@@ -52,14 +52,10 @@ interface Sized {
 }
 
 function fitColumns<C extends Sized>(columns: readonly C[], width: number) {
-  const kept = [...columns];
-  const dropped: C[] = [];
-  while (narrowestTotal(kept) > width) {
-    const last = kept.findLastIndex((column) => column.narrow === "drop");
-    if (last < 0) break;
-    dropped.unshift(...kept.splice(last, 1));
-  }
-  return { kept: cutColumns(kept, width), dropped };
+  const fitting = new Set(columns.filter(({ narrow }) => narrow !== "drop"));
+  for (const column of columns) if (narrowestTotal([...fitting, column]) <= width) fitting.add(column);
+  const kept = columns.filter((column) => fitting.has(column));
+  return { kept: cutColumns(kept, width), dropped: columns.filter((column) => !fitting.has(column)) };
 }
 
 /** Takes what is over from the widest column that may be cut, again and again. */
@@ -68,7 +64,7 @@ function cutColumns<C extends Sized>(columns: readonly C[], width: number): read
   for (let over = total(cut) - width; over > 0; over--) {
     let widest = -1;
     for (const [i, column] of cut.entries()) {
-      const cuttable = column.narrow !== "keep" && column.width > narrowestCut;
+      const cuttable = column.narrow === "cut" && column.width > narrowestCut;
       if (cuttable && column.width > (cut[widest]?.width ?? 0)) widest = i;
     }
     const column = cut[widest];

@@ -15,6 +15,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { type KeyKind, maskKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
+import { visible } from "../output/visible.ts";
 import { systemMessage } from "../system-message.ts";
 
 export const keyVariables: Readonly<Record<KeyKind, string>> = {
@@ -33,6 +34,12 @@ export function checkEnvFile(path: string, variable: string, masks: readonly (st
   }
   for (const { groups } of content.matchAll(assignment(variable))) {
     const value = groups?.value as string;
+    if (/\$[\w({]/.test(value)) {
+      throw new CliError(`${path} takes ${variable} from elsewhere: ${visible(value)}.`, {
+        code: "OTHER_KEY",
+        hint: "Nothing was rotated. Name the file that holds the key itself.",
+      });
+    }
     if (!parseKey(value) || masks.includes(maskKey(value))) continue;
     throw new CliError(`${path} holds another key: ${variable} is ${maskKey(value)}.`, {
       code: "OTHER_KEY",
@@ -82,7 +89,7 @@ function assigned(content: string, variable: string, value: string): string {
 
 /** `NAME=value`, `export NAME="value"`, `NAME = 'value' # why`. */
 function assignment(variable: string): RegExp {
-  const start = `^([ \\t]*(?:export[ \\t]+)?${variable}[ \\t]*=[ \\t]*)`;
+  const start = `^(\\ufeff?[ \\t]*(?:export[ \\t]+)?${variable}[ \\t]*=[ \\t]*)`;
   return new RegExp(`${start}(["'\`]?)(?<value>.*?)\\2([ \\t]+#.*|[ \\t]*)$`, "gm");
 }
 

@@ -9,10 +9,14 @@ import { scratchDirectory } from "../support/terminal.ts";
 const has = (shell: string) => spawnSync(shell, ["--version"]).status === 0;
 
 /** A person with the command on the path, logged in at a service with one key whose name needs quoting. */
-async function person() {
+async function person(...names: readonly string[]) {
   const { env } = await startService({
+    "GET /v1/projects": () => ({ body: { projects: [{ id: "p-1", name: "default" }], nextCursor: null } }),
     "GET /v1/secret-keys": () => ({
-      body: { secretKeys: [secretKeyOf("wxyz", { name: "CI/CD $(touch owned)" })], nextCursor: null },
+      body: {
+        secretKeys: ["CI/CD $(touch owned)", ...names].map((name) => secretKeyOf("wxyz", { name })),
+        nextCursor: null,
+      },
     }),
     "GET /v1/public-keys": () => ({ body: { publicKeys: [], nextCursor: null } }),
   });
@@ -28,19 +32,38 @@ async function person() {
 }
 
 describe.skipIf(!has("bash"))("in bash", () => {
-  const complete = (...words: readonly string[]) => [
+  /** Bash itself takes the line apart, and gives it with what was completed. */
+  const typed = (line: string) => [
     "--norc",
     "-c",
-    `source <(sazabi completion bash) && complete -p sazabi >/dev/null && COMP_WORDS=(sazabi "$@") && COMP_CWORD=$# && _sazabi && printf '%s\\n' "\${COMPREPLY[@]}"`,
+    `source <(sazabi completion bash) && complete -p sazabi >/dev/null && COMP_LINE="$1" && COMP_POINT=\${#1} && _sazabi && printf '%s\\n' "\${COMPREPLY[@]}"`,
     "bash",
-    ...words,
+    line,
   ];
 
   test("commands, options and names come up, quoted as bash needs them", async () => {
     const run = await person();
-    expect(await run("bash", complete("keys", "ins"))).toBe("inspect\n");
-    expect(await run("bash", complete("logs", "query", "--oldest"))).toBe("--oldest-first\n");
-    expect(await run("bash", complete("keys", "revoke", "CI"))).toBe("CI/CD\\ \\$\\(touch\\ owned\\)\n");
+    expect(await run("bash", typed("sazabi keys ins"))).toBe("inspect\n");
+    expect(await run("bash", typed("sazabi logs query --oldest"))).toBe("--oldest-first\n");
+    expect(await run("bash", typed("sazabi keys revoke CI"))).toBe("CI/CD\\ \\$\\(touch\\ owned\\)\n");
+  });
+
+  test("names with : and = are completed, and what is typed of them stays", async () => {
+    const run = await person("prod:api", "prod:app one", "a=b=c");
+    expect(await run("bash", typed("sazabi keys revoke prod:a"))).toBe("api\napp\\ one\n");
+    expect(await run("bash", typed("sazabi keys revoke pr"))).toBe("prod:api\nprod:app\\ one\n");
+    expect(await run("bash", typed("sazabi keys revoke a=b"))).toBe("b=c\n");
+    expect(await run("bash", typed("sazabi keys revoke --type=sec"))).toBe("secret\n");
+    expect(await run("bash", typed("sazabi logs query --project=def"))).toBe("default\n");
+  });
+
+  test("names in quotes are completed within them", async () => {
+    const run = await person("zq space two", 'it\'s "$x" `y`');
+    expect(await run("bash", typed('sazabi keys revoke "zq sp'))).toBe("zq space two\n");
+    expect(await run("bash", typed("sazabi keys revoke 'zq sp"))).toBe("zq space two\n");
+    expect(await run("bash", typed('sazabi keys revoke "it'))).toBe('it\'s \\"\\$x\\" \\`y\\`\n');
+    expect(await run("bash", typed("sazabi keys revoke 'it"))).toBe("\n");
+    expect(await run("bash", typed("sazabi keys revoke zq\\ sp"))).toBe("zq\\ space\\ two\n");
   });
 });
 

@@ -92,7 +92,7 @@ describe("the way of the documents", () => {
     expect((await sazabi(["keys", "revoke", "short lived", "--yes"])).code).toBe(0);
     const refused = await holder.sazabi(["whoami"]);
     expect(refused.code).toBe(4);
-    expect(refused.err).toContain("has been revoked");
+    expect(refused.err).toContain("was revoked");
   });
 
   test("the SDK does the same", async () => {

@@ -21,7 +21,7 @@ export function makeAuthority(): Authority {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   openssl("req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test authority");
   openssl("req", ...key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost");
-  writeFileSync(file("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost");
+  writeFileSync(file("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:sazabi.test");
   const signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"];
   openssl("x509", "-req", "-in", "server.csr", ...signed, "-out", "server.pem", "-days", "2");
   return {
@@ -43,7 +43,7 @@ export async function startTls({ certificate, key }: Authority, target: string):
       headers,
       body,
     });
-    outgoing.writeHead(answer.status, { "content-type": "application/json" });
+    outgoing.writeHead(answer.status, { "content-type": "application/json", "x-request-id": "req-1" });
     outgoing.end(Buffer.from(await answer.arrayBuffer()));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -55,7 +55,7 @@ describe("lines", () => {
     const packed = gzipSync("a\nb\n");
     const bytes = [...packed].map((byte) => Uint8Array.of(byte));
     const text: string[] = [];
-    for await (const group of readLines(unpacked(chunksOf(...bytes), "x")))
+    for await (const group of readLines(unpacked(chunksOf(...bytes), "x", () => {})))
       text.push(...group.map((line) => line.text));
     expect(text).toEqual(["a", "b"]);
   });

@@ -325,6 +325,49 @@ describe("logs send refuses", () => {
     expect(sent).toBeGreaterThan(3000);
     expect(err).toContain(`Stopped after ${sent.toLocaleString("en")} accepted and 0 rejected.`);
   });
+
+  test.each([
+    ["text", "trailing"],
+    ["one byte", "x"],
+    ["text after zeros", "\0\0\0trailing"],
+  ])("nothing of gzip that %s follows, and says that it is left out", async (_, trailing) => {
+    for (const lines of [1, 5000]) {
+      const packed = gzipSync(Array.from({ length: lines }, (_, i) => `${i}\n`).join(""));
+      const bytes = Buffer.concat([packed, Buffer.from(trailing, "latin1")]);
+      const path = file("trailing.gz", bytes);
+      for (const [argv, stdin] of [[[path], ""] as const, [["-"], bytes] as const]) {
+        const { sendOnly, asked } = await service();
+        const { code, out, err } = await terminal({ env: sendOnly }).run(["logs", "send", ...argv], { stdin });
+        expect({ code, out }).toEqual({ code: 0, out: `${lines.toLocaleString("en")} accepted, 0 rejected\n` });
+        expect(err).toContain("has bytes after its gzip data; they are left out, as by gunzip.");
+        expect(entriesOf(asked)).toHaveLength(lines);
+      }
+    }
+  });
+
+  test("nothing of several members, padded with zeros, and says nothing", async () => {
+    const { sendOnly, asked } = await service();
+    const bytes = Buffer.concat([gzipSync("a\n"), gzipSync(""), gzipSync("b\n"), Buffer.alloc(70_000)]);
+    const { code, err } = await terminal({ env: sendOnly }).run(["logs", "send", file("members.gz", bytes)]);
+    expect({ code, sent: entriesOf(asked).length }).toEqual({ code: 0, sent: 2 });
+    expect(err).not.toContain("left out");
+  });
+
+  test("no counts when there is nothing in it", async () => {
+    const { sendOnly } = await service();
+    for (const bytes of [Buffer.alloc(0), gzipSync("")]) {
+      const { code, out } = await terminal({ env: sendOnly }).run(["logs", "send", file("empty.gz", bytes)]);
+      expect({ code, out }).toEqual({ code: 0, out: "0 accepted, 0 rejected\n" });
+    }
+  });
+
+  test("gzip is not followed", async () => {
+    const { sendOnly, asked } = await service();
+    const path = file("followed.gz", gzipSync("a\n"));
+    const { code, err } = await terminal({ env: sendOnly }).run(["logs", "send", "--follow", path]);
+    expect({ code, asked: asked.length }).toEqual({ code: 2, asked: 0 });
+    expect(err).toContain("--follow reads text");
+  });
 });
 
 describe("while sending", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { proxyFor } from "../../src/proxy.ts";
 import { makeAuthority, startTls } from "../support/authority.ts";
-import { startProxy } from "../support/proxy.ts";
+import { asElsewhere, elsewhere, startProxy } from "../support/proxy.ts";
 import { refusal, someKey, startService } from "../support/service.ts";
 import { scratchDirectory, terminal } from "../support/terminal.ts";
 
@@ -25,6 +25,7 @@ describe.skipIf(!hasOpenssl)("a service with a certificate authority of its own"
     expect(code).toBe(5);
     expect(err).toContain(env.SAZABI_API_URL);
     expect(err).toContain("its certificate's CA is unknown; name it with --ca-file");
+    expect(err).not.toContain("Is it running?");
     expect(asked).toEqual([]);
   });
 
@@ -55,18 +56,24 @@ describe.skipIf(!hasOpenssl)("a service with a certificate authority of its own"
   test("is reached through a tunnel of a proxy, which sees the address and nothing else", async () => {
     const { env, caFile, asked } = await behindTls();
     const proxy = await startProxy();
-    const { code } = await terminal({ env: { ...env, HTTPS_PROXY: proxy.url, SAZABI_CA_FILE: caFile } }).run([
-      "whoami",
-    ]);
-    expect(code).toBe(0);
-    expect(proxy.seen).toEqual([`CONNECT ${new URL(env.SAZABI_API_URL).host}`]);
+    const SAZABI_API_URL = asElsewhere(env.SAZABI_API_URL);
+    const through = { ...env, SAZABI_API_URL, HTTPS_PROXY: proxy.url, SAZABI_CA_FILE: caFile };
+    expect((await terminal({ env: through }).run(["whoami"])).code).toBe(0);
+    expect(proxy.seen).toEqual([`CONNECT ${new URL(SAZABI_API_URL).host}`]);
     expect(asked).toHaveLength(1);
   });
 });
 
+/** A service on a host that only a proxy reaches. */
+async function startElsewhere(...answers: Parameters<typeof startService>) {
+  const service = await startService(...answers);
+  const url = asElsewhere(service.url);
+  return { ...service, url, env: { ...service.env, SAZABI_API_URL: url } };
+}
+
 describe("a proxy", () => {
   test("passes on what goes to an http address, POSTs too", async () => {
-    const { env, url, asked } = await startService({
+    const { env, url, asked } = await startElsewhere({
       "POST /v1/projects": ({ text }) => ({ body: { project: { ...JSON.parse(text), id: "p" } } }),
     });
     const proxy = await startProxy();
@@ -78,7 +85,7 @@ describe("a proxy", () => {
   });
 
   test("is told its user and password, and a wrong one is called that", async () => {
-    const { env } = await startService();
+    const { env } = await startElsewhere();
     const proxy = await startProxy({ login: "ann:secret" });
     expect((await terminal({ env: { ...env, HTTP_PROXY: proxy.url } }).run(["whoami"])).code).toBe(0);
     const { code, err } = await terminal({ env: { ...env, HTTP_PROXY: `http://${proxy.host}` } }).run(["whoami"]);
@@ -88,12 +95,12 @@ describe("a proxy", () => {
   });
 
   test("that is down is named, without its password, and so is the way past it", async () => {
-    const { env } = await startService();
+    const { env } = await startElsewhere();
     const HTTP_PROXY = "http://ann:secret@127.0.0.1:9";
     const { code, err } = await terminal({ env: { ...env, HTTP_PROXY } }).run(["whoami"]);
     expect(code).toBe(5);
     expect(err).toContain("connection refused; on the way through the proxy http://127.0.0.1:9 (HTTP_PROXY)");
-    expect(err).toContain("NO_PROXY=127.0.0.1");
+    expect(err).toContain(`NO_PROXY=${elsewhere}`);
     expect(err).not.toContain("secret@");
   });
 
@@ -104,11 +111,66 @@ describe("a proxy", () => {
   });
 
   test("is gone past where NO_PROXY names the host", async () => {
-    const { env } = await startService();
+    const { env } = await startElsewhere();
     const proxy = await startProxy();
-    const { run } = terminal({ env: { ...env, HTTP_PROXY: proxy.url, NO_PROXY: "example.com, 127.0.0.1" } });
-    expect((await run(["whoami"])).code).toBe(0);
-    expect(proxy.seen).toEqual([]);
+    const { run } = terminal({ env: { ...env, HTTP_PROXY: proxy.url, NO_PROXY: `example.com, ${elsewhere}` } });
+    const { code, err } = await run(["whoami"]);
+    // The host is known to the proxy alone.
+    expect({ code, seen: proxy.seen }).toEqual({ code: 5, seen: [] });
+    expect(err).not.toContain("proxy");
+  });
+
+  test.each(["127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]", "0.0.0.0", "LOCALHOST", "127.0.0.2"])(
+    "is never told of a request to this machine: %s",
+    async (host) => {
+      const { url, env, asked } = await startService();
+      const proxy = await startProxy();
+      const SAZABI_API_URL = url.replace("127.0.0.1", host);
+      const proxies = { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, http_proxy: proxy.url };
+      await terminal({ env: { ...env, ...proxies, SAZABI_API_URL } }).run(["whoami", "--timeout", "5"]);
+      await terminal({ env: { ...env, ...proxies, SAZABI_API_URL } }).run(["api", "GET", "/v1/me", "--timeout", "5"]);
+      expect(proxy.seen).toEqual([]);
+      // Not every machine has an IPv6 loopback or all of 127.0.0.0/8.
+      if (host === "127.0.0.1") expect(asked).toHaveLength(2);
+    },
+  );
+
+  test.each([
+    [403, {}, "<h1>Forbidden</h1>"],
+    [502, {}, ""],
+    [503, { "retry-after": "0" }, ""],
+    [302, { location: "http://login.example.com/" }, ""],
+    [200, { "content-type": "text/html" }, "<h1>Log in to the network</h1>"],
+    [401, { "content-type": "application/json" }, '{"reason":"invalid_api_key"}'],
+  ])("that answers %s by itself is named, not the service", async (status, headers, body) => {
+    const { env, asked } = await startElsewhere();
+    const proxy = await startProxy({ own: { status, headers, body } });
+    for (const argv of [["whoami"], ["keys", "list"], ["api", "GET", "/v1/me"]]) {
+      const { code, out, err } = await terminal({ env: { ...env, HTTP_PROXY: proxy.url } }).run(argv);
+      expect({ code, out }).toEqual({ code: 5, out: "" });
+      expect(err).toContain(`the proxy answered by itself, with status ${status}`);
+      expect(err).toContain(`the proxy http://${proxy.host} (HTTP_PROXY)`);
+    }
+    expect(asked).toEqual([]);
+  });
+
+  test.each(["http://example.com", "10.0.0.0/33", "10.0.0/8", "example.com/24", "host:http", '"localhost"', "<local>"])(
+    "with %j in NO_PROXY is not used, and the entry is named",
+    async (entry) => {
+      const { env } = await startElsewhere();
+      const proxy = await startProxy();
+      const { run } = terminal({ env: { ...env, HTTP_PROXY: proxy.url, NO_PROXY: `sazabi.test,${entry}` } });
+      const { code, err } = await run(["whoami"]);
+      expect({ code, seen: proxy.seen }).toEqual({ code: 2, seen: [] });
+      expect(err).toContain("NO_PROXY has");
+      expect(err).toContain("is not understood");
+    },
+  );
+
+  test("is of no matter to a service on this machine, whatever NO_PROXY holds", async () => {
+    const { env } = await startService();
+    const proxies = { HTTP_PROXY: "http://127.0.0.1:9", NO_PROXY: "http://example.com" };
+    expect((await terminal({ env: { ...env, ...proxies } }).run(["whoami"])).code).toBe(0);
   });
 
   test.each([
@@ -122,10 +184,39 @@ describe("a proxy", () => {
     ["https://example.com.evil.org", "example.com", false],
     ["https://api.example.com", "*", true],
     ["https://api.example.com", "other.org example.com", true],
-    ["http://[::1]:4600", "::1", true],
-    ["http://[::1]:4600", "[::1]:4600", true],
-    ["http://[::1]:4600", "[::1]:4601", false],
-    ["http://127.0.0.1:4600", "", false],
+    ["http://10.1.2.3:4600", "", false],
+    ["http://10.1.2.3:4600", "10.0.0.0/8", true],
+    ["http://10.1.2.3:4600", "10.1.2.3/32", true],
+    ["http://10.1.2.3:4600", "10.1.2.0/31", false],
+    ["http://10.1.2.3:4600", "0.0.0.0/0", true],
+    ["http://10.1.2.3:4600", "10.*", true],
+    ["http://10.1.2.3:4600", "10.1.2.*", true],
+    ["http://10.1.2.3:4600", "10.1.3.*", false],
+    ["http://110.1.2.3:4600", "10.*", false],
+    ["http://10.1.2.3:4600", "10.1.2.3:4600", true],
+    ["http://10.1.2.3:4600", "10.1.2.3:80", false],
+    ["http://[fd00::1]:4600", "fd00::/8", true],
+    ["http://[fd00::1]:4600", "fe00::/8", false],
+    ["http://[fd00::1]:4600", "fd00:0::1", true],
+    ["http://[fd00::1]:4600", "[fd00::1]:4600", true],
+    ["http://[fd00::1]:4600", "[fd00::1]:4601", false],
+    ["https://api.eu.example.com", "api.*.example.com", true],
+    ["https://api.example.com", "*example.com", true],
+    ["https://apixexample.com", "api.example.*", false],
+    ["https://api.example.com.", "example.com", true],
+    ["https://api.example.com", "example.com.", true],
+    ["https://10.example.com", "10.0.0.0/8", false],
+    ["http://127.0.0.1:4600", "", true],
+    ["http://127.8.9.1:4600", "", true],
+    ["http://2130706433:4600", "", true],
+    ["http://[::1]:4600", "", true],
+    ["http://[::ffff:127.0.0.1]:4600", "", true],
+    ["http://localhost:4600", "", true],
+    ["http://localhost.:4600", "", true],
+    ["http://app.localhost", "", true],
+    ["http://localhost.example.com", "", false],
+    ["http://notlocalhost", "", false],
+    ["http://128.0.0.1", "", false],
   ])("%s with NO_PROXY=%s: gone past is %s", (address, NO_PROXY, past) => {
     const HTTP_PROXY = "proxy.example.org:3128";
     expect(proxyFor(address, { HTTP_PROXY, NO_PROXY }) === undefined).toBe(past);

@@ -216,8 +216,8 @@ describe("which key is used", () => {
 
 describe("the service says no", () => {
   test.each([
-    [refusal(401, "UNAUTHORIZED", "No.", { reason: "revoked_api_key" }), 4, "has been revoked"],
-    [refusal(401, "UNAUTHORIZED", "No.", { reason: "expired_api_key" }), 4, "has expired"],
+    [refusal(401, "UNAUTHORIZED", "It was replaced.", { reason: "revoked_api_key" }), 4, "It was replaced."],
+    [refusal(401, "UNAUTHORIZED", "It expired at noon.", { reason: "expired_api_key" }), 4, "It expired at noon."],
     [refusal(401, "UNAUTHORIZED", "No.", { reason: "invalid_api_key" }), 4, "does not know the key"],
     [refusal(403, "FORBIDDEN", "This needs read:logs.", { reason: "missing_scope" }), 4, "This needs read:logs."],
     [refusal(404, "NOT_FOUND", "No such thing."), 3, "No such thing."],

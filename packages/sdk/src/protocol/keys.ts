@@ -20,7 +20,7 @@ export interface ParsedKey {
 }
 
 /** Why a text is not a key; `other` is something that does not even begin like one. */
-export type KeyFault = "other" | "length" | "alphabet" | "checksum";
+export type KeyFault = "other" | "quoted" | "length" | "alphabet" | "checksum";
 
 export type KeyInspection =
   | { readonly valid: true; readonly kind: KeyKind; readonly style: KeyStyle; readonly masked: string }
@@ -57,6 +57,26 @@ const forms: readonly KeyForm[] = [
 /** How our own keys begin; no imported key may. */
 export const reservedKeyPrefixes: readonly string[] = forms.map(({ prefix }) => prefix);
 
+/** How many characters an imported key has. */
+export const importedKeyLength = { min: 16, max: 256 };
+
+/**
+ * Whether `text` may be a key that was imported: it begins like none of ours, and like a prefix that an import takes.
+ * Only the service knows whether it is one.
+ */
+export function mayBeImportedKey(text: string): boolean {
+  const { min, max } = importedKeyLength;
+  if (text.length < min || text.length > max) return false;
+  return /^[A-Za-z0-9_.-]{3}[\x21-\x7e]*$/.test(text) && formOf(text) === undefined;
+}
+
+/** Whether `text` is a whole key of which the service shows `masked`: `sk_live_…wxyz`. */
+export function isMaskOf(masked: string, text: string): boolean {
+  if (formOf(text)) return maskKey(text) === masked;
+  const [prefix = "", lastFour = ""] = masked.split("…");
+  return mayBeImportedKey(text) && text.startsWith(prefix) && text.endsWith(lastFour);
+}
+
 /** The key in `text`, or undefined when it is not one: wrong prefix, length, alphabet or checksum. */
 export function parseKey(text: string): ParsedKey | undefined {
   const form = formOf(text);
@@ -68,7 +88,7 @@ export function parseKey(text: string): ParsedKey | undefined {
 export function inspectKey(text: string): KeyInspection {
   const masked = maskKey(text);
   const form = formOf(text);
-  if (!form) return { valid: false, fault: "other", masked };
+  if (!form) return { valid: false, fault: /^["'`]./.test(text) ? "quoted" : "other", masked };
   const { kind, style } = form;
   const fault = faultOf(text, form);
   return fault ? { valid: false, fault, kind, style, masked } : { valid: true, kind, style, masked };

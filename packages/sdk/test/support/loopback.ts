@@ -30,7 +30,12 @@ export async function startLoopback(answers: Answers) {
     asked.push(request);
     const answer =
       (await answers[`${request.method} ${request.path}`]?.(request)) ?? refusal(404, "NOT_FOUND", "No such thing.");
-    outgoing.writeHead(answer.status ?? 200, { "content-type": "application/json", ...answer.headers });
+    outgoing.writeHead(answer.status ?? 200, {
+      "content-type": "application/json",
+      // As the service does. What has no body of ours is what a gateway answers.
+      ...(typeof answer.body === "object" ? { "x-request-id": "req-1" } : {}),
+      ...answer.headers,
+    });
     outgoing.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -25,7 +25,9 @@ describe("a client takes only the kind of key it is for", () => {
     ["a public key", someKey("public"), /takes a secret key/],
     ["a mistyped key", `${secretKey.slice(0, -1)}${secretKey.endsWith("0") ? "1" : "0"}`, /checksum/],
     ["a key that was cut off", secretKey.slice(0, 30), /too short/],
-    ["something else", "hunter2-and-more-of-it", /begins with none/],
+    ["something else", "hunter2", /begins with none/],
+    ["a text with spaces", "hunter2 and more of it", /begins with none/],
+    ["a key in quotes", `"${secretKey}"`, /in quotes/],
     ["nothing", "", /missing/],
   ])("SazabiAdmin refuses %s", (_, key, words) => {
     expect(() => new SazabiAdmin({ secretKey: key })).toThrow(TypeError);
@@ -40,6 +42,11 @@ describe("a client takes only the kind of key it is for", () => {
       return;
     }
     throw new Error("It was not refused.");
+  });
+
+  test("what may be an imported key is taken: only the service knows", () => {
+    new SazabiAdmin({ secretKey: "acme_0123456789abcdef" });
+    new Sazabi({ publicKey: "acmepub_0123456789abcdef" });
   });
 
   test("both styles of key are taken", () => {

@@ -3,6 +3,8 @@ import { ApiError } from "../errors.ts";
 import type { Requester } from "../fair-concurrency.ts";
 import { type Admission, clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
 import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
+import { keyInUrl } from "../http/request-head.ts";
+import { importedKeyCandidatesOf } from "../misplaced-keys.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { Queryable } from "../store/database.ts";
 import type { DeadKeyUses, DeadReason } from "./dead-key-uses.ts";
@@ -228,6 +230,18 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 
 function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
   refuseDead(check, key, nowMs);
+  return check.auth.keys.mayHoldImported(check.c.env.incoming.url ?? "")
+    ? refuseImportedInUrl(check, key).then(() => admitInTime(check, key, nowMs))
+    : admitInTime(check, key, nowMs);
+}
+
+/** A key of the caller's organization; of others' it is not for the caller to know. */
+async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: KnownKey): Promise<void> {
+  const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
+  if (await auth.keys.isOneImported(organizationId, candidates)) throw keyInUrl();
+}
+
+function admitInTime(check: Check, key: KnownKey, nowMs: number): Response | Promise<Response> {
   const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
     ? refusal.then((found) => finish(check, key, nowMs, found))

@@ -1,9 +1,7 @@
+import { mayBeImportedKey } from "@sazabi/sdk/protocol";
+import { hideImported } from "../misplaced-keys.ts";
 import type { Queryable } from "../store/database.ts";
 import { listImportedPrefixes } from "../store/keys.ts";
-
-/** An imported key is made of visible ASCII characters, this many of them. */
-const minLength = 16;
-const maxLength = 256;
 
 /**
  * How imported keys begin: the only texts besides our own keys that are worth a look into the database. Known by
@@ -13,6 +11,8 @@ export class ImportedPrefixes {
   readonly #db: Queryable;
   #known: readonly string[] | undefined;
   #reading: Promise<readonly string[]> | undefined;
+  /** As they were when they were last read. */
+  #lastKnown: readonly string[] = [];
 
   constructor(db: Queryable) {
     this.#db = db;
@@ -26,9 +26,19 @@ export class ImportedPrefixes {
 
   /** Whether the text may be an imported key. A promise only when the prefixes have to be read. */
   match(text: string): boolean | Promise<boolean> {
-    if (text.length < minLength || text.length > maxLength || !/^[\x21-\x7e]+$/.test(text)) return false;
+    if (!mayBeImportedKey(text)) return false;
     const begins = (prefixes: readonly string[]) => prefixes.some((prefix) => text.startsWith(prefix));
     return this.#known ? begins(this.#known) : this.#read().then(begins);
+  }
+
+  /** Whether the text may hold an imported key somewhere, by what was last read. */
+  mayHold(text: string): boolean {
+    return this.#lastKnown.some((prefix) => text.includes(prefix));
+  }
+
+  /** Reads them ahead of the first who asks. */
+  async open(): Promise<void> {
+    await this.#read().catch(() => {});
   }
 
   /** One question for all who ask at the same time. What was read before a change is not kept after it. */
@@ -39,6 +49,8 @@ export class ImportedPrefixes {
     const done = (prefixes?: readonly string[]) => {
       if (this.#reading !== reading) return;
       this.#known = prefixes;
+      this.#lastKnown = prefixes ?? this.#lastKnown;
+      hideImported(this.#lastKnown);
       this.#reading = undefined;
     };
     reading.then(done, () => done());

@@ -51,8 +51,8 @@ export class KeyDirectory implements Forgetful {
     this.#lease = new Lease({ url, db, cache: this, ...(clock && { clock }) });
   }
 
-  open(): Promise<void> {
-    return this.#lease.open();
+  async open(): Promise<void> {
+    await Promise.all([this.#lease.open(), this.#importedPrefixes.open()]);
   }
 
   close(): Promise<void> {
@@ -95,6 +95,20 @@ export class KeyDirectory implements Forgetful {
   /** Whether a text that is none of our own keys may be one that was imported. */
   mayBeImported(text: string): boolean | Promise<boolean> {
     return this.#importedPrefixes.match(text);
+  }
+
+  /** Whether a text, such as a URL, may hold an imported key: quick, and by prefixes that were read a moment ago. */
+  mayHoldImported(text: string): boolean {
+    return this.#importedPrefixes.mayHold(text);
+  }
+
+  /** Whether one of the texts is a key that the organization imported, live or dead. Asks `db`. */
+  async isOneImported(organizationId: string, texts: readonly string[], db: Queryable = this.#db): Promise<boolean> {
+    for (const text of texts) {
+      if (!(await this.mayBeImported(text))) continue;
+      if ((await this.findIn(db, text))?.organizationId === organizationId) return true;
+    }
+    return false;
   }
 
   forget(change: KeyChange): void {

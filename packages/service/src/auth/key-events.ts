@@ -8,18 +8,19 @@ import type { NewAuditEvent } from "../store/audit.ts";
 type AnyKey = SecretKey | PublicKey;
 
 export function keyCreated(key: AnyKey): NewAuditEvent {
-  const { masked, expiresAt, projectId, allowedAddresses } = key;
+  const { masked, expiresAt, projectId, allowedAddresses, requestsPerMinute } = key;
   const reach = "scopes" in key ? { scopes: key.scopes } : { allowedOrigins: key.allowedOrigins };
-  return event(key, "created", { masked, expiresAt, projectId, allowedAddresses, ...reach });
+  return event(key, "created", { masked, expiresAt, projectId, allowedAddresses, requestsPerMinute, ...reach });
 }
 
 export function keyImported(key: AnyKey): NewAuditEvent {
   return { ...keyCreated(key), action: `${kindOf(key)}.imported` };
 }
 
-/** `changes`: the members that were asked to change, as they are now. */
-export function keyUpdated(key: AnyKey, changes: Readonly<Record<string, unknown>>): NewAuditEvent {
-  return event(key, "updated", changes);
+/** `changes`: the members that were asked to change, as they are now; on record too is what they were before. */
+export function keyUpdated(key: AnyKey, before: AnyKey, changes: Readonly<Record<string, unknown>>): NewAuditEvent {
+  const previous = Object.entries(before).filter(([member]) => changes[member] !== undefined);
+  return event(key, "updated", { ...changes, before: Object.fromEntries(previous) });
 }
 
 export function keyRevoked(key: AnyKey, reason: string | undefined): NewAuditEvent {

@@ -88,7 +88,7 @@ function twoHosts(): ApiError {
   return new ApiError("VALIDATION_ERROR", "The request has more than one Host header. Send one.");
 }
 
-function keyInUrl(): ApiError {
+export function keyInUrl(): ApiError {
   return new ApiError(
     "VALIDATION_ERROR",
     "The URL holds a key. URLs end up in logs and histories: send the key in a header, and revoke the one in the URL.",

@@ -18,6 +18,7 @@ const keyName = z
   .max(maxNameLength)
   .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
   .refine(isVisible, blankMessage)
+  .refine((name) => !z.uuid().safeParse(name).success, "must not look like an id: commands would take it for one")
   .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
 
 /** Why a key is revoked. */

@@ -68,10 +68,11 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
       secretKey("keys.usage", "read:keys", async (c, caller) => {
         const id = readId(c, "id", "key");
         const { interval, ...window } = readQuery(c, usageQuery);
-        const to = window.to ?? new Date(now());
-        const from = window.from ?? new Date(to.getTime() - 86_400_000);
+        const end = window.to ?? new Date(now());
+        const start = window.from ?? new Date(end.getTime() - 86_400_000);
+        if (start >= end) throw invalid("from", "must be before `to`");
+        const { from, to } = wholeMinutes(start, end);
         const step = stepSeconds[interval];
-        if (from >= to) throw invalid("from", "must be before `to`");
         if ((to.getTime() - from.getTime()) / 1000 / step > maxSteps) {
           throw invalid("interval", `would give more than ${maxSteps} points; take a longer one or a shorter window`);
         }
@@ -87,6 +88,15 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
         });
       }),
     );
+
+/** Uses are counted by the minute: a window has every minute that it touches. */
+function wholeMinutes(from: Date, to: Date): { readonly from: Date; readonly to: Date } {
+  const minuteMs = 60_000;
+  return {
+    from: new Date(Math.floor(from.getTime() / minuteMs) * minuteMs),
+    to: new Date(Math.ceil(to.getTime() / minuteMs) * minuteMs),
+  };
+}
 
 function invalid(path: string, message: string): ApiError {
   return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });

@@ -145,8 +145,9 @@ export const publicKeyRoutes = (services: Services) => {
           assertNoWiderPublicKey(caller, wanted);
           const owner = narrowed(caller, projectId);
           const key = await change(authorOf(c, caller), async (tx) => {
+            const before = found(await findKey(tx, owner, "public", id));
             const key = found(await updateKey(tx, owner, "public", id, wanted));
-            tx.record(keyUpdated(key, wanted));
+            tx.record(keyUpdated(key, before, wanted));
             return key;
           });
           return ok(c, { publicKey: key });

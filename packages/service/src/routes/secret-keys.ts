@@ -135,7 +135,7 @@ export const secretKeyRoutes = (services: Services) => {
               async () => found(await updateKey(tx, caller, "secret", id, wanted)) as SecretKey,
             );
             assertNoEscalation(caller, privilegesOf(key, services));
-            tx.record(keyUpdated(key, wanted));
+            tx.record(keyUpdated(key, before, wanted));
             return key;
           });
           return ok(c, { secretKey: key });

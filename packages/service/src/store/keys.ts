@@ -10,6 +10,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { type AddressList, addressList } from "../addresses.ts";
 import { type OriginList, originList } from "../origins.ts";
+import { unknownCursor } from "./cursor.ts";
 import type { Queryable } from "./database.ts";
 import { join, prepared, type Sql, sql } from "./sql.ts";
 
@@ -273,10 +274,12 @@ export async function listKeys(
         select k.created_at, k.id from keys k where k.id = ${cursor} and k.kind = ${kind} and ${ownedBy(owner)}
       )`);
   }
-  return selectKeys(
+  const keys = await selectKeys(
     db,
     sql`where ${join(conditions, " and ")} order by k.created_at desc, k.id desc limit ${limit + 1}`,
   );
+  if (cursor && keys.length === 0 && !(await findKey(db, owner, kind, cursor))) throw unknownCursor();
+  return keys;
 }
 
 /** Undefined when the owner has no such key of this kind. */
