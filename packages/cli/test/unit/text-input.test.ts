@@ -55,7 +55,10 @@ describe("the input", () => {
       yield gzipSync(tar);
     }
     const reading = (async () => {
-      for await (const _ of readText(unpacked(chunks(), "a.tar.gz", () => {}), "a.tar.gz"));
+      for await (const _ of readText(
+        unpacked(chunks(), "a.tar.gz", () => {}),
+        "a.tar.gz",
+      ));
     })();
     await expect(reading).rejects.toThrow("a.tar.gz is a tar archive, not text.");
   });
