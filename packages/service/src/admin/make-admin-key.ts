@@ -10,7 +10,7 @@ import { openEmbeddedPostgres } from "../embedded-postgres.ts";
 import { insertAuditEvents } from "../store/audit.ts";
 import { type Database, openDatabase, sqlState } from "../store/database.ts";
 import { insertKey } from "../store/keys.ts";
-import { listOrganizations } from "../store/organizations.ts";
+import { listOrganizations, lockOrganization } from "../store/organizations.ts";
 
 export interface AdminKeyOptions extends Pick<Config, "databaseUrl" | "dataDir" | "keyPepper" | "masterKey"> {
   /** Its slug. Undefined where there is only one. */
@@ -36,6 +36,7 @@ export async function makeAdminKey(options: AdminKeyOptions): Promise<AdminKey> 
     const { id, slug } = choose(await listOrganizations(db), options.organization);
     const secret = newSecret(pepper, "secret", "live");
     await db.transaction(async (tx) => {
+      await lockOrganization(tx, id);
       const key = await insertKey(
         tx,
         {

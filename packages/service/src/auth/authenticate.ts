@@ -230,18 +230,6 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 
 function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
   refuseDead(check, key, nowMs);
-  return check.auth.keys.mayHoldImported(check.c.env.incoming.url ?? "")
-    ? refuseImportedInUrl(check, key).then(() => admitInTime(check, key, nowMs))
-    : admitInTime(check, key, nowMs);
-}
-
-/** A key of the caller's organization; of others' it is not for the caller to know. */
-async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: KnownKey): Promise<void> {
-  const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
-  if (await auth.keys.isOneImported(organizationId, candidates)) throw keyInUrl();
-}
-
-function admitInTime(check: Check, key: KnownKey, nowMs: number): Response | Promise<Response> {
   const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
     ? refusal.then((found) => finish(check, key, nowMs, found))
@@ -254,7 +242,19 @@ function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | 
   if (refusal) throw refusal;
   check.admitted = key;
   c.env.admission = check;
-  const answer = check.handle(c, key);
+  return auth.keys.mayHoldImported(c.env.incoming.url ?? "")
+    ? refuseImportedInUrl(check, key).then(() => handled(check, key))
+    : handled(check, key);
+}
+
+/** A key of the caller's organization; of others' it is not for the caller to know. */
+async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: KnownKey): Promise<void> {
+  const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
+  if (await auth.keys.isOneImported(organizationId, candidates)) throw keyInUrl();
+}
+
+function handled(check: Check, key: KnownKey): Response | Promise<Response> {
+  const answer = check.handle(check.c, key);
   return answer instanceof Promise && !check.isStream && check.isRead ? judgedAgain(check, answer) : answer;
 }
 

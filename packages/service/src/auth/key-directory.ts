@@ -2,7 +2,7 @@ import { parseKey } from "@sazabi/sdk/protocol";
 import { log } from "../log.ts";
 import type { Queryable } from "../store/database.ts";
 import type { KeyChange } from "../store/key-changes.ts";
-import { rehashSecret } from "../store/keys.ts";
+import { findKeysByDigest, rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
@@ -24,6 +24,9 @@ export interface KeyDirectoryOptions {
 
 /** Keys that named somebody once. They are looked up whatever else comes from their address. */
 const maxMet = 100_000;
+
+/** Texts of one request that are looked up as imported keys. */
+const maxImportedCandidates = 16;
 
 interface Flight {
   readonly ticket: FillTicket;
@@ -102,13 +105,22 @@ export class KeyDirectory implements Forgetful {
     return this.#importedPrefixes.mayHold(text);
   }
 
-  /** Whether one of the texts is a key that the organization imported, live or dead. Asks `db`. */
+  /**
+   * Whether one of the texts is a key that the organization imported, live or dead. Asks `db` once, about so many texts
+   * as a mistake may hold: a stranger must not make it ask about more.
+   */
   async isOneImported(organizationId: string, texts: readonly string[], db: Queryable = this.#db): Promise<boolean> {
+    const possible: string[] = [];
     for (const text of texts) {
-      if (!(await this.mayBeImported(text))) continue;
-      if ((await this.findIn(db, text))?.organizationId === organizationId) return true;
+      if (possible.length < maxImportedCandidates && (await this.mayBeImported(text))) possible.push(text);
     }
-    return false;
+    if (possible.length === 0) return false;
+    const digests = possible.flatMap((text) => digestsOfImported(this.#pepper, text));
+    const found = await findKeysByDigest(
+      db,
+      digests.map(({ digest }) => digest),
+    );
+    return [...found.values()].some(({ record }) => record.organizationId === organizationId);
   }
 
   forget(change: KeyChange): void {

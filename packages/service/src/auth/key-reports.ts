@@ -2,7 +2,7 @@ import { maskKey, parseKey } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Sample } from "../metrics/metrics.ts";
-import { hideKeys } from "../misplaced-keys.ts";
+import { hideKeys, urlHoldsKey } from "../misplaced-keys.ts";
 import { insertAuditEvents } from "../store/audit.ts";
 import { type Database, isUnavailable } from "../store/database.ts";
 import { lockOrganization } from "../store/organizations.ts";
@@ -60,9 +60,7 @@ export class KeyReports {
       });
     }
     this.#waiting.push(report);
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-    });
+    this.#working ??= this.#work();
   }
 
   /** Looks a report up and tells the owner. Rejects when the database does not answer. */
@@ -98,21 +96,21 @@ export class KeyReports {
       } catch (error) {
         log.warn("report of a key could not be looked up", { error, waiting: this.#waiting.length });
         if (isUnavailable(error)) {
-          if (this.#closed) return;
+          if (this.#closed) break;
           await new Promise((resolve) => setTimeout(resolve, retryMs));
           continue;
         }
       }
       this.#waiting.shift();
     }
+    this.#working = undefined;
   }
 
   async #tellOwner(key: KnownKey, report: KeyReport): Promise<void> {
     const { keyId, keyName, organizationId } = key;
-    if (!this.#mayRecord(keyId)) return;
+    if (this.#recorded(keyId) >= eventsPerHour) return;
     const state = deathOf(key, this.#keys.now()) ?? "live";
     const { reporter } = report;
-    log.each("warn", "a secret key was reported as found", { keyId, organizationId, state, reporter });
     const where = Object.fromEntries(
       (["url", "source", "note"] as const).flatMap((name) => {
         const text = report[name];
@@ -136,20 +134,39 @@ export class KeyReports {
         },
       ]);
     });
+    // Not before it is on record: a report that is looked at again must not use up the hour.
+    this.#countRecorded(keyId);
+    log.each("warn", "a secret key was reported as found", { keyId, organizationId, state, reporter });
   }
 
-  #mayRecord(keyId: string): boolean {
-    const hour = Math.floor(performance.now() / hourMs);
+  /** Events about a key in this hour. */
+  #recorded(keyId: string): number {
     const known = this.#events.get(keyId);
-    const count = known?.hour === hour ? known.count + 1 : 1;
+    return known?.hour === currentHour() ? known.count : 0;
+  }
+
+  #countRecorded(keyId: string): void {
+    const count = this.#recorded(keyId) + 1;
     this.#events.delete(keyId);
-    this.#events.set(keyId, { hour, count });
+    this.#events.set(keyId, { hour: currentHour(), count });
     if (this.#events.size > maxCounted) this.#events.delete(this.#events.keys().next().value as string);
-    return count <= eventsPerHour;
   }
 }
 
-/** A key may stand in the address or the note of its own report. */
+function currentHour(): number {
+  return Math.floor(performance.now() / hourMs);
+}
+
+/** A key may stand in the address or the note of its own report, also encoded as in a URL. */
 function withoutKey(text: string, key: string): string {
-  return hideKeys(text.replaceAll(key, "…"));
+  const plain = hideKeys(text.replaceAll(key, "…").replaceAll(encodeURIComponent(key), "…"));
+  return urlHoldsKey(plain) || decoded(plain).includes(key) ? "(not kept: it held a key)" : plain;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

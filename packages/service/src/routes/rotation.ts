@@ -4,7 +4,7 @@ import { z } from "zod";
 import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
 import { keyRotated, type RotationStep } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
-import { assertNoEscalation, privilegesOf } from "../auth/privileges.ts";
+import { assertNoEscalation, assertNoWiderPublicKey, privilegesOf } from "../auth/privileges.ts";
 import type { Change } from "../changes.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
@@ -41,6 +41,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
     // Its new secret would do what the caller cannot.
     if ("scopes" in key) assertNoEscalation(caller, privilegesOf(key, services));
+    else assertNoWiderPublicKey(caller, key);
     return key;
   }
 

@@ -159,13 +159,12 @@ export class Feed {
 
   async #readMissed(tail: FeedTail): Promise<readonly ReadLog[] | undefined> {
     const { buffers, budgets, slots } = this.#resources;
-    if (tail.position < this.#position) {
+    while (tail.position < this.#position && !tail.closed.aborted) {
+      await budgets.untilSteps(tail.keyId, tail.closed);
+      // Not before: a tail that waits for steps holds no memory that others need.
       await buffers.reserve(tail, reservedBytes);
-      while (tail.position < this.#position && !tail.closed.aborted) {
-        await budgets.untilSteps(tail.keyId, tail.closed);
-        const logs = await slots.run(tail.keyId, () => this.#readNext(tail));
-        if (logs.length > 0) return logs;
-      }
+      const logs = await slots.run(tail.keyId, () => this.#readNext(tail));
+      if (logs.length > 0) return logs;
       buffers.release(tail);
     }
     if (!tail.closed.aborted) this.#waiting.add(tail);
