@@ -161,7 +161,6 @@ describe("keys that nobody has", () => {
   });
 
   async function openCounted() {
-    statements = 0;
     const counted: Database = {
       ...db,
       query<Row>(statement: Parameters<Database["query"]>[0]) {
@@ -171,6 +170,7 @@ describe("keys that nobody has", () => {
     };
     const directory = new KeyDirectory({ url: database.url, db: counted, pepper });
     await directory.open();
+    statements = 0;
     return directory;
   }
 

@@ -189,7 +189,8 @@ describe("docs/schemas", () => {
       const { all } = option.defaultValue as FieldSelection;
       expect(all.filter((name) => !documented.includes(name))).toEqual([]);
       const ofThis = documented.filter((name) => isOfKind(words, name));
-      for (const name of ofThis) expect(() => option.parseArg?.(name, undefined), `${words}: ${name}`).not.toThrow();
+      for (const name of ofThis)
+        expect(() => option.parseArg?.(name, option.defaultValue), `${words}: ${name}`).not.toThrow();
     }
   });
 });
