@@ -1,4 +1,7 @@
 import { maskKey, mayBeImportedKey } from "@sazabi/sdk";
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 import type { Context } from "../context.ts";
 
 const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)[0-9A-Za-z]+/g;
@@ -17,7 +20,8 @@ const given = new Set<string>();
 
 /** From now on `maskKeys` masks this text, too, if it may be an imported key. */
 export function maskImported(key: string): void {
-  if (mayBeImportedKey(key)) given.add(key);
+  // An id is no key, and is what messages tell people to use.
+  if (mayBeImportedKey(key) && !uuid.test(key)) given.add(key);
 }
 
 /** Text in which every key, or what looks like one, shows only its ends: errors quote what was typed. */
