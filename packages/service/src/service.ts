@@ -17,6 +17,7 @@ import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
 import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import { type FirstKeys, makeFirstKeys } from "./first-start.ts";
 import { BodyBudget } from "./http/body-budget.ts";
+import { Connections } from "./http/connections.ts";
 import { headRefusal } from "./http/request-head.ts";
 import { refuseUnrouted } from "./http/respond.ts";
 import { openServer } from "./http/server.ts";
@@ -61,7 +62,7 @@ export interface Service {
   close(): Promise<void>;
 }
 
-const connections = 10;
+const databaseConnections = 10;
 /** As many run at once as a log store has connections for searches. One key, or one project, never takes all of them. */
 const searchLimits: ConcurrencyLimits = {
   total: { running: 4, waiting: 256 },
@@ -106,7 +107,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
 async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise<Omit<Service, "close">> {
   const { databaseUrl, logRetentionDays, redisUrl, trustedProxies, onProgress = () => {} } = options;
   const onIdleError = (error: Error) => log.warn("database connection dropped", { error });
-  const db = openDatabase({ url: databaseUrl, connections, onIdleError });
+  const db = openDatabase({ url: databaseUrl, connections: databaseConnections, onIdleError });
   opened.push(() => db.close());
   const keyrings = await openKeyrings(db, { ...options, onNotice: onProgress });
   await migrate(databaseUrl, (name) => onProgress(`Migrating the database: ${name}`));
@@ -140,6 +141,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const watchdog = new EventLoopWatchdog();
   opened.push(() => watchdog.close());
   const bodies = new BodyBudget();
+  const connections = new Connections(trustedProxies);
   const requests = new RequestCounts();
   const reports = new KeyReports(db, keys);
   opened.push(() => reports.close());
@@ -155,6 +157,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     nativeQueries,
     tails,
     bodies,
+    connections,
     requests,
     watchdog,
   });
@@ -186,6 +189,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
       return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
     },
     bodies,
+    connections,
     trustedProxies,
   });
   const url = await listen(server, options);

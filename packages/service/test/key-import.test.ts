@@ -222,6 +222,7 @@ test("an imported key in a name, a reason or a URL of its organization is refuse
     ["POST /v1/projects", { name: key }],
     ["POST /v1/queries", { name: "theirs", query: `message:"${key}"` }],
     ["POST /v1/queries", { name: key, query: "a" }],
+    ["POST /v1/queries", { name: "described", description: `as ${key} asked`, query: "a" }],
     [`DELETE /v1/secret-keys/${id}?reason=${encodeURIComponent(`leaked: ${key}`)}`],
     ["POST /v1/keys/revoke-all", { kind: "public", reason: `leaked (${key})` }],
     [`GET /v1/secret-keys?cursor=${key}`],

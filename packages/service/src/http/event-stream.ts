@@ -9,8 +9,9 @@ export interface EventStream {
   readonly isReady: boolean;
   /** Sends frames; resolves when the client can take more, or the stream has ended. */
   send(frames: string): Promise<void>;
+  /** Ends it when the client has taken what was sent, or takes nothing for a minute. */
   end(): void;
-  /** Ends it at once, with what is still on its way. */
+  /** Ends it at once, and drops what the client has not taken yet. */
   destroy(): void;
 }
 
@@ -67,7 +68,10 @@ export function openEventStream(c: HttpContext): EventStream {
     },
     end() {
       ended.abort();
+      if (outgoing.destroyed || outgoing.writableEnded) return;
       outgoing.end();
+      const patience = setTimeout(() => outgoing.destroy(), stuckMs);
+      outgoing.once("close", () => clearTimeout(patience));
     },
     destroy() {
       outgoing.destroy();

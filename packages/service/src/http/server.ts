@@ -1,14 +1,14 @@
 import type { Server } from "node:http";
-import type { Socket } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
-import { type AddressList, peerAddress, subscriberBlock } from "../addresses.ts";
-import { log } from "../log.ts";
+import type { AddressList } from "../addresses.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import type { Connections } from "./connections.ts";
 import type { HttpEnv } from "./context.ts";
 
 export interface ServerOptions {
   readonly fetch: (request: Request, env: HttpEnv["Bindings"]) => Response | Promise<Response>;
   readonly bodies: BodyBudget;
+  readonly connections: Connections;
   readonly trustedProxies: AddressList | undefined;
 }
 
@@ -20,11 +20,9 @@ const requestTimeoutMs = 180_000;
 const keepAliveTimeoutMs = 65_000;
 /** How often Node looks for requests beyond their time. */
 const connectionsCheckingIntervalMs = 2_000;
-const maxConnections = 10_000;
-const maxConnectionsPerAddress = 1_000;
 
 /** An HTTP server with limits on time and connections. It does not listen yet. */
-export function openServer({ fetch, bodies, trustedProxies }: ServerOptions): Server {
+export function openServer({ fetch, bodies, connections, trustedProxies }: ServerOptions): Server {
   const server = createAdaptorServer({
     fetch(request, bindings) {
       const { incoming, outgoing } = bindings as HttpBindings;
@@ -39,31 +37,8 @@ export function openServer({ fetch, bodies, trustedProxies }: ServerOptions): Se
       connectionsCheckingInterval: connectionsCheckingIntervalMs,
     },
   }) as Server;
-  server.maxConnections = maxConnections;
   // Node would drop headers beyond a number of them, and a second credential with them. Their bytes are bounded (16 KiB).
   server.maxHeadersCount = 0;
-  boundConnections(server, trustedProxies);
+  connections.limit(server);
   return server;
-}
-
-/** Closes connections of an address (of IPv6: of one /64) that has too many. Proxies of ours bring those of many. */
-function boundConnections(server: Server, trustedProxies: AddressList | undefined): void {
-  const connections = new Map<string, number>();
-  server.on("connection", (socket: Socket) => {
-    const address = peerAddress(socket.remoteAddress);
-    if (trustedProxies?.has(address)) return;
-    const block = subscriberBlock(address);
-    const count = (connections.get(block) ?? 0) + 1;
-    if (count > maxConnectionsPerAddress) {
-      log.warn("connection refused: its address has too many", { address });
-      socket.destroy();
-      return;
-    }
-    connections.set(block, count);
-    socket.once("close", () => {
-      const left = (connections.get(block) ?? 0) - 1;
-      if (left > 0) connections.set(block, left);
-      else connections.delete(block);
-    });
-  });
 }

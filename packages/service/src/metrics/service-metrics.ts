@@ -4,6 +4,7 @@ import type { KeyReports } from "../auth/key-reports.ts";
 import type { KeyUses } from "../auth/key-uses.ts";
 import type { FairConcurrencyLimiter } from "../fair-concurrency.ts";
 import type { BodyBudget } from "../http/body-budget.ts";
+import type { Connections } from "../http/connections.ts";
 import type { LogTails } from "../logs/live-tail/log-tails.ts";
 import type { Database } from "../store/database.ts";
 import { countReplicas } from "../store/key-changes.ts";
@@ -22,16 +23,24 @@ export interface MeasuredParts {
   readonly nativeQueries: FairConcurrencyLimiter;
   readonly tails: LogTails;
   readonly bodies: BodyBudget;
+  readonly connections: Connections;
   readonly requests: RequestCounts;
   readonly watchdog: EventLoopWatchdog;
 }
 
 /** What the parts of the service report. The log store registers its own. */
 export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
-  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, requests, watchdog } = parts;
+  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, connections, requests, watchdog } =
+    parts;
   watchdog.registerAt(metrics);
   metrics.counter("sazabi_requests_total", "Answered requests by class of status.", () => requests.samples());
   metrics.gauge("sazabi_requests_in_flight", "Requests whose answer is not made yet.", () => requests.inFlight);
+  metrics.gauge("sazabi_connections_open", "Open HTTP connections.", () => connections.open);
+  metrics.counter(
+    "sazabi_connections_refused_total",
+    "Connections refused because their address had too many.",
+    () => connections.refused,
+  );
   metrics.gauge("sazabi_lease_held", "1 while keys are checked from memory.", () => Number(keys.leaseHeld));
   metrics.gauge("sazabi_replicas", "Processes that hold a lease on this database.", () => countReplicas(db));
   metrics.counter("sazabi_dead_key_uses_total", "Requests with a key that is no longer valid.", () =>

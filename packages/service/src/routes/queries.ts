@@ -200,6 +200,6 @@ function targetOf({ id, name: shown }: SavedQuery): AuditTarget {
 }
 
 /** What was asked for may be what an investigation is about: it is on record, too. */
-function detailsOf({ projectId, query: text, lookBackSeconds: seconds }: SavedQuery) {
-  return { projectId, query: text, lookBackSeconds: seconds };
+function detailsOf({ projectId, description: about, query: text, lookBackSeconds: seconds }: SavedQuery) {
+  return { projectId, ...(about !== null && { description: about }), query: text, lookBackSeconds: seconds };
 }

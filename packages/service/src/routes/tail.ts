@@ -83,14 +83,16 @@ async function stream(events: EventStream, tail: Tail, recheck: () => Promise<vo
     tail.close();
     events.end();
   };
-  const rechecks = setInterval(() => void recheck().catch(end), recheckEveryMs);
+  // Also what waits in the connection's buffer was written for a key that had the right then.
+  const cutOff = () => events.destroy();
+  const rechecks = setInterval(() => void recheck().catch(cutOff), recheckEveryMs);
   const heartbeats = setInterval(() => {
     if (!events.isReady) return;
     // Also a tail that finds nothing moves on: its reader need not begin far behind when it comes back.
     const hasMoved = cursor.isWaiting && cursor.sent !== tail.position;
     void events.send(`: ping\n\n${hasMoved ? positionFrame() : ""}`);
   }, heartbeatEveryMs);
-  tail.cutOff.addEventListener("abort", () => events.destroy(), { once: true });
+  tail.cutOff.addEventListener("abort", cutOff, { once: true });
   if (events.ended.aborted) end();
   else events.ended.addEventListener("abort", end, { once: true });
   try {
@@ -106,6 +108,7 @@ async function stream(events: EventStream, tail: Tail, recheck: () => Promise<vo
   } catch (error) {
     // Anything else cannot be answered any more; the reader comes back with its cursor, and is answered why.
     if (isBudgetError(error)) await events.send(endFrame(tail, error));
+    else cutOff();
   } finally {
     clearInterval(rechecks);
     clearInterval(heartbeats);

@@ -1,0 +1,59 @@
+import type { Server, Socket } from "node:net";
+import { type AddressList, peerAddress, subscriberBlock } from "../addresses.ts";
+import { log } from "../log.ts";
+
+const maxConnections = 10_000;
+const maxConnectionsPerAddress = 1_000;
+const logEveryMs = 10_000;
+
+/** The connections of a server, counted by address (of IPv6: by /64), so that one address cannot take all of them. */
+export class Connections {
+  /** How many are open now. */
+  open = 0;
+  /** How many were closed because their address had 1,000 open, since the start. */
+  refused = 0;
+  #loggedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #byBlock = new Map<string, number>();
+  /** Their connections are those of many clients, and only bounded together. */
+  readonly #trustedProxies: AddressList | undefined;
+
+  constructor(trustedProxies: AddressList | undefined) {
+    this.#trustedProxies = trustedProxies;
+  }
+
+  limit(server: Server): void {
+    server.maxConnections = maxConnections;
+    server.on("connection", (socket: Socket) => this.#admit(socket));
+  }
+
+  #admit(socket: Socket): void {
+    const address = peerAddress(socket.remoteAddress);
+    const block = this.#trustedProxies?.has(address) ? undefined : subscriberBlock(address);
+    if (block !== undefined && this.#countOf(block) >= maxConnectionsPerAddress) {
+      socket.destroy();
+      this.#noteRefused(address);
+      return;
+    }
+    this.#add(block, 1);
+    socket.once("close", () => this.#add(block, -1));
+  }
+
+  #noteRefused(address: string): void {
+    this.refused += 1;
+    if (Date.now() - this.#loggedAtMs < logEveryMs) return;
+    this.#loggedAtMs = Date.now();
+    log.warn("connections refused: an address has too many", { address, refusedSinceStart: this.refused });
+  }
+
+  #countOf(block: string): number {
+    return this.#byBlock.get(block) ?? 0;
+  }
+
+  #add(block: string | undefined, change: 1 | -1): void {
+    this.open += change;
+    if (block === undefined) return;
+    const count = this.#countOf(block) + change;
+    if (count > 0) this.#byBlock.set(block, count);
+    else this.#byBlock.delete(block);
+  }
+}
