@@ -16,7 +16,7 @@ import { type FreshDatabase, freshDatabase } from "./support/database.ts";
  */
 
 /** What a server process of a native query may hold, without what all of them share. */
-const mostMiB = 512;
+const mostMiB = 320;
 const entryBytes = 256 * 1024;
 
 let database: FreshDatabase;

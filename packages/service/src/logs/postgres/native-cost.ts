@@ -113,7 +113,10 @@ class Meter {
     const scope = this.#scopeOf(query, outer);
     const { fields } = query;
     const parts = ["targetList", "jointree", "havingQual", "limitOffset", "limitCount", "windowClause"];
-    const own = sum(parts.flatMap((part) => belowOf(fields[part])).map((node) => this.#cost(node, scope)));
+    const ofParts = sum(parts.flatMap((part) => belowOf(fields[part])).map((node) => this.#cost(node, scope)));
+    // The rows of each window hold the results of those before it.
+    const windows = nodesIn(fields["windowClause"]).length;
+    const own = { ...ofParts, weight: ofParts.weight * Math.max(1, windows) };
     this.#longValues = Math.max(this.#longValues, own.made);
     const inner = scope.tables.map((table) => this.#tableCost(table, scope));
     const named = nodesIn(fields["cteList"]).flatMap((cte) => belowOf(cte.fields["ctequery"]));
