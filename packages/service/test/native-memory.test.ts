@@ -285,6 +285,11 @@ describe("a query that multiplies what it holds", () => {
     ],
     ["a hashed subquery", "select 1 from logs where 1 not in (select g from generate_series(1, (select 100000000)) g)"],
     [
+      "a hashed subquery that fits into more memory only",
+      `select 1 from logs where 'x' not in
+       (select left(message, 262143) from logs, generate_series(1, 100000) limit 100000)`,
+    ],
+    [
       "a sort with a limit, whose rows grow",
       `select count(*) from (select g, case when g < 50000 then left(message, 262143) else '' end as m
        from generate_series(100000, 1, -1) g, logs order by g limit 10000) q where m > 'x'`,

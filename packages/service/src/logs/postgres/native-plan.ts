@@ -18,7 +18,7 @@ const hashed = new Set(["Hashed", "Mixed"]);
 const sorts = new Set(["Sort", "Incremental Sort"]);
 
 const totalKiB = 32 * 1024;
-const mostKiB = 8 * 1024;
+export const mostWorkMemKiB = 8 * 1024;
 const leastKiB = 64;
 /** Times 256 KiB: what a sort with a limit may hold, which PostgreSQL bounds by nothing but the limit. */
 const maxLongRows = 1_000;
@@ -36,7 +36,7 @@ export function checkPlan(plan: PlanNode, cost: TreeCost): string | number {
   }
   const holding = nodes.filter((node) => spilling.has(node["Node Type"])).length + cost.sortingAggregates;
   const kiB = Math.floor(totalKiB / Math.max(1, holding));
-  return kiB < leastKiB ? "sorts in too many places; take fewer of them" : Math.min(mostKiB, kiB);
+  return kiB < leastKiB ? "sorts in too many places; take fewer of them" : Math.min(mostWorkMemKiB, kiB);
 }
 
 function isSort(node: PlanNode): boolean {

@@ -1,14 +1,14 @@
 import { ApiError } from "../../errors.ts";
 import { runBounded } from "../../store/bounded-session.ts";
 import { type Database, sqlState, type Transaction } from "../../store/database.ts";
-import { raw, sql } from "../../store/sql.ts";
+import { raw, type Sql, sql } from "../../store/sql.ts";
 import { NativeText, nativeBounds, refusedQuery } from "../native-answer.ts";
 import { NativeSlots } from "../native-slots.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { tooLong } from "../too-long.ts";
 import { AllowedByServer } from "./native-allowed.ts";
-import { checkPlan, type PlanNode } from "./native-plan.ts";
+import { checkPlan, mostWorkMemKiB, type PlanNode } from "./native-plan.ts";
 import { type Allowed, checkTree, type TreeCost } from "./native-tree.ts";
 
 /*
@@ -180,8 +180,9 @@ async function read(
     (name) => `pg_catalog.left(${name}::pg_catalog.text, ${nativeBounds.cellCharacters + 1}) as ${name}`,
   );
   const select = `select ${cells.join(", ")} from pg_temp.native_query as q(${names.join(", ")})`;
-  await boundMemory(tx, select, cost);
-  await tx.query(sql`declare native_rows no scroll cursor for ${raw(select)}`);
+  const declaration = sql`declare native_rows no scroll cursor for ${raw(select)}`;
+  await boundMemory(tx, declaration, cost);
+  await tx.query(declaration);
   const text = new NativeText(columns);
   for (;;) {
     const leftMs = Math.max(1, Math.ceil(endsAt - performance.now()));
@@ -194,13 +195,21 @@ async function read(
   }
 }
 
-async function boundMemory(tx: Transaction, select: string, cost: TreeCost): Promise<void> {
-  const { rows } = await tx.query<{ "QUERY PLAN": readonly [{ readonly Plan: PlanNode }] }>(
-    sql`explain (format json, verbose) ${raw(select)}`,
-  );
-  const checked = checkPlan((rows[0] as (typeof rows)[0])["QUERY PLAN"][0].Plan, cost);
-  if (typeof checked === "string") throw refusedQuery(checked);
-  await tx.query(sql`select pg_catalog.set_config('work_mem', ${`${checked}kB`}, true)`);
+/**
+ * Checks the plan that will run: that of the cursor, under the `work_mem` that it gets. With less of it, PostgreSQL may
+ * plan otherwise, so that is checked again.
+ */
+async function boundMemory(tx: Transaction, declaration: Sql, cost: TreeCost): Promise<void> {
+  for (let kiB = mostWorkMemKiB; ; ) {
+    await tx.query(sql`select pg_catalog.set_config('work_mem', ${`${kiB}kB`}, true)`);
+    const { rows } = await tx.query<{ "QUERY PLAN": readonly [{ readonly Plan: PlanNode }] }>(
+      sql`explain (format json, verbose) ${declaration}`,
+    );
+    const allowed = checkPlan((rows[0] as (typeof rows)[0])["QUERY PLAN"][0].Plan, cost);
+    if (typeof allowed === "string") throw refusedQuery(allowed);
+    if (allowed >= kiB) return;
+    kiB = allowed;
+  }
 }
 
 /** Faults of the query itself: what PostgreSQL says of them is for its author. */
