@@ -37,21 +37,28 @@ const changeLimits: ConcurrencyLimits = {
   waitMs: 30_000,
 };
 
-/** Names and reasons are kept and shown. Keys of our own make are refused before: they are known by their looks. */
+/**
+ * Names and reasons are kept and shown. Keys of our own make are refused before: they are known by their looks. Only what
+ * this request brings is checked: a text that was stored before a key was imported must not keep anything from being
+ * revoked or deleted.
+ */
 async function refuseImportedKeys(
   keys: KeyDirectory,
   tx: Queryable,
   { organizationId }: ChangeAuthor,
   events: readonly NewAuditEvent[],
 ): Promise<void> {
-  for (const { target, details } of events) {
-    for (const [member, text] of Object.entries({ name: target.name, ...details })) {
-      if (typeof text !== "string") continue;
-      if (!(await keys.isOneImported(organizationId, importedKeyCandidates(text), tx))) continue;
-      const message = "must not hold a key: it is kept and shown";
-      throw new ApiError("VALIDATION_ERROR", `${member}: ${message}`, { issues: [{ path: member, message }] });
+  const candidates = new Map<string, string>();
+  for (const { newTexts = {} } of events) {
+    for (const [member, text] of Object.entries(newTexts)) {
+      for (const candidate of importedKeyCandidates(text ?? "")) candidates.set(candidate, member);
     }
   }
+  const found = await keys.importedAmong(organizationId, [...candidates.keys()], tx);
+  if (found === undefined) return;
+  const member = candidates.get(found) as string;
+  const message = "must not hold a key: it is kept and shown";
+  throw new ApiError("VALIDATION_ERROR", `${member}: ${message}`, { issues: [{ path: member, message }] });
 }
 
 export function changesOf(db: Database, keys: KeyDirectory): Changes {

@@ -1,4 +1,5 @@
 import { importedKeyLength, maskKey } from "@sazabi/sdk/protocol";
+import { PrefixSet } from "./prefix-set.ts";
 
 /*
  * Keys where no key belongs: in a URL, a name, a header that is kept. What comes from outside and is written down or
@@ -30,18 +31,40 @@ export function urlHoldsKey(url: string): boolean {
 
 /** `text` in which keys show no more than their ends; of imported ones those whose prefix this process has met. */
 export function hideKeys(text: string): string {
-  const hidden = text.replace(keyLike, (key) => maskKey(key));
-  return importedLike ? hidden.replace(importedLike, (key) => maskKey(key)) : hidden;
+  return hideImportedKeys(text.replace(keyLike, (key) => maskKey(key)));
 }
 
-let importedLike: RegExp | undefined;
+let importedPrefixes = new PrefixSet([]);
 
 /** How imported keys begin: from now on `hideKeys` masks them, too. */
-export function hideImported(prefixes: readonly string[]): void {
-  const begins = prefixes.map((prefix) => prefix.replaceAll(".", "\\.")).join("|");
-  // What goes on without a digit is a name rather than a key.
-  importedLike =
-    begins === "" ? undefined : new RegExp(`(?<![\\w-])(?:${begins})(?=[A-Za-z_-]*\\d)[\\w+/=.-]{8,}`, "g");
+export function hideImported(prefixes: PrefixSet): void {
+  importedPrefixes = prefixes;
+}
+
+const wordStarts = /(?<![\w-])(?=[\w.-])/g;
+/** What follows a prefix. What goes on without a digit is a name rather than a key. */
+const restOfKey = /(?=[A-Za-z_-]*\d)[\w+/=.-]{8,}/y;
+
+function hideImportedKeys(text: string): string {
+  if (importedPrefixes.size === 0) return text;
+  let hidden = "";
+  let done = 0;
+  for (const { index } of text.matchAll(wordStarts)) {
+    if (index < done) continue;
+    const end = endOfImportedKey(text, index);
+    if (end === undefined) continue;
+    hidden += text.slice(done, index) + maskKey(text.slice(index, end));
+    done = end;
+  }
+  return hidden + text.slice(done);
+}
+
+function endOfImportedKey(text: string, start: number): number | undefined {
+  for (const length of importedPrefixes.lengthsAt(text, start)) {
+    restOfKey.lastIndex = start + length;
+    if (restOfKey.test(text)) return restOfKey.lastIndex;
+  }
+  return undefined;
 }
 
 /**

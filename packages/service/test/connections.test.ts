@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { bearer, send, startTestService, type TestService } from "./support/index.ts";
+import { bearer, readMetric, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;
 const sockets: Socket[] = [];
@@ -22,10 +22,7 @@ async function open(localAddress = "127.0.0.1"): Promise<Socket> {
   return socket;
 }
 
-async function metric(name: string): Promise<number> {
-  const text = await (await fetch(service.metricsUrl as string)).text();
-  return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
-}
+const metric = (name: string) => readMetric(service, name);
 
 /** The first line of the answer to a request on this connection; "closed" when there is none. */
 async function ask(socket: Socket): Promise<string> {

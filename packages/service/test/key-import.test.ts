@@ -245,6 +245,43 @@ test("an imported key in a name, a reason or a URL of its organization is refuse
   expect((await send(service, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
 });
 
+test("a name that turns out to be an imported key keeps nothing from being revoked, deleted, or changed otherwise", async () => {
+  const text = newKey("late-");
+  const made = await send(service, "POST /v1/secret-keys", { headers, body: { name: text } });
+  const saved = await send(service, "POST /v1/queries", { headers, body: { name: text, query: `message:"${text}"` } });
+  expect([made.status, saved.status]).toEqual([201, 201]);
+  const imported = await importKeys({ prefix: "late-", sha256: sha256(text) });
+  const { id, value } = made.body.secretKey;
+  const narrowed = await send(service, `PATCH /v1/secret-keys/${id}`, { headers, body: { scopes: ["read:logs"] } });
+  expect(narrowed.status).toBe(200);
+  const deleted = await send(service, `DELETE /v1/queries/${saved.body.query.id}`, { headers });
+  expect(deleted.status).toBe(204);
+  expect((await send(service, "POST /v1/keys/self/revoke", { headers: bearer(value), body: {} })).status).toBe(204);
+  const { status } = await send(service, `DELETE /v1/secret-keys/${imported.body.imported[0].id}`, { headers });
+  expect(status).toBe(204);
+});
+
+test("an organization has 50 prefixes of imported keys at most; those of revoked keys do not count", async () => {
+  const other = await startTestService();
+  const ask = (route: string, body?: object) =>
+    send(other, route, { headers: bearer(other.secretKey), ...(body && { body }) });
+  const keys = Array.from({ length: 51 }, (_, index) => ({
+    kind: "secret",
+    name: `import ${index}`,
+    prefix: `p${index}-`,
+    sha256: sha256(newKey(`p${index}-`)),
+  }));
+  const refused = await ask("POST /v1/keys/import", { keys });
+  expect(refused).toMatchObject({ status: 409, body: { message: expect.stringMatching(/at most 50 prefixes/) } });
+  expect((await ask("GET /v1/secret-keys")).body.secretKeys).toHaveLength(1);
+  const answer = await ask("POST /v1/keys/import", { keys: keys.slice(0, 50) });
+  expect(answer.status).toBe(201);
+  expect((await ask("POST /v1/keys/import", { keys: keys.slice(50) })).status).toBe(409);
+  await ask(`DELETE /v1/secret-keys/${answer.body.imported[0].id}`);
+  expect((await ask("POST /v1/keys/import", { keys: keys.slice(50) })).status).toBe(201);
+  await other.close();
+});
+
 test("a name that only begins like an imported key is a name", async () => {
   const key = newKey("prod-");
   await importKeys({ prefix: "prod-", sha256: sha256(key) });

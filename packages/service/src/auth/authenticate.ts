@@ -1,6 +1,7 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import type { Requester } from "../fair-concurrency.ts";
+import type { BodyHolders } from "../http/body-budget.ts";
 import { type Admission, clientAddress, type HttpContext, requestId, tellLimit } from "../http/context.ts";
 import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
 import { keyInUrl } from "../http/request-head.ts";
@@ -164,8 +165,9 @@ class Check implements Admission {
     return found instanceof Promise ? found.then((key) => this.#judgeAgain(key)) : this.#judgeAgain(found);
   }
 
-  get keyId(): string {
-    return this.admitted?.keyId ?? "";
+  get holders(): BodyHolders {
+    const { organizationId, projectId, keyId } = this.admitted as KnownKey;
+    return [organizationId, projectId ?? "", keyId];
   }
 
   /** True for a request that changes nothing: its answer can still be refused when it is there. */
@@ -250,7 +252,7 @@ function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | 
 /** A key of the caller's organization; of others' it is not for the caller to know. */
 async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: KnownKey): Promise<void> {
   const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
-  if (await auth.keys.isOneImported(organizationId, candidates)) throw keyInUrl();
+  if ((await auth.keys.importedAmong(organizationId, candidates)) !== undefined) throw keyInUrl();
 }
 
 function handled(check: Check, key: KnownKey): Response | Promise<Response> {

@@ -1,5 +1,6 @@
 import { mayBeImportedKey } from "@sazabi/sdk/protocol";
 import { hideImported } from "../misplaced-keys.ts";
+import { PrefixSet } from "../prefix-set.ts";
 import type { Queryable } from "../store/database.ts";
 import { listImportedPrefixes } from "../store/keys.ts";
 
@@ -9,10 +10,10 @@ import { listImportedPrefixes } from "../store/keys.ts";
  */
 export class ImportedPrefixes {
   readonly #db: Queryable;
-  #known: readonly string[] | undefined;
-  #reading: Promise<readonly string[]> | undefined;
+  #known: PrefixSet | undefined;
+  #reading: Promise<PrefixSet> | undefined;
   /** As they were when they were last read. */
-  #lastKnown: readonly string[] = [];
+  #lastKnown = new PrefixSet([]);
 
   constructor(db: Queryable) {
     this.#db = db;
@@ -27,13 +28,13 @@ export class ImportedPrefixes {
   /** Whether the text may be an imported key. A promise only when the prefixes have to be read. */
   match(text: string): boolean | Promise<boolean> {
     if (!mayBeImportedKey(text)) return false;
-    const begins = (prefixes: readonly string[]) => prefixes.some((prefix) => text.startsWith(prefix));
-    return this.#known ? begins(this.#known) : this.#read().then(begins);
+    return this.#known ? this.#known.isAt(text, 0) : this.#read().then((prefixes) => prefixes.isAt(text, 0));
   }
 
   /** Whether the text may hold an imported key somewhere, by what was last read. */
   mayHold(text: string): boolean {
-    return this.#lastKnown.some((prefix) => text.includes(prefix));
+    if (this.#lastKnown.size === 0) return false;
+    return wordsOf(text).some((word) => this.#lastKnown.isAt(word, 0) || this.#lastKnown.isAt(bare(word), 0));
   }
 
   /** Reads them ahead of the first who asks. */
@@ -42,11 +43,11 @@ export class ImportedPrefixes {
   }
 
   /** One question for all who ask at the same time. What was read before a change is not kept after it. */
-  #read(): Promise<readonly string[]> {
+  #read(): Promise<PrefixSet> {
     if (this.#reading) return this.#reading;
-    const reading = listImportedPrefixes(this.#db);
+    const reading = listImportedPrefixes(this.#db).then((prefixes) => new PrefixSet(prefixes));
     this.#reading = reading;
-    const done = (prefixes?: readonly string[]) => {
+    const done = (prefixes?: PrefixSet) => {
       if (this.#reading !== reading) return;
       this.#known = prefixes;
       this.#lastKnown = prefixes ?? this.#lastKnown;
@@ -56,4 +57,14 @@ export class ImportedPrefixes {
     reading.then(done, () => done());
     return reading;
   }
+}
+
+/** Where a key can begin in a URL: behind whatever is no part of a prefix, and behind a percent-encoding. */
+function wordsOf(url: string): readonly string[] {
+  return url.split(/(?:%[0-9a-f]{2}|[^\w.-])+/i);
+}
+
+/** As keys are found in texts, without the marks around them. */
+function bare(word: string): string {
+  return word.replace(/^[.-]+/, "");
 }

@@ -106,21 +106,23 @@ export class KeyDirectory implements Forgetful {
   }
 
   /**
-   * Whether one of the texts is a key that the organization imported, live or dead. Asks `db` once, about so many texts
-   * as a mistake may hold: a stranger must not make it ask about more.
+   * The first of the texts that is a key which the organization imported, live or dead. Asks `db` once, about so many
+   * texts as a mistake may hold: a stranger must not make it ask about more.
    */
-  async isOneImported(organizationId: string, texts: readonly string[], db: Queryable = this.#db): Promise<boolean> {
+  async importedAmong(
+    organizationId: string,
+    texts: readonly string[],
+    db: Queryable = this.#db,
+  ): Promise<string | undefined> {
     const possible: string[] = [];
     for (const text of texts) {
       if (possible.length < maxImportedCandidates && (await this.mayBeImported(text))) possible.push(text);
     }
-    if (possible.length === 0) return false;
-    const digests = possible.flatMap((text) => digestsOfImported(this.#pepper, text));
-    const found = await findKeysByDigest(
-      db,
-      digests.map(({ digest }) => digest),
-    );
-    return [...found.values()].some(({ record }) => record.organizationId === organizationId);
+    if (possible.length === 0) return undefined;
+    const digests = possible.map((text) => digestsOfImported(this.#pepper, text).map(({ digest }) => digest));
+    const found = await findKeysByDigest(db, digests.flat());
+    const isTheirs = (digest: Buffer) => found.get(digest.toString("base64"))?.record.organizationId === organizationId;
+    return possible.find((_, index) => digests[index]?.some(isTheirs));
   }
 
   forget(change: KeyChange): void {

@@ -10,21 +10,26 @@ type AnyKey = SecretKey | PublicKey;
 export function keyCreated(key: AnyKey): NewAuditEvent {
   const { masked, expiresAt, projectId, allowedAddresses, requestsPerMinute } = key;
   const reach = "scopes" in key ? { scopes: key.scopes } : { allowedOrigins: key.allowedOrigins };
-  return event(key, "created", { masked, expiresAt, projectId, allowedAddresses, requestsPerMinute, ...reach });
+  const details = { masked, expiresAt, projectId, allowedAddresses, requestsPerMinute, ...reach };
+  return { ...event(key, "created", details), newTexts: { name: key.name } };
 }
 
 export function keyImported(key: AnyKey): NewAuditEvent {
   return { ...keyCreated(key), action: `${kindOf(key)}.imported` };
 }
 
+type KeyChanges = Readonly<Record<string, unknown>> & { readonly name?: string | undefined };
+
 /** `changes`: the members that were asked to change, as they are now; on record too is what they were before. */
-export function keyUpdated(key: AnyKey, before: AnyKey, changes: Readonly<Record<string, unknown>>): NewAuditEvent {
+export function keyUpdated(key: AnyKey, before: AnyKey, changes: KeyChanges): NewAuditEvent {
   const previous = Object.entries(before).filter(([member]) => changes[member] !== undefined);
-  return event(key, "updated", { ...changes, before: Object.fromEntries(previous) });
+  const details = { ...changes, before: Object.fromEntries(previous) };
+  return { ...event(key, "updated", details), newTexts: { name: changes.name } };
 }
 
 export function keyRevoked(key: AnyKey, reason: string | undefined): NewAuditEvent {
-  return event(key, "revoked", { masked: key.masked, ...(reason !== undefined && { reason }) });
+  const details = { masked: key.masked, ...(reason !== undefined && { reason }) };
+  return { ...event(key, "revoked", details), newTexts: { reason } };
 }
 
 export type RotationStep = "rotated" | "rotation_shortened" | "rotation_finished" | "rotation_cancelled";

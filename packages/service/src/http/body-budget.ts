@@ -8,7 +8,10 @@ export interface BodyBudgetLimits {
   readonly keylessBytes: number;
 }
 
-const defaultLimits: BodyBudgetLimits = { keyedBytes: 80 * 1024 * 1024, keylessBytes: 16 * 1024 * 1024 };
+const defaultLimits: BodyBudgetLimits = { keyedBytes: 128 * 1024 * 1024, keylessBytes: 16 * 1024 * 1024 };
+
+/** Who holds memory: the organization, the project and the key of a request. */
+export type BodyHolders = readonly [organizationId: string, projectId: string, keyId: string];
 
 /** Memory that one request holds for its body. */
 export interface BodyReservation {
@@ -27,15 +30,15 @@ export class BodyBudget {
   readonly #keyless: Budget;
 
   constructor({ keyedBytes, keylessBytes }: BodyBudgetLimits = defaultLimits) {
-    this.#keyed = new Budget(keyedBytes, "key");
-    this.#keyless = new Budget(keylessBytes, "address");
+    this.#keyed = new Budget(keyedBytes, ["organization", "project", "key"]);
+    this.#keyless = new Budget(keylessBytes, ["address"]);
   }
 
-  /** `keyId` is undefined while a request has shown no key. */
-  reserve(keyId: string | undefined, address: string): BodyReservation {
-    return keyId === undefined
-      ? new Reservation(this.#keyless, subscriberBlock(address))
-      : new Reservation(this.#keyed, keyId);
+  /** `holders` is undefined while a request has shown no key. */
+  reserve(holders: BodyHolders | undefined, address: string): BodyReservation {
+    return holders
+      ? new Reservation(this.#keyed, pathsOf(holders))
+      : new Reservation(this.#keyless, [subscriberBlock(address)]);
   }
 
   /** Current figures, for metrics. */
@@ -44,66 +47,80 @@ export class BodyBudget {
   }
 }
 
+/** Each with those around it, so that names of different levels are not mixed up. */
+function pathsOf(holders: readonly string[]): readonly string[] {
+  return holders.map((_, level) => holders.slice(0, level + 1).join(" "));
+}
+
 class Reservation implements BodyReservation {
   readonly #budget: Budget;
-  readonly #holder: string;
+  readonly #holders: readonly string[];
   #bytes = 0;
 
-  constructor(budget: Budget, holder: string) {
+  constructor(budget: Budget, holders: readonly string[]) {
     this.#budget = budget;
-    this.#holder = holder;
+    this.#holders = holders;
   }
 
   grow(bytes: number): void {
-    this.#budget.take(this.#holder, bytes);
+    this.#budget.take(this.#holders, bytes);
     this.#bytes += bytes;
   }
 
   release(): void {
-    if (this.#bytes > 0) this.#budget.give(this.#holder, this.#bytes);
+    if (this.#bytes > 0) this.#budget.give(this.#holders, this.#bytes);
     this.#bytes = 0;
   }
 }
 
 /**
  * Bytes shared by dynamic thresholds (Choudhury and Hahne, 1998): a holder may have as many as are left free. So one
- * gets half at most, two a third each, and there is always room for one more.
+ * gets half at most, two a third each, and there is always room for one more. Holders are in levels: what is left free
+ * of an organization's part is shared by its projects in the same way, and of a project's by its keys.
  */
 class Budget {
   readonly #limit: number;
-  readonly #holderName: string;
+  /** What the holders of each level are called. */
+  readonly #levels: readonly string[];
   readonly #held = new Map<string, number>();
   #total = 0;
   #refused = 0;
 
-  constructor(limit: number, holderName: string) {
+  constructor(limit: number, levels: readonly string[]) {
     this.#limit = limit;
-    this.#holderName = holderName;
+    this.#levels = levels;
   }
 
-  take(holder: string, bytes: number): void {
-    const held = (this.#held.get(holder) ?? 0) + bytes;
-    const free = this.#limit - this.#total - bytes;
+  /** `holders`: one of each level. */
+  take(holders: readonly string[], bytes: number): void {
+    let free = this.#limit - this.#total - bytes;
     if (free < 0) throw this.#refuse("UNAVAILABLE", "The service has as many request bodies in hand as it can hold.");
-    if (held > free) {
-      throw this.#refuse(
-        "RATE_LIMIT_EXCEEDED",
-        `This ${this.#holderName} has too many request bodies under way at once.`,
-      );
+    for (const [level, holder] of holders.entries()) {
+      free -= this.#heldBy(holder) + bytes;
+      if (free < 0) {
+        const name = this.#levels[level];
+        throw this.#refuse("RATE_LIMIT_EXCEEDED", `This ${name} has too many request bodies under way at once.`);
+      }
     }
-    this.#held.set(holder, held);
+    for (const holder of holders) this.#held.set(holder, this.#heldBy(holder) + bytes);
     this.#total += bytes;
   }
 
-  give(holder: string, bytes: number): void {
-    const left = (this.#held.get(holder) ?? 0) - bytes;
-    if (left > 0) this.#held.set(holder, left);
-    else this.#held.delete(holder);
+  give(holders: readonly string[], bytes: number): void {
+    for (const holder of holders) {
+      const left = this.#heldBy(holder) - bytes;
+      if (left > 0) this.#held.set(holder, left);
+      else this.#held.delete(holder);
+    }
     this.#total -= bytes;
   }
 
+  #heldBy(holder: string): number {
+    return this.#held.get(holder) ?? 0;
+  }
+
   gauges() {
-    return { bytes: this.#total, limitBytes: this.#limit, holders: this.#held.size, refused: this.#refused };
+    return { bytes: this.#total, limitBytes: this.#limit, refused: this.#refused };
   }
 
   #refuse(code: "UNAVAILABLE" | "RATE_LIMIT_EXCEEDED", reason: string): ApiError {

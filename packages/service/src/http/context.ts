@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Queryable } from "../store/database.ts";
-import type { BodyBudget, BodyReservation } from "./body-budget.ts";
+import type { BodyBudget, BodyHolders, BodyReservation } from "./body-budget.ts";
 import { forwardedAddress } from "./client-address.ts";
 
 /** A request that was admitted, to be judged again: a key may lose its rights while the request is under way. */
@@ -14,7 +14,8 @@ export interface Admission {
    * does not count as a request. As `tx` sees the key; without one from memory under the lease, or from the database.
    */
   assertStillAllowed(tx?: Queryable): void | Promise<void>;
-  readonly keyId: string;
+  /** Who takes the memory of the request's body. */
+  readonly holders: BodyHolders;
 }
 
 /**
@@ -84,9 +85,9 @@ export function tellLimit(
   c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, told) : told;
 }
 
-/** Memory for the body of a request: of its key, or without one of its address. Release it when the work on it ends. */
+/** Memory for the body of a request: of its key's part, or without one of its address's. Release it when the work on it ends. */
 export function reserveBody(c: HttpContext): BodyReservation {
-  return c.env.bodies.reserve(c.env.admission?.keyId, clientAddress(c));
+  return c.env.bodies.reserve(c.env.admission?.holders, clientAddress(c));
 }
 
 function givenRequestId(given: string | string[] | undefined): string | undefined {

@@ -11,6 +11,7 @@ interface Size {
 
 interface Pending<Work> extends Size {
   readonly work: Work;
+  readonly assertStillAllowed: AppendOptions["assertStillAllowed"];
   readonly resolve: (result: StoredResult) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -102,16 +103,20 @@ export class GroupCommit<Work> {
     }
     const queue = (work: Work) => {
       options.onQueued?.();
-      return this.#enqueue({ projectNumber, bytes, rows: batch.entries.length }, work);
+      return this.#enqueue({ projectNumber, bytes, rows: batch.entries.length }, work, options);
     };
     const work = this.#prepare(batch, options);
     return work instanceof Promise ? work.then(queue) : queue(work);
   }
 
-  #enqueue({ projectNumber, bytes, rows }: Size, work: Work): Promise<StoredResult> {
+  #enqueue(
+    { projectNumber, bytes, rows }: Size,
+    work: Work,
+    { assertStillAllowed }: AppendOptions,
+  ): Promise<StoredResult> {
     return new Promise((resolve, reject) => {
       const queue = this.#queues.get(projectNumber) ?? { requests: [], rows: 0 };
-      queue.requests.push({ projectNumber, bytes, rows, work, resolve, reject });
+      queue.requests.push({ projectNumber, bytes, rows, work, assertStillAllowed, resolve, reject });
       queue.rows += rows;
       this.#queues.set(projectNumber, queue);
       this.#pump();
@@ -200,10 +205,13 @@ export class GroupCommit<Work> {
       isFollowed = true;
       for (const project of projects) this.#busy.delete(project);
     };
-    await this.#write(work, () => {
-      follow();
-      this.#pump();
-    });
+    const allowed = await refuseDisallowed(work);
+    if (allowed.length > 0) {
+      await this.#write(allowed, () => {
+        follow();
+        this.#pump();
+      });
+    }
     follow();
     for (const project of projects) {
       const { commits, rows } = this.#underWay.get(project) as UnderWay;
@@ -233,4 +241,14 @@ export class GroupCommit<Work> {
       for (const pending of work) await this.#write([pending], () => {});
     }
   }
+}
+
+/** Those whose credential may still store. The others are answered why it may not. */
+async function refuseDisallowed<Work>(work: readonly Pending<Work>[]): Promise<readonly Pending<Work>[]> {
+  const verdicts = await Promise.allSettled(work.map(async ({ assertStillAllowed }) => assertStillAllowed?.()));
+  return work.filter(({ reject }, index) => {
+    const verdict = verdicts[index] as PromiseSettledResult<void>;
+    if (verdict.status === "rejected") reject(verdict.reason);
+    return verdict.status === "fulfilled";
+  });
 }

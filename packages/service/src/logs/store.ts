@@ -170,6 +170,8 @@ export interface AppendOptions {
   readonly slices?: TimeSlices;
   /** Called when the batch is queued, and its entries are held no longer. */
   readonly onQueued?: () => void;
+  /** Throws when the sender's credential lost the right to store. Called when the batch has waited for its commit. */
+  readonly assertStillAllowed?: () => void | Promise<void>;
 }
 
 /**

@@ -14,11 +14,13 @@ import { readBody } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { type Queryable, sqlState } from "../store/database.ts";
-import { findImportedDigests, type ImportedKey, insertImportedKeys } from "../store/keys.ts";
+import { countImportedPrefixes, findImportedDigests, type ImportedKey, insertImportedKeys } from "../store/keys.ts";
 import type { NumberedProject } from "../store/projects.ts";
 import { allowedOrigins, expiryOf, grantedScopes, newKeyFields, noOrigins } from "./key-fields.ts";
 
 const maxImported = 500;
+/** Of an organization's keys that are not revoked: each is one more that the texts of all requests are compared with. */
+const maxPrefixes = 50;
 
 const { style: _, ...importedFields } = newKeyFields;
 
@@ -79,6 +81,7 @@ export const keyImportRoutes = (services: Services) => {
               await refuseKnown(tx, pepper, wanted);
               const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
               const imported = await insertImportedKeys(tx, owner, keys);
+              if ((await countImportedPrefixes(tx, caller.organizationId)) > maxPrefixes) throw tooManyPrefixes();
               for (const key of imported) tx.record(keyImported(key));
               return {
                 imported: imported.map(({ id, name, masked }, index) => ({
@@ -158,6 +161,13 @@ async function refuseKnown(
     if (versions.some((digest) => known.has(digest))) throw refused(index, "sha256", "is a key that is known already");
     for (const digest of versions) known.add(digest);
   }
+}
+
+function tooManyPrefixes(): ApiError {
+  const message =
+    `The imported keys of an organization may begin with at most ${maxPrefixes} prefixes, and these would make more. ` +
+    "Give keys that begin alike the same `prefix`, or revoke those that are no longer used. Nothing was imported.";
+  return new ApiError("CONFLICT", message);
 }
 
 function only<T>(items: readonly T[]): T | undefined {

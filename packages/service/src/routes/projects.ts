@@ -75,7 +75,12 @@ export const projectRoutes = (services: Services) => {
             work: async () => {
               const made = await insertProject(tx, { organizationId: caller.organizationId, name, region });
               if (!made) throw taken(name);
-              tx.record({ action: "project.created", target: targetOf(made), details: { region } });
+              tx.record({
+                action: "project.created",
+                target: targetOf(made),
+                details: { region },
+                newTexts: { name: made.name },
+              });
               return { project: toProject(made) };
             },
           }),
@@ -95,7 +100,8 @@ export const projectRoutes = (services: Services) => {
           const updated = await updateProject(tx, caller, id, wanted);
           if (!updated) throw new ApiError("NOT_FOUND", "No such project.");
           if (updated === "taken") throw taken(name as string);
-          if (name !== undefined) tx.record({ action: "project.renamed", target: targetOf(updated) });
+          if (name !== undefined)
+            tx.record({ action: "project.renamed", target: targetOf(updated), newTexts: { name } });
           if (retentionDays !== undefined) {
             tx.record({ action: "project.retention_set", target: targetOf(updated), details: { retentionDays } });
           }

@@ -107,7 +107,12 @@ export const queryRoutes = (services: Services) => {
               const made = await insertSavedQuery(tx, { ...request, createdBy: caller.keyId });
               if (made === "taken") throw taken(wanted.name);
               if (made === "full") throw full();
-              tx.record({ action: "query.created", target: targetOf(made), details: detailsOf(made) });
+              tx.record({
+                action: "query.created",
+                target: targetOf(made),
+                details: detailsOf(made),
+                newTexts: textsOf(wanted),
+              });
               return { query: made };
             },
           }),
@@ -134,7 +139,12 @@ export const queryRoutes = (services: Services) => {
           const after = await updateSavedQuery(tx, caller, id, wanted);
           if (!after) throw noSuchQuery();
           if (after === "taken") throw taken(wanted.name as string);
-          tx.record({ action: "query.updated", target: targetOf(after), details: detailsOf(after) });
+          tx.record({
+            action: "query.updated",
+            target: targetOf(after),
+            details: detailsOf(after),
+            newTexts: textsOf(wanted),
+          });
           return after;
         });
         return ok(c, { query: updated });
@@ -200,6 +210,10 @@ function targetOf({ id, name: shown }: SavedQuery): AuditTarget {
 }
 
 /** What was asked for may be what an investigation is about: it is on record, too. */
-function detailsOf({ projectId, description: about, query: text, lookBackSeconds: seconds }: SavedQuery) {
-  return { projectId, ...(about !== null && { description: about }), query: text, lookBackSeconds: seconds };
+function detailsOf({ projectId, query: text, lookBackSeconds: seconds }: SavedQuery) {
+  return { projectId, query: text, lookBackSeconds: seconds };
+}
+
+function textsOf({ name, description, query }: z.infer<typeof queryChange>) {
+  return { name, description, query };
 }

@@ -46,7 +46,7 @@ export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publ
     dialect: Dialect<Body>,
     caller: PublicCaller,
   ): Promise<Response> {
-    const work = new BodyWork(c, caller.keyId);
+    const work = new BodyWork(c, caller.projectId);
     try {
       const bytes = await work.read(intakeLimits.bodyBytes, tooLarge);
       intakeMeter.take(caller.projectNumber, work.bytes);
@@ -110,7 +110,7 @@ export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publ
     const { entries, places, bytes, rejected } = await judge(body, work.slices, now(), maxAgeMs);
     const result = resultOf(entries.length, rejected);
     // The body may have taken its time: the key may have been revoked since it began.
-    await assertStillAllowed(work.c);
+    await work.assertStillAllowed();
     if (entries.length === 0) {
       if (!dialect.answersAllRejected && (rejected.length > 0 || !body.isOtlp)) throw noneGood(rejected);
       return { stored: Promise.resolve(result), rejected, places };
@@ -126,7 +126,11 @@ export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publ
         result,
         ...(idempotency && { idempotency: { ...idempotency, key: ofCaller(keyId, idempotency.key) } }),
       },
-      { slices: work.slices, onQueued: () => dialect.repeatsBody || work.end() },
+      {
+        slices: work.slices,
+        onQueued: () => (dialect.repeatsBody ? work.leaveGate() : work.end()),
+        assertStillAllowed: work.assertStillAllowed,
+      },
     );
     return { stored, rejected, places };
   }
@@ -175,6 +179,8 @@ class BodyWork {
     this.#reservation = reserveBody(c);
   }
 
+  readonly assertStillAllowed = () => assertStillAllowed(this.c);
+
   async read(maxBytes: number, tooLarge: () => ApiError): Promise<Buffer> {
     const key = readIdempotencyKey(this.c);
     const hash = key === undefined ? undefined : createHash("sha256");
@@ -202,10 +208,15 @@ class BodyWork {
     return format(bytes, this.slices);
   }
 
-  /** It may be called again. */
-  end(): void {
+  /** The next body may be taken apart. It may be called again. */
+  leaveGate(): void {
     this.#leaveGate?.();
     this.#leaveGate = undefined;
+  }
+
+  /** Gives the memory of the body back, too. It may be called again. */
+  end(): void {
+    this.leaveGate();
     this.#reservation.release();
   }
 }

@@ -15,6 +15,8 @@ export interface NewAuditEvent {
   readonly target: AuditTarget;
   /** Nothing secret, nothing large: names, times, scopes. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** Texts that the request brought and that are kept, by member. They may hold no key; they are not recorded from here. */
+  readonly newTexts?: Readonly<Record<string, string | null | undefined>>;
 }
 
 /** Who does something, through which request. */

@@ -248,6 +248,14 @@ export async function listImportedPrefixes(db: Queryable): Promise<readonly stri
   return rows.map((row) => row.imported_prefix);
 }
 
+/** By how many prefixes the imported keys of an organization begin, without those of revoked ones. */
+export async function countImportedPrefixes(db: Queryable, organizationId: string): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(sql`
+    select count(distinct imported_prefix)::int as count from keys
+    where organization_id = ${organizationId} and imported_prefix is not null and revoked_at is null`);
+  return (rows[0] as (typeof rows)[0]).count;
+}
+
 export interface KeyPage {
   readonly limit: number;
   /** The id of the last key of the page before. */

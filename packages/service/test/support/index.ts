@@ -77,6 +77,12 @@ export async function queryDatabase(
   }
 }
 
+/** The value of a metric without labels. The service has to be started with `metrics`. */
+export async function readMetric({ metricsUrl }: TestService, name: string): Promise<number> {
+  const text = await (await fetch(metricsUrl as string)).text();
+  return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
+}
+
 interface Answer {
   readonly status: number;
   readonly headers: Headers;

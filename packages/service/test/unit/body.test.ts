@@ -33,7 +33,11 @@ function streamOf(body: Buffer): Readable {
 }
 
 function options(): BodyOptions {
-  return { reservation: new BodyBudget().reserve("key", "192.0.2.1"), maxBytes: intakeLimits.bodyBytes, tooLarge };
+  return {
+    reservation: new BodyBudget().reserve(["organization", "project", "key"], "192.0.2.1"),
+    maxBytes: intakeLimits.bodyBytes,
+    tooLarge,
+  };
 }
 
 async function values(body: string | Uint8Array, sent?: Sent): Promise<unknown[]> {

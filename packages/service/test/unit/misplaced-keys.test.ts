@@ -1,0 +1,60 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { ImportedPrefixes } from "../../src/auth/imported-prefixes.ts";
+import { hideImported, hideKeys } from "../../src/misplaced-keys.ts";
+import { PrefixSet } from "../../src/prefix-set.ts";
+import type { Queryable } from "../../src/store/database.ts";
+
+const prefixes = ["acme_", "acme_live_", "zeta-", "x.y"];
+const key = "0123456789abcdefWXYZ";
+
+afterEach(() => hideImported(new PrefixSet([])));
+
+describe("imported keys in a text", () => {
+  test.each([
+    `acme_${key}`,
+    `acme_live_${key}`,
+    `key=zeta-${key}, and more`,
+    `https://host/zeta-${key}?a=b`,
+    `a.zeta-${key}`,
+    `"x.y${key}"`,
+    `one/x.y${key}/two`,
+    `zeta-${key} acme_${key}`,
+  ])("are masked: %s", (text) => {
+    hideImported(new PrefixSet(prefixes));
+    expect(hideKeys(text)).not.toContain(key);
+    expect(hideKeys(text)).toContain("…");
+  });
+
+  test.each(["acme_corporation", "prod-zeta-0123456789abc", "acme_1234567", "xzy0123456789", ""])(
+    "are not taken for such: %s",
+    (text) => {
+      hideImported(new PrefixSet(prefixes));
+      expect(hideKeys(text)).toBe(text);
+    },
+  );
+
+  test("the text around them stays", () => {
+    hideImported(new PrefixSet(prefixes));
+    expect(hideKeys(`before zeta-${key} between acme_${key}; after`)).toMatch(
+      /^before zeta\S+ between acme\S+; after$/,
+    );
+  });
+});
+
+test("a URL may hold an imported key wherever a word begins in it", async () => {
+  const rows = prefixes.map((imported_prefix) => ({ imported_prefix }));
+  const known = new ImportedPrefixes({ query: async () => ({ rows, rowCount: rows.length }) } as unknown as Queryable);
+  expect(known.mayHold(`/v1/keys/acme_${key}`)).toBe(false);
+  await known.open();
+  for (const url of [
+    `/v1/keys/acme_${key}`,
+    `/v1/audit?action=%20zeta-${key}`,
+    `/v1/audit?a=1&b=zeta-${key}`,
+    `/v1/audit?a=%5Bzeta-${key}`,
+    `/v1/audit?a=.zeta-${key}`,
+    `/x.y${key}`,
+  ]) {
+    expect(known.mayHold(url), url).toBe(true);
+  }
+  for (const url of ["/v1/keys?limit=10", "/v1/projects/azeta-1", "/"]) expect(known.mayHold(url), url).toBe(false);
+});
