@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { makeAdminKey } from "./admin/make-admin-key.ts";
+import { onProgress } from "./commands/command.ts";
 import { readConfig } from "./config.ts";
 
 const usage = "Usage: npm run admin:key -- [--organization <slug>]";
@@ -11,6 +12,8 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = 2;
     return onProgress(usage);
   }
+  // It takes a moment, and a server that was started for it has to be stopped.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
   try {
     const { value, organization: slug } = await makeAdminKey({ ...readConfig(process.env), organization, onProgress });
     onProgress(`A new secret key for the organization ${slug}, with every right and no end. It is shown this once:`);
@@ -28,8 +31,4 @@ function readOrganization(args: readonly string[]): string | undefined | "wrong"
     // The parser's own message repeats the argument, which may be a key.
     return "wrong";
   }
-}
-
-function onProgress(message: string): void {
-  process.stderr.write(`${message}\n`);
 }

@@ -1,6 +1,8 @@
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { type Cluster, openCluster, ownerName } from "./embedded-postgres/cluster.ts";
+import { type Cluster, openCluster, ownerName, urlOf } from "./embedded-postgres/cluster.ts";
 import {
   findFreePort,
   findPostmaster,
@@ -29,6 +31,36 @@ export interface EmbeddedPostgres {
   close(): Promise<void>;
 }
 
+/** A server that is used for a while. */
+export interface UsedServer {
+  readonly url: string;
+  readonly cluster: Cluster;
+}
+
+/**
+ * Runs `work` with the embedded server that is running, else with one that runs for as long as `work` does. Throws when
+ * there is no database in the data folder.
+ */
+export async function withEmbeddedPostgres<T>(
+  { dataDir, onProgress }: { readonly dataDir: string; readonly onProgress: (message: string) => void },
+  work: (server: UsedServer) => Promise<T>,
+): Promise<T> {
+  if (!(await stat(join(dataDir, "postgres", "PG_VERSION")).catch(() => undefined))) {
+    throw new Error(
+      `There is no embedded database in ${resolve(dataDir)}: name its folder with SAZABI_DATA_DIR, or set DATABASE_URL if the service uses another database.`,
+    );
+  }
+  const cluster = await openCluster(dataDir, onProgress);
+  const running = await findPostmaster(cluster);
+  if (running) return work({ url: urlOf(cluster, running.port), cluster });
+  const server = await openEmbeddedPostgres({ dataDir, onProgress, onUnexpectedExit: onProgress });
+  try {
+    return await work({ url: server.url, cluster });
+  } finally {
+    await server.close();
+  }
+}
+
 /**
  * A real PostgreSQL server of our own, as a child process on a random port of 127.0.0.1, with its data under
  * `dataDir/postgres`. One that a killed Sazabi left behind is taken over; one that a living Sazabi uses is refused.
@@ -38,7 +70,7 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
   const cluster = await openCluster(dataDir, onProgress);
   const first = await holdServer({ cluster, settings, onProgress });
   const { port } = first.postmaster;
-  const url = `postgres://${ownerName}:${cluster.password}@127.0.0.1:${port}/${ownerName}`;
+  const url = urlOf(cluster, port);
   try {
     await createDatabase(first.hold);
   } catch (error) {

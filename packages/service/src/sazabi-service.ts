@@ -35,7 +35,13 @@ async function run(command: Command, args: string[]): Promise<void> {
   if (positionals.length !== command.operands.length) {
     throw new UsageError(`Usage: ${usageOf(command)}`);
   }
-  await command.run(positionals, new Set(Object.keys(values)));
+  const interruption = new AbortController();
+  if (command !== start) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.once(signal, () => interruption.abort(new Error("Interrupted. What was written is removed.")));
+    }
+  }
+  await command.run(positionals, { flags: new Set(Object.keys(values)), signal: interruption.signal });
 }
 
 function parse(command: Command, args: string[]) {

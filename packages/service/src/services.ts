@@ -2,7 +2,7 @@ import type { Guards } from "./auth/authenticate.ts";
 import type { GithubSignatures } from "./auth/github-signatures.ts";
 import type { KeyReports } from "./auth/key-reports.ts";
 import type { Keyring } from "./auth/keyring.ts";
-import type { RateLimiter } from "./auth/rate-limit.ts";
+import type { LocalRateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
 import type { FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import type { BodyBudget } from "./http/body-budget.ts";
@@ -27,7 +27,7 @@ export interface Services {
   readonly guards: Guards;
   readonly reports: KeyReports;
   /** Bounds reports of keys by address. */
-  readonly reportLimiter: RateLimiter;
+  readonly reportLimiter: LocalRateLimiter;
   /** Undefined: reports in GitHub's format are not taken. */
   readonly githubSignatures: GithubSignatures | undefined;
   /** The longest stall of the event loop within the last seconds. */

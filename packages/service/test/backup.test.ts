@@ -194,6 +194,15 @@ async function serverOf(data: string): Promise<pg.ClientConfig> {
   return { host: "127.0.0.1", port: Number(lines[3]), user: "sazabi", database: "sazabi", password };
 }
 
+test("a backup that is interrupted by a signal removes what it wrote", async () => {
+  const interrupted = startOperator(["backup", folder("interrupted")], environment("data"));
+  const left = async () => (await readdir(home)).filter((name) => name.startsWith("interrupted"));
+  await expect.poll(left, { timeout: 30_000, interval: 1 }).toHaveLength(1);
+  interrupted.process.kill("SIGTERM");
+  expect(await interrupted.ended).toBe(1);
+  expect(await left()).toEqual([]);
+});
+
 test("a restore that was interrupted is not started as if it were a database", async () => {
   await mkdir(join(folder("interrupted"), "restore-unfinished"), { recursive: true });
   const start = await runOperator(["start"], environment("interrupted"));

@@ -1,12 +1,8 @@
-import { stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import { keyCreated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { readKeyrings } from "../auth/open-keyrings.ts";
 import type { Config } from "../config.ts";
-import { openCluster, ownerName } from "../embedded-postgres/cluster.ts";
-import { findPostmaster } from "../embedded-postgres/postmaster.ts";
-import { openEmbeddedPostgres } from "../embedded-postgres.ts";
+import { withEmbeddedPostgres } from "../embedded-postgres.ts";
 import { insertAuditEvents } from "../store/audit.ts";
 import { type Database, openDatabase, sqlState } from "../store/database.ts";
 import { insertKey } from "../store/keys.ts";
@@ -73,26 +69,10 @@ function choose(organizations: Awaited<ReturnType<typeof listOrganizations>>, wa
   throw new Error(`Name the organization: ${names}.`);
 }
 
-/** With the embedded server that runs, else with one that runs for as long as `work` does. */
 async function withDatabase<T>(options: AdminKeyOptions, work: (db: Database) => Promise<T>): Promise<T> {
-  const { databaseUrl, dataDir, onProgress } = options;
+  const { databaseUrl } = options;
   if (databaseUrl) return connected(databaseUrl, work);
-  if (!(await stat(join(dataDir, "postgres", "PG_VERSION")).catch(() => undefined))) {
-    throw new Error(
-      `There is no database in ${resolve(dataDir)}: name its folder with SAZABI_DATA_DIR, or set DATABASE_URL.`,
-    );
-  }
-  const cluster = await openCluster(dataDir, onProgress);
-  const running = await findPostmaster(cluster);
-  if (running) {
-    return connected(`postgres://${ownerName}:${cluster.password}@127.0.0.1:${running.port}/${ownerName}`, work);
-  }
-  const server = await openEmbeddedPostgres({ dataDir, onProgress, onUnexpectedExit: onProgress });
-  try {
-    return await connected(server.url, work);
-  } finally {
-    await server.close();
-  }
+  return withEmbeddedPostgres(options, ({ url }) => connected(url, work));
 }
 
 async function connected<T>(url: string, work: (db: Database) => Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@ import { checkPrivateFolder, explained, findPrivateFile, makePrivateFolder, type
 import type { Queryable } from "../store/database.ts";
 import { type KeyringName, listFingerprints, registerFingerprints } from "../store/keyrings.ts";
 import { fingerprint, type Keyring, parseKeyring, secretBytes } from "./keyring.ts";
+import { type KeyringFile, keyringFiles } from "./keyring-files.ts";
 
 export interface KeyringOptions {
   readonly dataDir: string;
@@ -19,30 +20,16 @@ export interface Keyrings {
   readonly master: Keyring;
 }
 
-interface Place {
-  readonly name: KeyringName;
-  readonly noun: string;
+interface Place extends KeyringFile {
   readonly file: string;
-  readonly variable: string;
   readonly given: Keyring | undefined;
 }
 
 function placesOf({ dataDir, keyPepper, masterKey }: KeyringOptions): readonly [Place, Place] {
+  const { pepper, master } = keyringFiles;
   return [
-    {
-      name: "pepper",
-      noun: "key pepper",
-      file: join(dataDir, "key-pepper"),
-      variable: "SAZABI_KEY_PEPPER",
-      given: keyPepper,
-    },
-    {
-      name: "master",
-      noun: "master key",
-      file: join(dataDir, "master-key"),
-      variable: "SAZABI_MASTER_KEY",
-      given: masterKey,
-    },
+    { ...pepper, file: join(dataDir, pepper.fileName), given: keyPepper },
+    { ...master, file: join(dataDir, master.fileName), given: masterKey },
   ];
 }
 
@@ -146,8 +133,7 @@ function lost({ noun, file, variable }: Place): Error {
 }
 
 function other(name: KeyringName, versions: readonly number[]): Error {
-  const [noun, variable] =
-    name === "pepper" ? ["key pepper", "SAZABI_KEY_PEPPER"] : ["master key", "SAZABI_MASTER_KEY"];
+  const { noun, variable } = keyringFiles[name];
   return new Error(
     `This database was written with another ${noun} (version ${versions.join(", ")}). Give ${variable}, or the file in the ` +
       "data folder, of the service that wrote it.",

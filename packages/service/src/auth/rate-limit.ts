@@ -81,6 +81,11 @@ export class LocalRateLimiter implements RateLimiter {
     return bucket;
   }
 
+  /** How many buckets are kept: those that are not full. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeping);
   }

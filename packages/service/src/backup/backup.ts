@@ -1,10 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, rename, rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
-import { type Cluster, openCluster, ownerName } from "../embedded-postgres/cluster.ts";
-import { findPostmaster } from "../embedded-postgres/postmaster.ts";
-import { openEmbeddedPostgres } from "../embedded-postgres.ts";
+import { type UsedServer, withEmbeddedPostgres } from "../embedded-postgres.ts";
 import { takeBaseBackup } from "./base-backup.ts";
 import { copySmallFile, syncFolder, writeDurably } from "./files.ts";
 import { type KeyringSource, keyringSources, openKeyringCheck, readKeyringFile } from "./keyrings.ts";
@@ -16,6 +14,8 @@ export interface BackupOptions extends Pick<Config, "dataDir"> {
   /** Whether the key files go into the backup. */
   readonly withKeys: boolean;
   readonly onProgress: (message: string) => void;
+  /** Ends it; what was written is removed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BackupResult {
@@ -29,53 +29,27 @@ export interface BackupResult {
  * all of it is on disk, so that a folder of that name is a complete backup.
  */
 export async function makeBackup(options: BackupOptions): Promise<BackupResult> {
-  const { dataDir, folder, onProgress } = options;
+  const { folder } = options;
   if (await exists(folder)) throw new Error(`${folder} exists already: name a new folder for the backup.`);
-  if (!(await exists(join(dataDir, "postgres", "PG_VERSION")))) {
-    throw new Error(`There is no embedded database in ${resolve(dataDir)}: name its folder with SAZABI_DATA_DIR.`);
-  }
-  const cluster = await openCluster(dataDir, onProgress);
-  const unfinished = `${folder}.unfinished-${randomBytes(4).toString("hex")}`;
-  await mkdir(dirname(folder), { recursive: true });
-  await mkdir(unfinished, { mode: 0o700 });
-  try {
-    const result = await withServer(cluster, options, (port) => fill(unfinished, { cluster, port, options }));
-    await rename(unfinished, folder);
-    await syncFolder(dirname(folder));
-    return result;
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw error;
-  }
+  return withEmbeddedPostgres(options, async (server) => {
+    const unfinished = `${folder}.unfinished-${randomBytes(4).toString("hex")}`;
+    await mkdir(dirname(folder), { recursive: true });
+    await mkdir(unfinished, { mode: 0o700 });
+    try {
+      const result = await fill(unfinished, server, options);
+      await rename(unfinished, folder);
+      await syncFolder(dirname(folder));
+      return result;
+    } catch (error) {
+      await rm(unfinished, { recursive: true, force: true });
+      throw error;
+    }
+  });
 }
 
-/** With the server that runs, else with one that runs for as long as `work` does. */
-async function withServer<T>(
-  cluster: Cluster,
-  { dataDir, onProgress }: BackupOptions,
-  work: (port: number) => Promise<T>,
-): Promise<T> {
-  const running = await findPostmaster(cluster);
-  if (running) return work(running.port);
-  const server = await openEmbeddedPostgres({ dataDir, onProgress, onUnexpectedExit: onProgress });
-  try {
-    return await work(Number(new URL(server.url).port));
-  } finally {
-    await server.close();
-  }
-}
-
-interface Source {
-  readonly cluster: Cluster;
-  readonly port: number;
-  readonly options: BackupOptions;
-}
-
-async function fill(dir: string, { cluster, port, options }: Source): Promise<BackupResult> {
-  const server = { host: "127.0.0.1", port, user: ownerName, password: cluster.password };
-  const files = [...(await takeBaseBackup(server, dir))];
+async function fill(dir: string, { url, cluster }: UsedServer, options: BackupOptions): Promise<BackupResult> {
+  const files = [...(await takeBaseBackup(url, dir, options.signal))];
   files.push(await copySmallFile(join(options.dataDir, "postgres-password"), join(dir, "postgres-password")));
-  const url = `postgres://${ownerName}:${cluster.password}@127.0.0.1:${port}/${ownerName}`;
   const { copied, missingKeyrings } = await copyKeyrings(url, dir, options);
   files.push(...copied);
   const manifest: BackupManifest = {
@@ -96,7 +70,7 @@ async function copyKeyrings(url: string, dir: string, { dataDir, withKeys }: Bac
   const missingKeyrings: KeyringSource[] = [];
   for (const source of keyringSources(dataDir)) {
     const keyring = await readKeyringFile(source.file);
-    if (withKeys && keyring && fits(source.id, keyring)) {
+    if (withKeys && keyring && fits(source.name, keyring)) {
       copied.push(await copySmallFile(source.file, join(dir, source.fileName)));
     } else {
       missingKeyrings.push(source);

@@ -5,13 +5,6 @@ import { join } from "node:path";
 import pg from "pg";
 import type { BackupFile } from "./manifest.ts";
 
-export interface ServerAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-}
-
 /**
  * Writes a base backup of a running PostgreSQL (15 or newer) into `dir`: `base.tar`, with the WAL it needs, and
  * PostgreSQL's own `backup_manifest`. The server verifies the checksum of each page it reads.
@@ -19,9 +12,9 @@ export interface ServerAddress {
  * It is the command that `pg_basebackup` uses, so its consistency is PostgreSQL's promise. A temporary replication slot
  * keeps the WAL until it is copied; the server drops the slot when this connection ends, however that happens.
  */
-export async function takeBaseBackup(server: ServerAddress, dir: string): Promise<readonly BackupFile[]> {
+export async function takeBaseBackup(url: string, dir: string, signal?: AbortSignal): Promise<readonly BackupFile[]> {
   const client = new pg.Client({
-    ...server,
+    connectionString: url,
     replication: "true",
     application_name: "sazabi backup",
     connectionTimeoutMillis: 10_000,
@@ -29,11 +22,15 @@ export async function takeBaseBackup(server: ServerAddress, dir: string): Promis
   client.on("error", () => {}); // The command under way fails, and says why.
   await client.connect();
   const files = new BackupFiles(dir);
+  const onAbort = () => client.connection.stream.destroy(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
+    signal?.throwIfAborted();
     await client.query(`CREATE_REPLICATION_SLOT sazabi_backup_${process.pid} TEMPORARY PHYSICAL (RESERVE_WAL)`);
     await runBaseBackup(client, files);
     return files.finish();
   } finally {
+    signal?.removeEventListener("abort", onAbort);
     files.close();
     await client.end().catch(() => undefined);
   }

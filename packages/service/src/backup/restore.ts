@@ -13,6 +13,8 @@ export interface RestoreOptions extends Pick<Config, "dataDir" | "keyPepper" | "
   /** The backup. */
   readonly folder: string;
   readonly onProgress: (message: string) => void;
+  /** Ends it while the backup is unpacked; what was unpacked is removed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RestoreResult {
@@ -32,7 +34,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRes
   await mkdir(unfinished, { mode: 0o700 });
   try {
     onProgress(`Unpacking the backup of ${manifest.madeAt}`);
-    await unpack(manifest, folder, unfinished);
+    await unpack(manifest, unfinished, options);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
     throw error;
@@ -56,13 +58,13 @@ async function openEmptyHome(dataDir: string): Promise<string> {
 }
 
 /** Unpacks into `dir` and compares each file with the manifest. */
-async function unpack({ files }: BackupManifest, folder: string, dir: string): Promise<void> {
+async function unpack({ files }: BackupManifest, dir: string, { folder, signal }: RestoreOptions): Promise<void> {
   for (const { name, sha256 } of files) {
     const source = join(folder, name);
     if (name === "base.tar") {
       const postgres = join(dir, "postgres");
       await mkdir(postgres, { mode: 0o700 });
-      if ((await unpackArchive(source, postgres)) !== sha256) throw damaged(source);
+      if ((await unpackArchive(source, postgres, signal)) !== sha256) throw damaged(source);
     } else if (name !== "backup_manifest") {
       if ((await copySmallFile(source, join(dir, name))).sha256 !== sha256) throw damaged(source);
     }
@@ -94,7 +96,7 @@ async function tryDatabase({ dataDir, keyPepper, masterKey, onProgress }: Restor
     const configured = { pepper: keyPepper, master: masterKey };
     const missing: KeyringSource[] = [];
     for (const source of keyringSources(dataDir)) {
-      if (!fits(source.id, configured[source.id] ?? (await readKeyringFile(source.file)))) missing.push(source);
+      if (!fits(source.name, configured[source.name] ?? (await readKeyringFile(source.file)))) missing.push(source);
     }
     return missing;
   } finally {

@@ -10,14 +10,19 @@ const chunkBytes = 1024 * 1024;
  * Unpacks the archive of a base backup into `dir` and returns the SHA-256 of the archive. PostgreSQL writes plain ustar
  * with files and folders only; anything else, and a name that leads out of `dir`, is refused.
  */
-export async function unpackArchive(archive: string, dir: string): Promise<string> {
+export async function unpackArchive(archive: string, dir: string, signal?: AbortSignal): Promise<string> {
   const source = await open(archive, "r");
   const hash = createHash("sha256");
   const buffer = Buffer.allocUnsafe(chunkBytes);
+  /** Fewer bytes only at the end of the file. */
   const read = async (bytes: number) => {
-    const { bytesRead } = await source.read(buffer, 0, bytes);
-    hash.update(buffer.subarray(0, bytesRead));
-    return buffer.subarray(0, bytesRead);
+    signal?.throwIfAborted();
+    let filled = 0;
+    for (let bytesRead = -1; filled < bytes && bytesRead !== 0; filled += bytesRead) {
+      ({ bytesRead } = await source.read(buffer, filled, bytes - filled));
+    }
+    hash.update(buffer.subarray(0, filled));
+    return buffer.subarray(0, filled);
   };
   const readAll = async (bytes: number) => {
     const chunk = await read(bytes);

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { makeBackup } from "../backup/backup.ts";
 import { readConfig } from "../config.ts";
-import type { Command } from "./command.ts";
+import { type Command, onProgress } from "./command.ts";
 
 export const backup: Command = {
   name: "backup",
@@ -11,7 +11,7 @@ The service may run meanwhile. The folder also gets the key pepper and the maste
 files in the data folder: whoever has the backup can then check keys and read log-forwarding keys.`,
   operands: ["folder"],
   flags: { "without-keys": "leave the key pepper and the master key out; restoring needs them" },
-  async run([folder], flags) {
+  async run([folder], { flags, signal }) {
     const config = readConfig(process.env);
     if (config.databaseUrl) throw new Error(otherDatabase);
     const withKeys = !flags.has("without-keys");
@@ -20,9 +20,10 @@ files in the data folder: whoever has the backup can then check keys and read lo
       folder: resolve(folder as string),
       withKeys,
       onProgress,
+      signal,
     });
-    for (const { name, file, variable } of missingKeyrings) {
-      onProgress(`NOT in the backup: the ${name}. Keep ${variable}, or the file ${file}, in another safe place.`);
+    for (const { noun, file, variable } of missingKeyrings) {
+      onProgress(`NOT in the backup: the ${noun}. Keep ${variable}, or the file ${file}, in another safe place.`);
     }
     if (config.logStore) onProgress("NOT in the backup: the logs. They are in ClickHouse; back it up now, after this.");
     process.stdout.write(`Backup written: ${resolve(folder as string)} (${Math.ceil(bytes / 1024 ** 2)} MiB)\n`);
@@ -33,7 +34,3 @@ const otherDatabase =
   "DATABASE_URL is set, so the database is not the service's own: back it up with pg_dump or pg_basebackup, and keep " +
   "the key pepper and the master key (SAZABI_KEY_PEPPER and SAZABI_MASTER_KEY, or the files key-pepper and master-key " +
   "in the data folder) in another safe place.";
-
-function onProgress(message: string): void {
-  process.stderr.write(`${message}\n`);
-}

@@ -10,7 +10,18 @@ export interface Command {
   /** Options without a value: name and description. */
   readonly flags: Readonly<Record<string, string>>;
   /** Throws an error whose message is one sentence for the operator. */
-  run(operands: readonly string[], flags: ReadonlySet<string>): Promise<void>;
+  run(operands: readonly string[], context: CommandContext): Promise<void>;
+}
+
+interface CommandContext {
+  readonly flags: ReadonlySet<string>;
+  /** Aborted by SIGINT and SIGTERM, which do not end the process: the command removes what it made, and ends. */
+  readonly signal: AbortSignal;
+}
+
+/** Progress and warnings; standard output holds the result. */
+export function onProgress(message: string): void {
+  process.stderr.write(`${message}\n`);
 }
 
 /** The command line itself is wrong: exit code 2. */

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { restoreBackup } from "../backup/restore.ts";
 import { readConfig } from "../config.ts";
-import type { Command } from "./command.ts";
+import { type Command, onProgress } from "./command.ts";
 
 export const restore: Command = {
   name: "restore",
@@ -11,19 +11,20 @@ hold no database and no keys yet. PostgreSQL is started on it once, to see that 
 is overwritten, and nothing is left behind if the backup is damaged or incomplete.`,
   operands: ["folder"],
   flags: {},
-  async run([folder]) {
+  async run([folder], { signal }) {
     const config = readConfig(process.env);
     if (config.databaseUrl) {
       throw new Error("DATABASE_URL is set: unset it to restore the embedded database, which does not use it.");
     }
-    const { missingKeyrings } = await restoreBackup({ ...config, folder: resolve(folder as string), onProgress });
-    for (const { name, file, variable } of missingKeyrings) {
-      onProgress(`The ${name} of this database is still missing: set ${variable}, or put it into ${file}.`);
+    const { missingKeyrings } = await restoreBackup({
+      ...config,
+      folder: resolve(folder as string),
+      onProgress,
+      signal,
+    });
+    for (const { noun, file, variable } of missingKeyrings) {
+      onProgress(`The ${noun} of this database is still missing: set ${variable}, or put it into ${file}.`);
     }
     process.stdout.write(`Restored into ${resolve(config.dataDir)}. Start the service with this data folder.\n`);
   },
 };
-
-function onProgress(message: string): void {
-  process.stderr.write(`${message}\n`);
-}

@@ -193,3 +193,8 @@ function explainForbidden(error: unknown, home: string): unknown {
     { cause: error },
   );
 }
+
+/** Of the database `sazabi` on a server of the cluster. */
+export function urlOf({ password }: Cluster, port: number): string {
+  return `postgres://${ownerName}:${password}@127.0.0.1:${port}/${ownerName}`;
+}

@@ -52,19 +52,19 @@ export function openEventStream(c: HttpContext): EventStream {
       outgoing.once("drain", done);
       ended.signal.addEventListener("abort", done, { once: true });
     });
-  let sending = false;
+  let sending = 0;
   return {
     ended: ended.signal,
     get isReady() {
-      return !sending;
+      return sending === 0;
     },
     async send(frames) {
-      sending = true;
+      sending += 1;
       const bytes = Buffer.from(frames);
       for (let at = 0; at < bytes.length && !ended.signal.aborted; at += pieceBytes) {
         if (!outgoing.write(bytes.subarray(at, at + pieceBytes))) await drained();
       }
-      sending = false;
+      sending -= 1;
     },
     end() {
       ended.abort();

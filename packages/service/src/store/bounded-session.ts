@@ -41,12 +41,28 @@ export function runBounded<T>(options: BoundedSessionOptions, work: (tx: Transac
   client.on("error", () => {}); // The statement under way fails, and so does every later one.
   const gone = new Promise<void>((resolve) => client.once("end", resolve));
   const connected = client.connect();
-  const result = connected.then(() => runWithin(client, options, work, gone));
+  const running = connected.then(() => runWithin(client, options, work, gone));
   const failed = connected.then(
     () => gone,
     () => undefined,
   );
-  return { result, ended: failed };
+  return { result: untilAborted(running, options.signal), ended: failed };
+}
+
+/** Also while the connection is being made, which takes seconds when the database is away. */
+async function untilAborted<T>(running: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return running;
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([running, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 async function runWithin<T>(
