@@ -1,6 +1,6 @@
 import type { ChangeAuthor } from "./auth/authenticate.ts";
 import type { KeyDirectory } from "./auth/key-directory.ts";
-import { ApiError } from "./errors.ts";
+import { invalidMember } from "./errors.ts";
 import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./fair-concurrency.ts";
 import { importedKeyCandidates } from "./misplaced-keys.ts";
 import { insertAuditEvents, type NewAuditEvent } from "./store/audit.ts";
@@ -57,8 +57,7 @@ async function refuseImportedKeys(
   const found = await keys.importedAmong(organizationId, [...candidates.keys()], tx);
   if (found === undefined) return;
   const member = candidates.get(found) as string;
-  const message = "must not hold a key: it is kept and shown";
-  throw new ApiError("VALIDATION_ERROR", `${member}: ${message}`, { issues: [{ path: member, message }] });
+  throw invalidMember(member, "must not hold a key: it is kept and shown");
 }
 
 export function changesOf(db: Database, keys: KeyDirectory): Changes {

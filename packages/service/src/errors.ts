@@ -24,3 +24,8 @@ export class ApiError extends Error {
     return errorStatus[this.code];
   }
 }
+
+/** What is wrong with one member of a request: `path` names it, `message` goes on where the name ends. */
+export function invalidMember(path: string, message: string): ApiError {
+  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
+}

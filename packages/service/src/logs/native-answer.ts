@@ -1,4 +1,4 @@
-import { ApiError } from "../errors.ts";
+import { type ApiError, invalidMember } from "../errors.ts";
 import type { NativeAnswer } from "./store.ts";
 
 /** What a native query may take, whatever it runs in. */
@@ -55,5 +55,5 @@ function escaped(text: string): string {
 
 /** What is wrong with a query, for its author. */
 export function refusedQuery(fault: string): ApiError {
-  return new ApiError("VALIDATION_ERROR", `query: ${fault}`, { issues: [{ path: "query", message: fault }] });
+  return invalidMember("query", fault);
 }

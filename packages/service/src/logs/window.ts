@@ -1,5 +1,5 @@
 import { type LogFilter, searchAheadMs } from "@sazabi/sdk/protocol";
-import { ApiError } from "../errors.ts";
+import { type ApiError, invalidMember } from "../errors.ts";
 
 export interface Window {
   /** Microseconds since 1970, included. */
@@ -107,5 +107,5 @@ function fail(message: string, path?: string): never {
 }
 
 function invalid(message: string, path = timestampPath): ApiError {
-  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
+  return invalidMember(path, message);
 }

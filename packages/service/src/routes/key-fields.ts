@@ -1,25 +1,20 @@
-import { expiryPresets, maxFenceEntries, maxNameLength, scopes } from "@sazabi/sdk/protocol";
+import { expiryPresets, maxFenceEntries, scopes } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import { addressList, parseAddressRange } from "../addresses.ts";
 import type { SecretCaller } from "../auth/authenticate.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, invalidMember } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
-import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
+import { hasHiddenCharacter, hiddenMessage, visibleName } from "./text-fields.ts";
 
 /*
  * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
  */
 
-const keyName = z
-  .string()
-  .trim()
-  .min(1)
-  .max(maxNameLength)
-  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
-  .refine(isVisible, blankMessage)
-  .refine((name) => !z.uuid().safeParse(name).success, "must not look like an id: commands would take it for one")
-  .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
+const keyName = visibleName.refine(
+  (name) => !z.uuid().safeParse(name).success,
+  "must not look like an id: commands would take it for one",
+);
 
 /** Why a key is revoked. */
 export const revocationReason = z
@@ -101,7 +96,7 @@ interface ExpiryFields {
 
 /** When a new key ends, from a time or a preset; undefined for never. `nowMs` by the database's clock. */
 export function expiryOf(fields: ExpiryFields, nowMs: number): Date | undefined {
-  if (fields.expiresAt && fields.expiresIn) throw invalid("expiresIn", "give expiresAt or expiresIn, not both");
+  if (fields.expiresAt && fields.expiresIn) throw invalidMember("expiresIn", "give expiresAt or expiresIn, not both");
   if (fields.expiresAt) return inTheFuture(fields.expiresAt, nowMs);
   const seconds = fields.expiresIn ? expiryPresets[fields.expiresIn] : Number.POSITIVE_INFINITY;
   return Number.isFinite(seconds) ? new Date(nowMs + seconds * 1000) : undefined;
@@ -115,8 +110,8 @@ export function expiryOfMade(fields: ExpiryFields, nowMs: number, maker: SecretC
 
 /** A key that has ended is revoked, not given a past expiry by mistake. */
 export function inTheFuture(time: Date, nowMs: number): Date {
-  if (time.getTime() <= nowMs) throw invalid("expiresAt", "must be in the future; revoke a key to end it now");
-  if (time.getUTCFullYear() > 9999) throw invalid("expiresAt", "must be before the year 10000");
+  if (time.getTime() <= nowMs) throw invalidMember("expiresAt", "must be in the future; revoke a key to end it now");
+  if (time.getUTCFullYear() > 9999) throw invalidMember("expiresAt", "must be before the year 10000");
   return time;
 }
 
@@ -130,7 +125,7 @@ export function refuseEmptyChange(change: object): void {
 /** Refuses a list for the caller's own key that would shut it out with the next request. */
 export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
   if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
-  throw invalid(
+  throw invalidMember(
     "allowedAddresses",
     `does not hold ${address}, from where this key is used now: it would shut itself out`,
   );
@@ -151,8 +146,4 @@ function fence(parse: (text: string) => string | undefined, what: string) {
     .array(entry)
     .max(maxFenceEntries)
     .transform((entries) => [...new Set(entries)]);
-}
-
-function invalid(path: string, message: string): ApiError {
-  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
 }

@@ -6,7 +6,7 @@ import { keyImported } from "../auth/key-events.ts";
 import { importedDigestsOf, noPepper } from "../auth/key-material.ts";
 import type { Keyring } from "../auth/keyring.ts";
 import { assertNoEscalation, assertNoWiderPublicKey } from "../auth/privileges.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { once, withoutSecret } from "../http/idempotency.ts";
 import { readProjects } from "../http/project.ts";
@@ -175,8 +175,7 @@ function only<T>(items: readonly T[]): T | undefined {
 }
 
 function refused(index: number, field: Rejection["field"], message: string): ApiError {
-  const path = `keys.${index}.${field}`;
-  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
+  return invalidMember(`keys.${index}.${field}`, message);
 }
 
 function parseSha256(text: string): Buffer | undefined {

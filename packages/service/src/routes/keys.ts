@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
 import { keyRevoked } from "../auth/key-events.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readProject } from "../http/project.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
@@ -70,11 +70,14 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
         const { interval, ...window } = readQuery(c, usageQuery);
         const end = window.to ?? new Date(now());
         const start = window.from ?? new Date(end.getTime() - 86_400_000);
-        if (start >= end) throw invalid("from", "must be before `to`");
+        if (start >= end) throw invalidMember("from", "must be before `to`");
         const { from, to } = wholeMinutes(start, end);
         const step = stepSeconds[interval];
         if ((to.getTime() - from.getTime()) / 1000 / step > maxSteps) {
-          throw invalid("interval", `would give more than ${maxSteps} points; take a longer one or a shorter window`);
+          throw invalidMember(
+            "interval",
+            `would give more than ${maxSteps} points; take a longer one or a shorter window`,
+          );
         }
         const key = (await findKey(db, caller, "secret", id)) ?? (await findKey(db, caller, "public", id));
         if (!key) throw new ApiError("NOT_FOUND", "No such key.");
@@ -96,8 +99,4 @@ function wholeMinutes(from: Date, to: Date): { readonly from: Date; readonly to:
     from: new Date(Math.floor(from.getTime() / minuteMs) * minuteMs),
     to: new Date(Math.ceil(to.getTime() / minuteMs) * minuteMs),
   };
-}
-
-function invalid(path: string, message: string): ApiError {
-  return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
 }

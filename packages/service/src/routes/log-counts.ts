@@ -17,7 +17,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { ApiError } from "../errors.ts";
+import { invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
@@ -133,8 +133,10 @@ function intervalFor({ fromMicros, toMicros }: Window, nowMs: number): VolumeInt
 
 function refuseTooMany({ fromMicros, toMicros }: Window, bucketMicros: number): void {
   if ((toMicros - fromMicros) / bucketMicros <= maxVolumeIntervals) return;
-  const message = `makes more than ${maxVolumeIntervals} of them in this window; take a longer one, or a shorter window`;
-  throw new ApiError("VALIDATION_ERROR", `interval: ${message}`, { issues: [{ path: "interval", message }] });
+  throw invalidMember(
+    "interval",
+    `makes more than ${maxVolumeIntervals} of them in this window; take a longer one, or a shorter window`,
+  );
 }
 
 function readVolumeFilters(filters: z.infer<typeof volumeBody>["filters"]): QueryNode {

@@ -1,26 +1,17 @@
-import { type AuditTarget, maxNameLength, type Project, regions } from "@sazabi/sdk/protocol";
+import { type AuditTarget, type Project, regions } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { once, withoutSecret } from "../http/idempotency.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
-import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
 import { findProject, insertProject, listProjects, type NumberedProject, updateProject } from "../store/projects.ts";
-import { blankMessage, hasHiddenCharacter, hiddenMessage, isVisible } from "./text-fields.ts";
+import { visibleName } from "./text-fields.ts";
 
-const projectName = z
-  .string()
-  .trim()
-  .min(1)
-  .max(maxNameLength)
-  .regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -")
-  .refine((name) => !hasHiddenCharacter(name), hiddenMessage)
-  .refine(isVisible, blankMessage)
-  .refine((name) => !holdsKey(name), "must not hold a key: names are kept and shown");
+const projectName = visibleName.regex(/^[\p{L}\p{M}\p{N} _-]+$/u, "may hold letters, digits, spaces, _ and -");
 
 const newProject = z.object({
   name: projectName,
@@ -118,8 +109,7 @@ function refuseOtherOrganization({ organizationId }: { organizationId: string },
 
 function refuseLongerRetention(days: number | null | undefined, serviceDays: number): void {
   if (days === null || days === undefined || days <= serviceDays) return;
-  const message = `is at most ${serviceDays}, for so long this service keeps logs`;
-  throw new ApiError("VALIDATION_ERROR", `retentionDays: ${message}`, { issues: [{ path: "retentionDays", message }] });
+  throw invalidMember("retentionDays", `is at most ${serviceDays}: this service keeps logs no longer`);
 }
 
 function taken(name: string): ApiError {

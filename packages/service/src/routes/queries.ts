@@ -2,7 +2,6 @@ import {
   type AuditTarget,
   type ExecuteSavedQueryRequest,
   maxLookBackSeconds,
-  maxNameLength,
   parseQuery,
   type SavedQuery,
 } from "@sazabi/sdk/protocol";
@@ -28,19 +27,11 @@ import {
   updateSavedQuery,
 } from "../store/saved-queries.ts";
 import { answerSearch, pagination } from "./log-search.ts";
-import { blankMessage, hasHiddenCharacter, hasHiddenInLines, hiddenMessage, isVisible } from "./text-fields.ts";
+import { hasHiddenInLines, hiddenMessage, visibleName } from "./text-fields.ts";
 
 const withoutKey = (text: string) => !holdsKey(text);
 const keptAndShown = "must not hold a key: saved queries are kept and shown";
 
-const name = z
-  .string()
-  .trim()
-  .min(1)
-  .max(maxNameLength)
-  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
-  .refine(isVisible, blankMessage)
-  .refine(withoutKey, keptAndShown);
 const description = z
   .string()
   .max(1000)
@@ -56,13 +47,13 @@ const lookBackSeconds = z.number().int().min(1).max(maxLookBackSeconds);
 
 const newQuery = z.strictObject({
   projectId: z.uuid().optional(),
-  name,
+  name: visibleName,
   description: description.default(null),
   query,
   lookBackSeconds: lookBackSeconds.default(86_400),
 });
 const queryChange = z.strictObject({
-  name: name.optional(),
+  name: visibleName.optional(),
   description: description.optional(),
   query: query.optional(),
   lookBackSeconds: lookBackSeconds.optional(),

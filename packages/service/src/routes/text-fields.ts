@@ -1,3 +1,7 @@
+import { maxNameLength } from "@sazabi/sdk/protocol";
+import { z } from "zod";
+import { holdsKey } from "../misplaced-keys.ts";
+
 /*
  * Texts that people read in lists and records: what would mislead them is refused. Decided by Unicode properties, so that names
  * in every script remain possible.
@@ -43,3 +47,13 @@ export function isVisible(text: string): boolean {
 
 export const hiddenMessage = "must not hold control, bidirectional or invisible characters";
 export const blankMessage = "must hold a visible character";
+
+/** A name that people read in lists: visible, on one line, and no key. */
+export const visibleName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(maxNameLength)
+  .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
+  .refine(isVisible, blankMessage)
+  .refine((text) => !holdsKey(text), "must not hold a key: names are kept and shown");

@@ -1,5 +1,5 @@
 import type { SavedQuery, UpdateSavedQueryRequest } from "@sazabi/sdk/protocol";
-import { unknownCursor } from "./cursor.ts";
+import { checkCursor } from "./cursor.ts";
 import type { Queryable } from "./database.ts";
 import type { ProjectOwner } from "./projects.ts";
 import { join, type Sql, sql } from "./sql.ts";
@@ -54,15 +54,8 @@ export async function listSavedQueries(
   }
   const { rows } = await db.query<SavedQueryRow>(sql`
     select * from saved_queries where ${join(conditions, " and ")} order by created_at desc, id desc limit ${limit + 1}`);
-  if (cursor && rows.length === 0) await checkCursor(db, projectIds, cursor);
+  if (cursor && rows.length === 0) await checkCursor(db, "saved_queries", { projectIds, cursor });
   return rows.map(toSavedQuery);
-}
-
-async function checkCursor(db: Queryable, projectIds: readonly string[], cursor: string): Promise<void> {
-  const { rows } = await db.query(
-    sql`select 1 from saved_queries where id = ${cursor} and project_id = any(${projectIds}::uuid[])`,
-  );
-  if (rows.length === 0) throw unknownCursor();
 }
 
 export async function findSavedQuery(db: Queryable, owner: ProjectOwner, id: string): Promise<SavedQuery | undefined> {

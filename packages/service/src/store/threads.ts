@@ -1,5 +1,5 @@
 import type { Thread } from "@sazabi/sdk/protocol";
-import { unknownCursor } from "./cursor.ts";
+import { checkCursor } from "./cursor.ts";
 import type { Queryable } from "./database.ts";
 import { join, sql } from "./sql.ts";
 
@@ -35,15 +35,8 @@ export async function listThreads(
   }
   const { rows } = await db.query<ThreadRow>(sql`
     select * from threads where ${join(conditions, " and ")} order by created_at desc, id desc limit ${limit + 1}`);
-  if (cursor && rows.length === 0) await checkCursor(db, projectIds, cursor);
+  if (cursor && rows.length === 0) await checkCursor(db, "threads", { projectIds, cursor });
   return rows.map(toThread);
-}
-
-async function checkCursor(db: Queryable, projectIds: readonly string[], cursor: string): Promise<void> {
-  const { rows } = await db.query(
-    sql`select 1 from threads where id = ${cursor} and project_id = any(${projectIds}::uuid[])`,
-  );
-  if (rows.length === 0) throw unknownCursor();
 }
 
 function toThread(row: ThreadRow): Thread {
