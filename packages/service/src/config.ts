@@ -17,7 +17,7 @@ export interface Config {
   readonly logRetentionDays: number;
   /** Undefined: logs are kept in the PostgreSQL that the rest is in. */
   readonly logStore: ClickHouseAddress | undefined;
-  /** Of log entries, that a project may send on average. */
+  /** How many bytes of log entries a project may send per second on average. */
   readonly intakeBytesPerSecond: number;
   /** Proxies of ours, whose `X-Forwarded-For` is believed. Undefined: the connection's other end is the client. */
   readonly trustedProxies: AddressList | undefined;

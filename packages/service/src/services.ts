@@ -12,7 +12,7 @@ import type { Retentions } from "./logs/retention.ts";
 import type { LogStore } from "./logs/store.ts";
 import type { Database } from "./store/database.ts";
 
-/** What the routes stand on. */
+/** The parts of the service that routes use. */
 export interface Services {
   readonly db: Database;
   readonly change: Changes;

@@ -105,7 +105,11 @@ test("with the embedded PostgreSQL it works while the service runs and while it 
   const env = { SAZABI_DATA_DIR: dataDir };
   const fromFiles = { keyPepper: undefined, masterKey: undefined, dataDir };
   try {
-    expect(await run(env)).toMatchObject({ code: 1, out: "", err: expect.stringContaining("There is no embedded database") });
+    expect(await run(env)).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("There is no embedded database"),
+    });
     let postgres = await openEmbeddedPostgres({ dataDir });
     let service = await startTestService({ databaseUrl: postgres.url, ...fromFiles });
     const whileRunning = await run(env);

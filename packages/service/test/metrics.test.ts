@@ -41,7 +41,7 @@ test("the metrics are in Prometheus' text format, each described once", async ()
   expect(value("sazabi_lease_held")).toBe(1);
   expect(value("sazabi_replicas")).toBeGreaterThanOrEqual(1);
   expect(value("sazabi_intake_queue_bytes")).toBe(0);
-  expect(value("sazabi_searches_waiting")).toBe(0);
+  expect(value('sazabi_searches_waiting{kind="search"}')).toBe(0);
   expect(value("sazabi_tails_open")).toBe(0);
   expect(value('sazabi_database_connections{pool="requests",state="awaited"}')).toBe(0);
   expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e7);

@@ -68,12 +68,12 @@ export function answerHeaders(c: HttpContext): Record<string, string> {
   return c.env.answerHeaders;
 }
 
-/** Puts how a limit stands on the answer. All headers in one piece: to add members one by one costs more than their texts. */
-export function tellLimit(
+/** Sets the headers that show the state of a limit. As one object: to add members one by one costs more than their texts. */
+export function setLimitHeaders(
   c: HttpContext,
   { limit, remaining, reset }: { limit: string; remaining: string; reset: string },
 ): void {
-  const told = {
+  const headers = {
     "x-request-id": requestId(c),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -82,7 +82,7 @@ export function tellLimit(
     "x-ratelimit-reset": reset,
   };
   const { answerHeaders } = c.env;
-  c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, told) : told;
+  c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, headers) : headers;
 }
 
 /** Memory for the body of a request: of its key's part, or without one of its address's. Release it when the work on it ends. */

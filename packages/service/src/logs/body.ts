@@ -8,7 +8,7 @@ import { receiveBody } from "../http/receive-body.ts";
 
 /** What a request to the intake holds, in whatever format it came. */
 export interface IntakeBody {
-  /** Taken out when they are judged: what waits for its commit with the request is let go of later than is cheap. */
+  /** Taken out when they are judged, so that the garbage collector can free them while the request waits for its commit. */
   readonly entries: BodyEntry[];
   /** What was refused already: a line that is no JSON, a record with a member that is none. */
   readonly rejected: readonly Rejection[];

@@ -49,10 +49,12 @@ export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): 
   metrics.counter("sazabi_key_reports_total", "Reports of found keys, by what was found.", () => reports.samples());
   metrics.gauge("sazabi_key_reports_waiting", "Reports that are not looked up yet.", () => reports.waiting);
   metrics.gauge("sazabi_key_uses_held", "Counts of key uses that are not written yet.", () => uses.held);
-  const limiters = [searches, nativeQueries];
-  const sum = (state: "running" | "waiting") => limiters.reduce((total, limiter) => total + limiter[state], 0);
-  metrics.gauge("sazabi_searches_running", "Searches of logs under way.", () => sum("running"));
-  metrics.gauge("sazabi_searches_waiting", "Searches of logs that wait for a place.", () => sum("waiting"));
+  const ofKinds = (state: "running" | "waiting") => [
+    { labels: { kind: "search" }, value: searches[state] },
+    { labels: { kind: "native" }, value: nativeQueries[state] },
+  ];
+  metrics.gauge("sazabi_searches_running", "Searches of logs under way.", () => ofKinds("running"));
+  metrics.gauge("sazabi_searches_waiting", "Searches of logs that wait for a place.", () => ofKinds("waiting"));
   metrics.gauge("sazabi_tails_open", "Open tails.", () => tails.gauges().open);
   metrics.gauge("sazabi_tail_buffered_bytes", "Bytes that are held for readers of tails.", () => {
     return tails.gauges().bufferedBytes;

@@ -5,7 +5,6 @@ import { okBare } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { answers } from "../store/database.ts";
 
-/** For whoever watches the service: no key needed, nothing told. */
 /** Half of the lease: a process that stops for so long is about to lose it. */
 const stalledMs = 3_000;
 

@@ -148,7 +148,7 @@ function readVolumeFilters(filters: z.infer<typeof volumeBody>["filters"]): Quer
   );
 }
 
-/** Whatever the groups are, and though their entries lie in all intervals: one place is for all other groups as one. */
+/** How many groups fit into an answer if each of them has entries in every interval. One place is kept for all other groups together. */
 function groupsThatFit({ fromMicros, toMicros }: Window, bucketMicros: number): number {
   const intervalsTouched = Math.ceil((toMicros - fromMicros) / bucketMicros) + 1;
   return Math.min(1_000, Math.floor(maxCounts / intervalsTouched) - 1);

@@ -12,7 +12,7 @@ import { revocationQuery } from "./key-fields.ts";
 import { keepAdministrator } from "./last-administrator.ts";
 
 /**
- * What whoever holds a key can do with it whatever its scopes: see what it is, and make a secret one worthless. For
+ * What the holder of a key can do with it, whatever its scopes: see what it is, and revoke it if it is secret. For
  * somebody who found one. A public key stands in web pages, so everybody holds it (docs/decisions/0005).
  */
 export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>

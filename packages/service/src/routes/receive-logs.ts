@@ -99,7 +99,7 @@ export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publ
     });
   }
 
-  /** Not in `store`: what a function has in hand when it waits, it keeps until it goes on. */
+  /** Not in `store`: a function that waits keeps its variables alive, and the entries are large. */
   async function begin<Body extends IntakeBody>(
     work: BodyWork,
     dialect: Dialect<Body>,

@@ -61,7 +61,7 @@ export class PatternMiner {
 
 const projectsHeld = 100;
 
-/** A miner for each project; the one that was not used for longest is let go of, and learns anew. */
+/** A miner for each project. The least recently used one is dropped; its project begins with an empty one. */
 export class PatternMiners {
   readonly #miners = new Map<number, PatternMiner>();
 

@@ -42,7 +42,7 @@ export class StoredPatterns {
     for (const { projectNumber, id } of fresh) this.#known.add(nameOf(projectNumber, id));
   }
 
-  /** Each day every template that is met is noted anew, so that those that are not can be let go of. */
+  /** Each template is noted once a day when it occurs, so that those that do not occur any more can be deleted. */
   #forget(day: number): void {
     if (day === this.#day && this.#known.size < templatesRemembered) return;
     this.#day = day;
