@@ -1,7 +1,7 @@
 // What a customer installs: both public packages, packed, looked over, installed in an empty folder without running
 // any script, and used against the real service.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +23,11 @@ try {
   check("types of the SDK resolve", types);
   const installed = install("everything", [sdk, cli]);
   expectSize(installed);
+  for (const name of ["@sazabi/sdk", "sazabi"]) {
+    for (const file of ["LICENSE", "README.md"]) {
+      expect(`${name} comes with its ${file}`, existsSync(join(installed, "node_modules", name, file)));
+    }
+  }
   check(
     "the SDK loads",
     run(installed, process.execPath, [

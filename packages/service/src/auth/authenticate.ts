@@ -2,7 +2,7 @@ import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protoc
 import { ApiError } from "../errors.ts";
 import type { Requester } from "../fair-concurrency.ts";
 import type { BodyHolders } from "../http/body-budget.ts";
-import { type Admission, clientAddress, type HttpContext, requestId, setLimitHeaders } from "../http/context.ts";
+import { type Admission, clientAddress, type HttpContext, requestId, setRateLimitHeaders } from "../http/context.ts";
 import { findCredential, malformedKey, missingKey, refuseWrongKind } from "../http/credential.ts";
 import { keyInUrl } from "../http/request-head.ts";
 import { importedKeyCandidatesOf } from "../misplaced-keys.ts";
@@ -399,7 +399,7 @@ function tell(
   counts: boolean,
 ): ApiError | undefined {
   const remaining = String(state.remaining);
-  setLimitHeaders(c, { limit: limitText(state.limit), remaining, reset: resetText(state.resetAt) });
+  setRateLimitHeaders(c, { limit: limitText(state.limit), remaining, reset: resetText(state.resetAt) });
   if (state.allowed || !counts) return refusal;
   return new ApiError(
     "RATE_LIMIT_EXCEEDED",

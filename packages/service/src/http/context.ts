@@ -69,7 +69,7 @@ export function answerHeaders(c: HttpContext): Record<string, string> {
 }
 
 /** Sets the headers that show the state of a limit. As one object: to add members one by one costs more than their texts. */
-export function setLimitHeaders(
+export function setRateLimitHeaders(
   c: HttpContext,
   { limit, remaining, reset }: { limit: string; remaining: string; reset: string },
 ): void {
