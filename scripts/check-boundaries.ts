@@ -97,6 +97,30 @@ const imports: readonly Seed[] = [
     caught: "noImportCycles",
   },
   {
+    promise: "no import cycles of types",
+    file: "packages/service/src/cycle-type-a.ts",
+    text: 'import type { B } from "./cycle-type-b.ts";\nexport type A = { readonly b?: B };\n',
+    caught: "noImportCycles",
+  },
+  {
+    promise: "no import cycles of types, seen from the other side",
+    file: "packages/service/src/cycle-type-b.ts",
+    text: 'import type { A } from "./cycle-type-a.ts";\nexport type B = { readonly a?: A };\n',
+    caught: "noImportCycles",
+  },
+  {
+    promise: "no import cycles through what is loaded later",
+    file: "packages/cli/src/cycle-lazy-a.ts",
+    text: 'export const a = () => import("./cycle-lazy-b.ts");\n',
+    caught: "noImportCycles",
+  },
+  {
+    promise: "no import cycles through what is loaded later, seen from the other side",
+    file: "packages/cli/src/cycle-lazy-b.ts",
+    text: 'import { a } from "./cycle-lazy-a.ts";\nexport const b = (): unknown => a();\n',
+    caught: "noImportCycles",
+  },
+  {
     promise: "no promise that nobody waits for, also one made in another file",
     file: "packages/service/src/auth/floating.ts",
     text: 'import { wait } from "./waiting.ts";\nexport function seed(): void {\n  wait();\n}\n',

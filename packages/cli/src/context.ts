@@ -1,8 +1,6 @@
 import type { FetchAnswer, FetchInit } from "@sazabi/sdk";
 import type { CredentialStore, StoreName } from "./credentials/store.ts";
-import type { NetworkOptions } from "./network.ts";
 import type { AnswerHeaders } from "./network-headers.ts";
-import type { PagerProcess } from "./output/pager.ts";
 
 /** Everything of the outside world that a command may touch. Heavy parts load when first asked for. */
 export interface Context {
@@ -20,6 +18,23 @@ export interface Context {
   openPrompt(): Promise<Prompt>;
   /** Starts the pager that these words name. While the person reads in it, Ctrl-C is the pager's. */
   startPager(command: readonly string[]): Promise<PagerProcess>;
+}
+
+export interface NetworkOptions {
+  /** A file of further certificate authorities, and who named it. */
+  readonly caFile?: { readonly path: string; readonly source: string } | undefined;
+}
+
+/** A program that reads from us what a person reads from it. */
+export interface PagerProcess {
+  /** Resolves when it runs; false when there is no such program. */
+  readonly started: Promise<boolean>;
+  /** Resolves when the person has left it. */
+  readonly left: Promise<void>;
+  readonly hasLeft: () => boolean;
+  /** Resolves when it wants more. */
+  write(text: string): Promise<void>;
+  end(): void;
 }
 
 /** What the SDK needs of `fetch`, and every header of the answer. */

@@ -1,8 +1,7 @@
 import { fstatSync, statSync, writeSync } from "node:fs";
 import type { WriteStream } from "node:tty";
 import { configDirectory } from "./config-directory.ts";
-import type { Context, Input, Output } from "./context.ts";
-import type { PagerProcess } from "./output/pager.ts";
+import type { Context, Input, Output, PagerProcess } from "./context.ts";
 import { run } from "./run.ts";
 import { systemMessage } from "./system-message.ts";
 

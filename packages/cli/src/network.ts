@@ -1,17 +1,12 @@
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import type { RequestOptions as HttpsOptions } from "node:https";
 import type { FetchInit } from "@sazabi/sdk";
-import type { Fetch, FetchedAnswer } from "./context.ts";
+import type { Fetch, FetchedAnswer, NetworkOptions } from "./context.ts";
 import { AnswerHeaders } from "./network-headers.ts";
 import { checkProxies, type ProxyRoute, proxyFor, proxyVariables } from "./proxy.ts";
 import { ThroughProxy } from "./through-proxy.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
-
-export interface NetworkOptions {
-  /** A file of further certificate authorities, and who named it. */
-  readonly caFile?: { readonly path: string; readonly source: string } | undefined;
-}
 
 /**
  * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { groups, type Opening } from "./commands/groups.ts";
+import type { Opening } from "./commands/command.ts";
+import { groups } from "./commands/groups.ts";
 import { ignored } from "./commands/ignored.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
 import { addGlobalOptions } from "./global-options.ts";

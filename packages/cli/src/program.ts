@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
-import { groups, type Opening } from "./commands/groups.ts";
+import type { Opening } from "./commands/command.ts";
+import { groups } from "./commands/groups.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
 import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";

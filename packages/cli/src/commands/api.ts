@@ -1,5 +1,5 @@
 import type { GivenField } from "../api/fields.ts";
-import type { AddCommands } from "./groups.ts";
+import type { AddCommands } from "./command.ts";
 import { collectTexts, mayRepeat } from "./repeatable.ts";
 
 export const addApi: AddCommands = (api, { open }) => {

@@ -1,5 +1,5 @@
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions } from "./paging.ts";
 import { addWindowOptions } from "./window.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { storeNames } from "../credentials/store.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 
 export const addAuth: AddCommands = (auth, { open }) => {
   addLogin(auth.command("login").description("check a secret key and keep it"), { open });

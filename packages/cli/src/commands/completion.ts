@@ -1,5 +1,5 @@
 import { type Shell, shells } from "../completion/scripts.ts";
-import type { AddCommands } from "./groups.ts";
+import type { AddCommands } from "./command.ts";
 
 export const addCompletion: AddCommands = (completion, { open }) => {
   completion

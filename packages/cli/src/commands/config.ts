@@ -2,8 +2,8 @@ import { readBaseUrl } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Profile, settingsPath, updateProfile } from "../settings.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { isId, requireProjectId } from "./project-option.ts";
 

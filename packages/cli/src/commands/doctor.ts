@@ -9,8 +9,8 @@ import type { Credential, Session } from "../session.ts";
 import { settingsPath } from "../settings.ts";
 import { systemMessage } from "../system-message.ts";
 import { version } from "../version.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 
 interface Check {
   readonly name: string;

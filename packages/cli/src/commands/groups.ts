@@ -1,15 +1,4 @@
-import type { Command } from "commander";
-import type { Context } from "../context.ts";
-import type { Session } from "../session.ts";
-
-/** What a command is made with. */
-export interface Opening {
-  readonly context: Context;
-  /** The session; its flags are known once the command line is read, so it is opened by the action. */
-  readonly open: () => Session;
-}
-
-export type AddCommands = (group: Command, opening: Opening) => void;
+import type { AddCommands } from "./command.ts";
 
 interface Group {
   readonly name: string;

@@ -1,8 +1,8 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
+import type { AddCommands, Opening } from "./command.ts";
 import { addExamples } from "./examples.ts";
 import { addFenceOptions } from "./fence-options.ts";
-import type { AddCommands, Opening } from "./groups.ts";
 import { ignored } from "./ignored.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";

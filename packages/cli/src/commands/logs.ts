@@ -1,6 +1,6 @@
 import { type Level, levels, type VolumeInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
-import type { AddCommands } from "./groups.ts";
+import type { AddCommands } from "./command.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";

@@ -1,4 +1,4 @@
-import type { AddCommands } from "./groups.ts";
+import type { AddCommands } from "./command.ts";
 
 export const addOpen: AddCommands = (command, { open }) => {
   command

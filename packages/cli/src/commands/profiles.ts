@@ -2,8 +2,8 @@ import { accountOf } from "../credentials/store.ts";
 import { CliError } from "../errors.ts";
 import { askStore, type Session } from "../session.ts";
 import { checkProfileName, defaultProfile, findProfile, updateSettings } from "../settings.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 
 export const addProfiles: AddCommands = (profiles, { open }) => {

@@ -1,8 +1,8 @@
 import { type Region, regions } from "@sazabi/sdk";
 import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 import { orSayWhereToLook } from "./made-or-not.ts";
 import { readName } from "./name-argument.ts";
 import { addOutputOptions } from "./output-options.ts";

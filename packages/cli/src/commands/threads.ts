@@ -1,7 +1,7 @@
 import type { Thread } from "@sazabi/sdk";
 import { formatTime } from "../times.ts";
+import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import type { AddCommands } from "./groups.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, collect, type ListOptions } from "./paging.ts";
 import { findProjectId } from "./project-option.ts";

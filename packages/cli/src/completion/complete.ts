@@ -6,13 +6,7 @@ import { topics } from "../help/topics.ts";
 import { visible } from "../output/visible.ts";
 import { createProgram } from "../program.ts";
 import { Session } from "../session.ts";
-import { type LiveKind, liveCandidates } from "./live.ts";
-
-/** A word that may come next, and what it is. */
-export interface Candidate {
-  readonly word: string;
-  readonly about: string;
-}
+import { type Candidate, type LiveKind, liveCandidates } from "./live.ts";
 
 /** A person waits with a finger on the key. */
 const patienceMs = 1000;

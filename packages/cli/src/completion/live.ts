@@ -1,6 +1,11 @@
 import type { KeyKind } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
-import type { Candidate } from "./complete.ts";
+
+/** A word that may come next, and what it is. */
+export interface Candidate {
+  readonly word: string;
+  readonly about: string;
+}
 
 /** What only the service, or the settings, can name. */
 export type LiveKind = "keys" | "secret-keys" | "public-keys" | "projects" | "profiles";

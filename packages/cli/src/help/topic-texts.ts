@@ -1,6 +1,6 @@
 import { exits } from "../errors.ts";
+import type { Block } from "./block.ts";
 import { emptyVariables, environment } from "./environment.ts";
-import type { Block } from "./topics.ts";
 
 export const environmentText: readonly Block[] = [
   "An option goes before a variable, and a variable before what the profile keeps. `sazabi auth status` says where the key comes from.",

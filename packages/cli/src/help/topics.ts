@@ -1,9 +1,7 @@
 import type { Help } from "commander";
 import { usageError } from "../errors.ts";
 import { mostSimilar } from "../similar.ts";
-
-/** A paragraph, or a table: what is explained, and the explanation. */
-export type Block = string | readonly (readonly [term: string, explanation: string])[];
+import type { Block } from "./block.ts";
 
 interface Topic {
   readonly name: string;

@@ -1,18 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { withoutKeys } from "../child-environment.ts";
-import type { Output } from "../context.ts";
-
-/** A program that reads from us what a person reads from it. */
-export interface PagerProcess {
-  /** Resolves when it runs; false when there is no such program. */
-  readonly started: Promise<boolean>;
-  /** Resolves when the person has left it. */
-  readonly left: Promise<void>;
-  readonly hasLeft: () => boolean;
-  /** Resolves when it wants more. */
-  write(text: string): Promise<void>;
-  end(): void;
-}
+import type { Output, PagerProcess } from "../context.ts";
 
 /** The person has seen enough. */
 class ReaderLeft extends Error {}

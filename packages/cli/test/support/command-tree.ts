@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { expect } from "vitest";
-import type { Opening } from "../../src/commands/groups.ts";
+import type { Opening } from "../../src/commands/command.ts";
 import { createWholeProgram } from "../../src/program.ts";
 
 const output = { isTTY: false, columns: undefined, rows: undefined, write: () => {}, drained: async () => {} };

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import type { Context, Input, Prompt } from "../../src/context.ts";
+import type { Context, Input, PagerProcess, Prompt } from "../../src/context.ts";
 import { fileStore } from "../../src/credentials/file.ts";
 import { type CredentialStore, CredentialStoreError, type StoreFault } from "../../src/credentials/store.ts";
 import { openFetch } from "../../src/network.ts";
-import type { PagerProcess } from "../../src/output/pager.ts";
 import { run } from "../../src/run.ts";
 
 export interface TerminalOptions {

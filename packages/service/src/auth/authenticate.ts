@@ -8,6 +8,7 @@ import { keyInUrl } from "../http/request-head.ts";
 import { importedKeyCandidatesOf } from "../misplaced-keys.ts";
 import type { AuditSource } from "../store/audit.ts";
 import type { Queryable } from "../store/database.ts";
+import type { OwnCaller, PublicCaller, SecretCaller } from "./caller.ts";
 import type { DeadKeyUses, DeadReason } from "./dead-key-uses.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyDirectory } from "./key-directory.ts";
@@ -15,34 +16,6 @@ import type { KeyUses } from "./key-uses.ts";
 import type { KnownKey } from "./known-key.ts";
 import { escalation } from "./privileges.ts";
 import type { Bucket, RateLimiter, RateLimitState } from "./rate-limit.ts";
-
-/** Who sent a request with a secret key. */
-export interface SecretCaller {
-  readonly keyId: string;
-  readonly keyName: string;
-  readonly organizationId: string;
-  /** The one project the key is narrowed to. */
-  readonly projectId: string | undefined;
-  readonly scopes: readonly string[];
-  /** Where the key may be used from; empty for anywhere. */
-  readonly allowedAddresses: readonly string[];
-  /** Unix milliseconds; undefined for never. */
-  readonly expiresAtMs: number | undefined;
-  /** The key's own limit, if it has one. */
-  readonly requestsPerMinute: number | undefined;
-}
-
-/** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
-export interface PublicCaller {
-  readonly keyId: string;
-  readonly projectId: string;
-  readonly projectNumber: number;
-}
-
-/** A key of either kind that asks about itself. */
-export interface OwnCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId" | "projectId"> {
-  readonly kind: KeyKind;
-}
 
 export interface Authentication {
   readonly keys: KeyDirectory;

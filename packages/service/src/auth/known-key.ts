@@ -1,5 +1,5 @@
 import type { KeyRecord } from "../store/keys.ts";
-import type { OwnCaller, SecretCaller } from "./authenticate.ts";
+import type { OwnCaller, SecretCaller } from "./caller.ts";
 import type { UseCount } from "./key-uses.ts";
 import type { Bucket } from "./rate-limit.ts";
 

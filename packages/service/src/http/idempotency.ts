@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { SecretCaller } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { seal, unseal } from "../auth/seal.ts";
 import { ApiError } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";

@@ -1,4 +1,4 @@
-import type { SecretCaller } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { ApiError } from "../errors.ts";
 import type { Queryable } from "../store/database.ts";
 import { listProjects, type NumberedProject } from "../store/projects.ts";

@@ -8,7 +8,6 @@ import {
   levelUnder,
   nestedRank,
   parseTimestamp,
-  type QueriedEntry,
   slotPlaces,
   storable,
 } from "@sazabi/sdk/protocol";
@@ -18,17 +17,10 @@ import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from 
 import { LastNames, levelRanks, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
 import { excessOf } from "./entry-size.ts";
 import { withJournalTexts } from "./journal-entry.ts";
+import type { NormalisedEntry } from "./normalised-entry.ts";
 import { normaliseUsual } from "./usual-entry.ts";
 
-/** An entry as it is stored. Every text in it can be stored: no NUL, no lone surrogate. */
-export interface NormalisedEntry extends QueriedEntry {
-  /** Microseconds since 1970, a safe integer, within the window of intake. */
-  readonly timestampMicros: number;
-  /** What is equal in two sendings of one entry, made of all that was sent with an identity; 1 to 200 characters. */
-  readonly uid?: string | undefined;
-  /** Memory it takes, roughly, in bytes. */
-  readonly bytes: number;
-}
+export type { NormalisedEntry };
 
 export interface EntryRefusal {
   readonly rejected: { readonly field: string; readonly message: string };

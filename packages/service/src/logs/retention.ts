@@ -1,13 +1,10 @@
 import type { Queryable } from "../store/database.ts";
 import { listRetentions } from "../store/projects.ts";
-import type { LogScope, LogStore } from "./store.ts";
+import type { KeptFrom, LogScope, LogStore } from "./store.ts";
 
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
 const rememberMs = 10_000;
-
-/** From where on the logs of each project are still kept, in microseconds since 1970. */
-export type KeptFrom = ReadonlyMap<number, number>;
 
 /** How long the logs of each project are kept: for as many days as the service keeps them, or as the project says. */
 export class Retentions {

@@ -1,7 +1,9 @@
 import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk/protocol";
 import type { TimeSlices } from "../event-loop-fairness.ts";
-import type { NormalisedEntry } from "./entry.ts";
-import type { KeptFrom } from "./retention.ts";
+import type { NormalisedEntry } from "./normalised-entry.ts";
+
+/** From where on the logs of each project are still kept, in microseconds since 1970. */
+export type KeptFrom = ReadonlyMap<number, number>;
 
 /** What a request is answered, and what only some dialects tell. */
 export interface StoredResult extends IntakeResult {

@@ -9,10 +9,10 @@ import {
   slotPlaces as places,
   storable,
 } from "@sazabi/sdk/protocol";
-import type { NormalisedEntry } from "./entry.ts";
 import { Attributes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
 import { futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
 import { attributeRole, LastNames, levelRanks, type Members, unclearRole, vagueRole } from "./entry-names.ts";
+import type { NormalisedEntry } from "./normalised-entry.ts";
 
 const topNames = new LastNames();
 const attributeNames = new LastNames();

@@ -1,7 +1,7 @@
 import { expiryPresets, maxFenceEntries, scopes } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import { addressList, parseAddressRange } from "../addresses.ts";
-import type { SecretCaller } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { ApiError, invalidMember } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";

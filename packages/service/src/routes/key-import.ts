@@ -1,7 +1,8 @@
 import { type Rejection, reservedKeyPrefixes } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { keyImported } from "../auth/key-events.ts";
 import { importedDigestsOf, noPepper } from "../auth/key-material.ts";
 import type { Keyring } from "../auth/keyring.ts";

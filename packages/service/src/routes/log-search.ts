@@ -7,7 +7,7 @@ import {
   type QueryWarning,
 } from "@sazabi/sdk/protocol";
 import { z } from "zod";
-import type { SecretCaller } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import type { HttpContext } from "../http/context.ts";
 import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
 import { queryOfFilters, queryOfWords } from "../logs/filters.ts";

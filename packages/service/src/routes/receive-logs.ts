@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
-import { assertStillAllowed, type KeylessRequest, type PublicCaller } from "../auth/authenticate.ts";
+import { assertStillAllowed, type KeylessRequest } from "../auth/authenticate.ts";
+import type { PublicCaller } from "../auth/caller.ts";
 import { ApiError } from "../errors.ts";
 import { FairGate, TimeSlices } from "../event-loop-fairness.ts";
 import type { BodyReservation } from "../http/body-budget.ts";

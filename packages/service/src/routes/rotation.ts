@@ -1,7 +1,8 @@
 import { type KeyKind, maxGraceSeconds } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { keyRotated, type RotationStep } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { assertNoEscalation, assertNoWiderPublicKey, privilegesOf } from "../auth/privileges.ts";

@@ -1,4 +1,5 @@
-import { assertStillAllowed, type SecretCaller } from "../auth/authenticate.ts";
+import { assertStillAllowed } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import type { FairConcurrencyLimiter } from "../fair-concurrency.ts";
 import type { HttpContext } from "../http/context.ts";
 import { departureOf } from "../http/departure.ts";

@@ -1,7 +1,8 @@
 import type { SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import { authorOf, type SecretCaller } from "../auth/authenticate.ts";
+import { authorOf } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { keyCreated, keyRevoked, keyUpdated } from "../auth/key-events.ts";
 import { newSecret } from "../auth/key-material.ts";
 import { assertNoEscalation, privilegesOf } from "../auth/privileges.ts";

@@ -46,7 +46,7 @@ export function isVisible(text: string): boolean {
 }
 
 export const hiddenMessage = "must not hold control, bidirectional or invisible characters";
-export const blankMessage = "must hold a visible character";
+const blankMessage = "must hold a visible character";
 
 /** A name that people read in lists: visible, on one line, and no key. */
 export const visibleName = z

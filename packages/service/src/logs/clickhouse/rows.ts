@@ -1,5 +1,5 @@
-import type { NormalisedEntry } from "../entry.ts";
 import { type LogRow as RowOf, storedLog } from "../log-row.ts";
+import type { NormalisedEntry } from "../normalised-entry.ts";
 import type { StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { decodeAttributes, encodeAttribute } from "./attributes.ts";

@@ -1,4 +1,4 @@
-import type { NormalisedEntry } from "../entry.ts";
+import type { NormalisedEntry } from "../normalised-entry.ts";
 import { escaped } from "./copy-escapes.ts";
 
 type Attributes = NormalisedEntry["attributes"];

@@ -1,5 +1,5 @@
 import { levels } from "@sazabi/sdk/protocol";
-import type { NormalisedEntry } from "../entry.ts";
+import type { NormalisedEntry } from "../normalised-entry.ts";
 import { escaped } from "./copy-escapes.ts";
 import { copyJson } from "./copy-json.ts";
 

@@ -1,5 +1,5 @@
 import { TimeSlices } from "../../event-loop-fairness.ts";
-import type { NormalisedEntry } from "../entry.ts";
+import type { NormalisedEntry } from "../normalised-entry.ts";
 import type { LogBatch } from "../store.ts";
 import { copyText } from "./copy-text.ts";
 import type { FreshTemplate, StoredPatterns } from "./patterns.ts";

@@ -1,7 +1,12 @@
 import type { Queryable } from "../../store/database.ts";
 import { prepared, type Sql, sql } from "../../store/sql.ts";
+import type { NormalisedEntry } from "../normalised-entry.ts";
 import type { LogBatch, StoredResult } from "../store.ts";
-import type { OnceBatch } from "./once.ts";
+
+/** What is asked about a batch; a store may have it in a form of its own. */
+export type OnceBatch = Pick<LogBatch, "projectNumber" | "result" | "idempotency"> & {
+  readonly entries: readonly Pick<NormalisedEntry, "uid">[];
+};
 
 /**
  * The batches without the entries that were stored already, by what identifies them; the new ones are noted in the

@@ -1,6 +1,20 @@
 import type { Queryable } from "../../store/database.ts";
 import { sql } from "../../store/sql.ts";
-import type { Allowed } from "./native-tree.ts";
+
+/** What may be used, by object id. */
+export interface Allowed {
+  readonly relations: ReadonlySet<number>;
+  readonly functions: ReadonlySet<number>;
+  readonly operators: ReadonlySet<number>;
+  readonly types: ReadonlySet<number>;
+  /**
+   * Those among them whose time grows with the product of their operands, or whose second operand is a program: all
+   * operands of theirs but the first are constants.
+   */
+  readonly matching: ReadonlySet<number>;
+  /** By function or operator: how many times the size of its operand it takes, where that is more than twice. */
+  readonly weights: ReadonlyMap<number, number>;
+}
 
 /*
  * What a native query may call in PostgreSQL: nothing that makes large values of small ones (`||`, `repeat`,

@@ -1,4 +1,4 @@
-import type { Allowed } from "./native-tree.ts";
+import type { Allowed } from "./native-allowed.ts";
 import { childrenOf, isNode, nodesIn, type TreeNode, type TreeValue } from "./parse-tree.ts";
 
 /** What an expression takes for one row, at most. */

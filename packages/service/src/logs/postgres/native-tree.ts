@@ -1,20 +1,6 @@
+import type { Allowed } from "./native-allowed.ts";
 import { measureCost } from "./native-cost.ts";
 import { childrenOf, everyNode, nodesIn, readTree, type TreeNode, TreeTooDeep, type TreeValue } from "./parse-tree.ts";
-
-/** What may be used, by object id. */
-export interface Allowed {
-  readonly relations: ReadonlySet<number>;
-  readonly functions: ReadonlySet<number>;
-  readonly operators: ReadonlySet<number>;
-  readonly types: ReadonlySet<number>;
-  /**
-   * Those among them whose time grows with the product of their operands, or whose second operand is a program: all
-   * operands of theirs but the first are constants.
-   */
-  readonly matching: ReadonlySet<number>;
-  /** By function or operator: how many times the size of its operand it takes, where that is more than twice. */
-  readonly weights: ReadonlyMap<number, number>;
-}
 
 /** What a query that may be run can hold in memory, for the check of its plan. */
 export interface TreeCost {

@@ -7,9 +7,9 @@ import { NativeSlots } from "../native-slots.ts";
 import type { NativeAnswer, NativeRequest } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { tooLong } from "../too-long.ts";
-import { AllowedByServer } from "./native-allowed.ts";
+import { type Allowed, AllowedByServer } from "./native-allowed.ts";
 import { checkPlan, mostWorkMemKiB, type PlanNode } from "./native-plan.ts";
-import { type Allowed, checkTree, type TreeCost } from "./native-tree.ts";
+import { checkTree, type TreeCost } from "./native-tree.ts";
 
 /*
  * Somebody else's SQL, in our database. What keeps it in:

@@ -1,14 +1,8 @@
 import type { ApiError } from "../../errors.ts";
 import type { Queryable } from "../../store/database.ts";
-import type { NormalisedEntry } from "../entry.ts";
-import type { LogBatch, StoredResult } from "../store.ts";
-import { noteAnswers, withoutStored } from "./entry-uids.ts";
+import type { StoredResult } from "../store.ts";
+import { noteAnswers, type OnceBatch, withoutStored } from "./entry-uids.ts";
 import { answersOfLedger, enterLedger } from "./ledger.ts";
-
-/** What is asked about a batch; a store may have it in a form of its own. */
-export type OnceBatch = Pick<LogBatch, "projectNumber" | "result" | "idempotency"> & {
-  readonly entries: readonly Pick<NormalisedEntry, "uid">[];
-};
 
 /**
  * Has `store` store what is new: nothing of a request whose idempotency key is known, and no entry whose id is. What
