@@ -1,6 +1,4 @@
 import type { KeyChange } from "../store/key-changes.ts";
-import { DigestTable } from "./digest-table.ts";
-import { wordsOf } from "./key-digest.ts";
 import type { KnownKey } from "./known-key.ts";
 import type { Forgetful } from "./lease.ts";
 
@@ -25,7 +23,7 @@ const unknownForMs = 1_000;
  * it, or it would bring a revoked key back.
  */
 export class KeyCache implements Forgetful {
-  readonly #records = new DigestTable<KnownKey>();
+  readonly #records = new Map<string, KnownKey>();
   /** A key has one digest, two while it is being rotated. */
   readonly #digestsByKey = new Map<string, string[]>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
@@ -36,8 +34,7 @@ export class KeyCache implements Forgetful {
   /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
   readonly #unknownUntil = new Map<string, number>();
 
-  /** By a digest in words; it is a text everywhere else, where no request passes. */
-  get(digest: Int32Array): KnownKey | undefined {
+  get(digest: string): KnownKey | undefined {
     return this.#records.get(digest);
   }
 
@@ -56,7 +53,7 @@ export class KeyCache implements Forgetful {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
     if (this.#changedSince(ticket, record.keyId) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
-    this.#records.set(wordsOf(digest), record);
+    this.#records.set(digest, record);
     const digests = this.#digestsByKey.get(record.keyId);
     if (!digests) this.#digestsByKey.set(record.keyId, [digest]);
     else if (!digests.includes(digest)) digests.push(digest);
@@ -107,9 +104,8 @@ export class KeyCache implements Forgetful {
 
   #forgetKey(keyId: string): void {
     for (const digest of this.#digestsByKey.get(keyId) ?? []) {
-      const words = wordsOf(digest);
-      const record = this.#records.get(words);
-      this.#records.delete(words);
+      const record = this.#records.get(digest);
+      this.#records.delete(digest);
       if (record) this.#leaveOrganization(record);
     }
     this.#digestsByKey.delete(keyId);

@@ -6,7 +6,7 @@ import { findKeysByDigest, rehashSecret } from "../store/keys.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { type FillTicket, KeyCache } from "./key-cache.ts";
-import { digestOf, digestWordsOf } from "./key-digest.ts";
+import { digestOf } from "./key-digest.ts";
 import { KeyLoader } from "./key-loader.ts";
 import { digestsOf, digestsOfImported } from "./key-material.ts";
 import type { Keyring } from "./keyring.ts";
@@ -79,7 +79,7 @@ export class KeyDirectory implements Forgetful {
 
   /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
   known(key: string, monotonic?: number): KnownKey | undefined {
-    return this.#lease.heldAt(monotonic) ? this.#cache.get(digestWordsOf(key)) : undefined;
+    return this.#knownBy(digestOf(key), monotonic);
   }
 
   /**
@@ -87,7 +87,8 @@ export class KeyDirectory implements Forgetful {
    * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
    */
   find(key: string, address = "unknown"): KnownKey | Promise<KnownKey | undefined> {
-    return this.known(key) ?? this.#ask(digestOf(key), key, address);
+    const digest = digestOf(key);
+    return this.#knownBy(digest) ?? this.#ask(digest, key, address);
   }
 
   /** The key that was sent, live or dead, as a transaction sees it; not from memory, and not kept there. */
@@ -138,6 +139,10 @@ export class KeyDirectory implements Forgetful {
   /** Call when key change `seq` is committed: resolves when no process can act on the state before it. */
   awaitForgotten(seq: number): Promise<void> {
     return this.#lease.awaitForgotten(seq);
+  }
+
+  #knownBy(digest: string, monotonic?: number): KnownKey | undefined {
+    return this.#lease.heldAt(monotonic) ? this.#cache.get(digest) : undefined;
   }
 
   async #ask(digest: string, key: string, address: string): Promise<KnownKey | undefined> {
