@@ -21,14 +21,16 @@ export interface Change extends Queryable {
  * the same lock. So a change commits only for an author who has the rights at that moment, and none commits unseen by a
  * revocation. The author is checked once more before the answer, which may hold a new key.
  */
-export type Changes = <T>(author: ChangeAuthor, work: (change: Change) => Promise<T>) => Promise<T>;
+export type Changes = <T>(author: ChangeAuthor, work: (change: Change) => Promise<T>, lane?: Lane) => Promise<T>;
+
+/** Revocations do not wait behind other changes of the organization: a leaked key could keep them waiting. */
+type Lane = "changes" | "revocations";
 
 /**
  * The changes of an organization wait for one another in the database anyway. They wait here, so that one organization
  * does not take the connections of all, nor one key the place of the others.
  */
-const changeLimits: ConcurrencyLimits = {
-  what: "changes",
+const laneLimits: Omit<ConcurrencyLimits, "what"> = {
   total: { running: 4, waiting: 4096 },
   organization: { running: 1, waiting: 1024 },
   unnarrowed: { running: 1, waiting: 1024 },
@@ -48,11 +50,14 @@ async function refuseImportedKeys(
   { organizationId }: ChangeAuthor,
   events: readonly NewAuditEvent[],
 ): Promise<void> {
-  const candidates = new Map<string, string>();
+  // Many events may have the same reason.
+  const members = new Map<string, string>();
   for (const { newTexts = {} } of events) {
-    for (const [member, text] of Object.entries(newTexts)) {
-      for (const candidate of importedKeyCandidates(text ?? "")) candidates.set(candidate, member);
-    }
+    for (const [member, text] of Object.entries(newTexts)) if (text) members.set(text, member);
+  }
+  const candidates = new Map<string, string>();
+  for (const [text, member] of members) {
+    for (const candidate of importedKeyCandidates(text)) candidates.set(candidate, member);
   }
   const found = await keys.importedAmong(organizationId, [...candidates.keys()], tx);
   if (found === undefined) return;
@@ -61,8 +66,11 @@ async function refuseImportedKeys(
 }
 
 export function changesOf(db: Database, keys: KeyDirectory): Changes {
-  const limiter = new FairConcurrencyLimiter(changeLimits);
-  return async (author, work) => {
+  const lanes: Readonly<Record<Lane, FairConcurrencyLimiter>> = {
+    changes: new FairConcurrencyLimiter({ what: "changes", ...laneLimits }),
+    revocations: new FairConcurrencyLimiter({ what: "revocations", ...laneLimits }),
+  };
+  return async (author, work, lane = "changes") => {
     const attempt = () =>
       db.transaction(async (tx) => {
         await lockOrganization(tx, author.organizationId);
@@ -79,7 +87,7 @@ export function changesOf(db: Database, keys: KeyDirectory): Changes {
         if (isConflict(error)) return attempt();
         throw error;
       });
-    const { result, seq, ofItself } = await limiter.run(author, attempts);
+    const { result, seq, ofItself } = await lanes[lane].run(author, attempts);
     await keys.awaitForgotten(seq);
     // A revocation may have answered by now. A change of the author's own key is what took the rights away itself.
     if (!ofItself) await author.assertStillAllowed();

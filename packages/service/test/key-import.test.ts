@@ -245,6 +245,19 @@ test("an imported key in a name, a reason or a URL of its organization is refuse
   expect((await send(service, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
 });
 
+test("an imported key as the id of a request is not kept", async () => {
+  const key = newKey("reqid-");
+  await importKeys({ prefix: "reqid-", sha256: sha256(key) });
+  const made = await send(service, "POST /v1/secret-keys", {
+    headers: { ...headers, "x-request-id": key },
+    body: { name: "by a mistaken client" },
+  });
+  expect(made.status).toBe(201);
+  expect(made.headers.get("x-request-id")).not.toBe(key);
+  const { body } = await send(service, "GET /v1/audit?limit=5", { headers });
+  expect(JSON.stringify(body)).not.toContain(key);
+});
+
 test("a name that turns out to be an imported key keeps nothing from being revoked, deleted, or changed otherwise", async () => {
   const text = newKey("late-");
   const made = await send(service, "POST /v1/secret-keys", { headers, body: { name: text } });

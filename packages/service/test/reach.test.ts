@@ -152,6 +152,15 @@ describe("public keys of a key that expires and is fenced", () => {
       expect({ how, ...answer }).toMatchObject({ how, status: 403, body: { reason } });
     }
   });
+
+  test("that are wider than it are not changed at all", async () => {
+    const maker = bearer((await create({ expiresAt: inMinutes(60), allowedAddresses: ["127.0.0.1", "::1"] })).value);
+    const { id } = (await publicKeys(owner, body)).body.publicKey;
+    for (const change of [{ allowedOrigins: [] }, { requestsPerMinute: null }, { name: "taken" }]) {
+      const answer = await send(service, `PATCH /v1/public-keys/${id}`, { headers: maker, body: change });
+      expect(answer, JSON.stringify(change)).toMatchObject({ status: 403 });
+    }
+  });
 });
 
 test("deletions, changes and rotations of an organization's keys, all at once, all succeed", async () => {

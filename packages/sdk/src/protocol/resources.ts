@@ -181,6 +181,7 @@ export interface RevokeAllRequest extends UnusedFilter {
 
 export interface RevokeAllResult {
   readonly revokedCount: number;
+  /** The first 1,000 of them. All are in the audit log. */
   readonly revoked: readonly { readonly id: Id; readonly name: string; readonly masked: string }[];
 }
 

@@ -1,5 +1,6 @@
 import type { AuditTarget, PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import type { NewAuditEvent } from "../store/audit.ts";
+import type { RevokedKey } from "../store/keys.ts";
 
 /*
  * What goes on record about keys. `masked` says which secret was meant to whoever holds it, and nothing to others.
@@ -27,7 +28,7 @@ export function keyUpdated(key: AnyKey, before: AnyKey, changes: KeyChanges): Ne
   return { ...event(key, "updated", details), newTexts: { name: changes.name } };
 }
 
-export function keyRevoked(key: AnyKey, reason: string | undefined): NewAuditEvent {
+export function keyRevoked(key: AnyKey | RevokedKey, reason: string | undefined): NewAuditEvent {
   const details = { masked: key.masked, ...(reason !== undefined && { reason }) };
   return { ...event(key, "revoked", details), newTexts: { reason } };
 }
@@ -46,11 +47,12 @@ export function keyRevealed(key: AnyKey): NewAuditEvent {
   return event(key, "revealed", { masked: key.masked });
 }
 
-function event(key: AnyKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
+function event(key: AnyKey | RevokedKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
   const kind = kindOf(key);
   return { action: `${kind}.${what}`, target: { kind, id: key.id, name: key.name }, details };
 }
 
-function kindOf(key: AnyKey): AuditTarget["kind"] {
+function kindOf(key: AnyKey | RevokedKey): AuditTarget["kind"] {
+  if ("kind" in key) return `${key.kind}_key`;
   return "scopes" in key ? "secret_key" : "public_key";
 }

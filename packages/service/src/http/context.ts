@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { type AddressList, peerAddress } from "../addresses.ts";
-import { holdsKey } from "../misplaced-keys.ts";
+import { hideKeys } from "../misplaced-keys.ts";
 import type { Queryable } from "../store/database.ts";
 import type { BodyBudget, BodyHolders, BodyReservation } from "./body-budget.ts";
 import { forwardedAddress } from "./client-address.ts";
@@ -91,7 +91,7 @@ export function reserveBody(c: HttpContext): BodyReservation {
 }
 
 function givenRequestId(given: string | string[] | undefined): string | undefined {
-  return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) && !holdsKey(given) ? given : undefined;
+  return typeof given === "string" && /^[\w.-]{8,64}$/.test(given) && hideKeys(given) === given ? given : undefined;
 }
 
 /**

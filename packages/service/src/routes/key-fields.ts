@@ -5,6 +5,8 @@ import type { SecretCaller } from "../auth/caller.ts";
 import { ApiError, invalidMember } from "../errors.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import { parseOriginPattern } from "../origins.ts";
+import type { Queryable } from "../store/database.ts";
+import { hasMoreKeysThan } from "../store/keys.ts";
 import { hasHiddenCharacter, hiddenMessage, visibleName } from "./text-fields.ts";
 
 /*
@@ -146,4 +148,20 @@ function fence(parse: (text: string) => string | undefined, what: string) {
     .array(entry)
     .max(maxFenceEntries)
     .transform((entries) => [...new Set(entries)]);
+}
+
+/**
+ * Of an organization's keys that are not revoked. It bounds what a leaked key can make, and so how long it takes to revoke
+ * all of it at once.
+ */
+const maxKeys = 50_000;
+
+/** Throws 409 when the organization has more keys than it may have, with those just made. Call it in their transaction. */
+export async function refuseTooManyKeys(tx: Queryable, organizationId: string): Promise<void> {
+  if (!(await hasMoreKeysThan(tx, organizationId, maxKeys))) return;
+  throw new ApiError(
+    "CONFLICT",
+    `An organization may have ${maxKeys} keys that are not revoked. Revoke some first: \`unusedForDays\` of ` +
+      "POST /v1/keys/revoke-all chooses those that nobody uses.",
+  );
 }

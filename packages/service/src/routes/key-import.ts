@@ -17,7 +17,7 @@ import type { Services } from "../services.ts";
 import { type Queryable, sqlState } from "../store/database.ts";
 import { countImportedPrefixes, findImportedDigests, type ImportedKey, insertImportedKeys } from "../store/keys.ts";
 import type { NumberedProject } from "../store/projects.ts";
-import { allowedOrigins, expiryOf, grantedScopes, newKeyFields, noOrigins } from "./key-fields.ts";
+import { allowedOrigins, expiryOf, grantedScopes, newKeyFields, noOrigins, refuseTooManyKeys } from "./key-fields.ts";
 
 const maxImported = 500;
 /** Of an organization's keys that are not revoked: each is one more that the texts of all requests are compared with. */
@@ -82,6 +82,7 @@ export const keyImportRoutes = (services: Services) => {
               await refuseKnown(tx, pepper, wanted);
               const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
               const imported = await insertImportedKeys(tx, owner, keys);
+              await refuseTooManyKeys(tx, caller.organizationId);
               if ((await countImportedPrefixes(tx, caller.organizationId)) > maxPrefixes) throw tooManyPrefixes();
               for (const key of imported) tx.record(keyImported(key));
               return {

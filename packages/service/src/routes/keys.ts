@@ -35,6 +35,9 @@ const usageQuery = z.object({
   interval: z.enum(["1m", "5m", "1h", "1d"]).default("1h"),
 });
 
+/** Of revoked keys, in an answer. All of them are on record. */
+const maxListed = 1_000;
+
 /** What concerns keys of both kinds. */
 export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
@@ -47,18 +50,22 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
         if (projectId) await readProject(db, caller, projectId);
         const owner = { organizationId: caller.organizationId, projectId: projectId ?? caller.projectId };
         const kept = except.map((id) => (id === "caller" ? caller.keyId : id));
-        const revoked = await change(authorOf(c, caller), async (tx) => {
-          const how = { revokedBy: caller.keyId, reason };
-          const { organizationId } = caller;
-          const keys = await keepAdministrator(c, tx, { organizationId, force }, () =>
-            revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how),
-          );
-          for (const key of keys) tx.record(keyRevoked(key, reason));
-          return keys;
-        });
+        const revoked = await change(
+          authorOf(c, caller),
+          async (tx) => {
+            const how = { revokedBy: caller.keyId, reason };
+            const { organizationId } = caller;
+            const keys = await keepAdministrator(c, tx, { organizationId, force }, () =>
+              revokeAllKeys(tx, owner, { kind, unusedForDays, except: kept }, how),
+            );
+            for (const key of keys) tx.record(keyRevoked(key, reason));
+            return keys;
+          },
+          "revocations",
+        );
         return ok(c, {
           revokedCount: revoked.length,
-          revoked: revoked.map(({ id, name, masked }) => ({ id, name, masked })),
+          revoked: revoked.slice(0, maxListed).map(({ id, name, masked }) => ({ id, name, masked })),
         });
       }),
     )

@@ -32,12 +32,16 @@ export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
         if (caller.kind === "public") throw everybodyHasIt();
         const { force, reason } = readQuery(c, revocationQuery);
         const { organizationId, keyId, kind } = caller;
-        await change(authorOf(c, caller), async (tx) => {
-          const revoked = await keepAdministrator(c, tx, { organizationId, force }, () =>
-            revokeKey(tx, { organizationId }, kind, keyId, { revokedBy: keyId, reason }),
-          );
-          if (revoked?.revokedNow) tx.record(keyRevoked(revoked.key, reason ?? "by itself"));
-        });
+        await change(
+          authorOf(c, caller),
+          async (tx) => {
+            const revoked = await keepAdministrator(c, tx, { organizationId, force }, () =>
+              revokeKey(tx, { organizationId }, kind, keyId, { revokedBy: keyId, reason }),
+            );
+            if (revoked?.revokedNow) tx.record(keyRevoked(revoked.key, reason ?? "by itself"));
+          },
+          "revocations",
+        );
         return noContent(c);
       }),
     );

@@ -36,6 +36,7 @@ import {
   keyFilters,
   newKeyFields,
   refuseEmptyChange,
+  refuseTooManyKeys,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
@@ -100,6 +101,7 @@ export const publicKeyRoutes = (services: Services) => {
                   { ...owner, kind: "public", style, name, scopes: [], ...limits },
                   secret,
                 );
+                await refuseTooManyKeys(tx, caller.organizationId);
                 tx.record(keyCreated(key));
                 return { publicKey: withValue(key, secret.value) };
               },
@@ -146,6 +148,7 @@ export const publicKeyRoutes = (services: Services) => {
           const owner = narrowed(caller, projectId);
           const key = await change(authorOf(c, caller), async (tx) => {
             const before = found(await findKey(tx, owner, "public", id));
+            assertNoWiderPublicKey(caller, before);
             const key = found(await updateKey(tx, owner, "public", id, wanted));
             tx.record(keyUpdated(key, before, wanted));
             return key;
@@ -160,11 +163,15 @@ export const publicKeyRoutes = (services: Services) => {
         secretKey("publicKeys.deactivate", "write:keys", async (c, caller) => {
           const owner = ownerOf(c, caller);
           const id = readId(c, "id", "public key");
-          const key = await change(authorOf(c, caller), async (tx) => {
-            const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId }));
-            if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, undefined));
-            return revoked.key;
-          });
+          const key = await change(
+            authorOf(c, caller),
+            async (tx) => {
+              const revoked = found(await revokeKey(tx, owner, "public", id, { revokedBy: caller.keyId }));
+              if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, undefined));
+              return revoked.key;
+            },
+            "revocations",
+          );
           return ok(c, { publicKey: key });
         }),
       )
@@ -207,6 +214,7 @@ async function ensureLogForwarding(
     },
     secret,
   );
+  await refuseTooManyKeys(tx, owner.organizationId);
   tx.record(keyCreated(key));
   return withValue(key as PublicKey, secret.value);
 }

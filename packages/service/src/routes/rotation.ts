@@ -53,13 +53,17 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     step: RotationStep,
   ) {
     const id = readId(c, "id", `${kind} key`);
-    const key = await change(authorOf(c, caller), async (tx) => {
-      await liveKey(tx, caller, id);
-      if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
-      const ended = await liveKey(tx, caller, id);
-      tx.record(keyRotated(ended, step));
-      return ended;
-    });
+    const key = await change(
+      authorOf(c, caller),
+      async (tx) => {
+        await liveKey(tx, caller, id);
+        if (!(await end(tx, id))) throw new ApiError("CONFLICT", "No rotation of this key is under way.");
+        const ended = await liveKey(tx, caller, id);
+        tx.record(keyRotated(ended, step));
+        return ended;
+      },
+      "revocations",
+    );
     return ok(c, { [noun]: key });
   }
 

@@ -27,6 +27,7 @@ import {
   noOrigins,
   refuseEmptyChange,
   refuseShuttingOut,
+  refuseTooManyKeys,
   revocationQuery,
 } from "./key-fields.ts";
 import { keepAdministrator } from "./last-administrator.ts";
@@ -105,6 +106,7 @@ export const secretKeyRoutes = (services: Services) => {
                   { organizationId, projectId, kind: "secret", style, name, ...limits, createdBy },
                   secret,
                 );
+                await refuseTooManyKeys(tx, organizationId);
                 tx.record(keyCreated(key));
                 return { secretKey: withValue(key, secret.value) };
               },
@@ -149,14 +151,18 @@ export const secretKeyRoutes = (services: Services) => {
         secretKey("secretKeys.delete", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "secret key");
           const { force, reason } = readQuery(c, revocationQuery);
-          await change(authorOf(c, caller), async (tx) => {
-            const how = { revokedBy: caller.keyId, reason };
-            const { organizationId } = caller;
-            const revoked = await keepAdministrator(c, tx, { organizationId, force }, async () =>
-              found(await revokeKey(tx, caller, "secret", id, how)),
-            );
-            if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, reason));
-          });
+          await change(
+            authorOf(c, caller),
+            async (tx) => {
+              const how = { revokedBy: caller.keyId, reason };
+              const { organizationId } = caller;
+              const revoked = await keepAdministrator(c, tx, { organizationId, force }, async () =>
+                found(await revokeKey(tx, caller, "secret", id, how)),
+              );
+              if (revoked.revokedNow) tx.record(keyRevoked(revoked.key, reason));
+            },
+            "revocations",
+          );
           return noContent(c);
         }),
       )

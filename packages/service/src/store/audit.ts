@@ -36,6 +36,15 @@ export async function insertAuditEvents(
   source: AuditSource,
   events: readonly NewAuditEvent[],
 ): Promise<void> {
+  for (let at = 0; at < events.length; at += eventsAtOnce) {
+    await insertChained(tx, source, events.slice(at, at + eventsAtOnce));
+  }
+}
+
+/** A revocation may end tens of thousands of keys. Between two statements other requests are handled. */
+const eventsAtOnce = 500;
+
+async function insertChained(tx: Queryable, source: AuditSource, events: readonly NewAuditEvent[]): Promise<void> {
   const { organizationId } = source;
   // The update that changes nothing locks the row, and reads it as it is then.
   const { rows } = await tx.query<{ seq: string; hash: Buffer; now: Date }>(sql`

@@ -373,15 +373,42 @@ export async function revokeAllKeys(
   owner: KeyOwner,
   { kind, unusedForDays, except }: RevokeAllFilter,
   { revokedBy, reason }: Revocation,
-): Promise<readonly (SecretKey | PublicKey)[]> {
+): Promise<readonly RevokedKey[]> {
   const conditions = [ownedBy(owner), sql`k.revoked_at is null`, sql`k.id <> all(${except}::uuid[])`];
   if (kind) conditions.push(sql`k.kind = ${kind}`);
   if (unusedForDays !== undefined) conditions.push(unusedFor(unusedForDays));
-  const { rows } = await tx.query<{ id: string }>(sql`
+  // One statement, and no look-up of what it ended: an organization may have tens of thousands of keys, and a plan that is
+  // made from old statistics must not stand between them and their revocation.
+  const { rows } = await tx.query<KeyName & { id: string; name: string; generation: number; last_four: string }>(sql`
     update keys k set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
-    where ${join(conditions, " and ")}
-    returning k.id`);
-  return selectKeys(tx, sql`where k.id = any(${rows.map(({ id }) => id)}::uuid[]) order by k.created_at, k.id`);
+    from key_secrets s
+    where s.key_id = k.id and s.retires_at is null and ${join(conditions, " and ")}
+    returning k.id, k.kind, k.style, k.name, k.imported_prefix, s.generation, s.last_four`);
+  return rows.map((row) => ({
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    masked: maskedSecret(row, row.generation, row.last_four),
+  }));
+}
+
+/**
+ * Whether the organization has `most` keys or more that are not revoked, with those that were just made. Keys that expired
+ * count: they are revoked like others.
+ */
+export async function hasMoreKeysThan(db: Queryable, organizationId: string, most: number): Promise<boolean> {
+  const { rows } = await db.query<{ count: number }>(sql`
+    select count(*)::int as count from (
+      select from keys where organization_id = ${organizationId} and revoked_at is null limit ${most + 1}) k`);
+  return (rows[0] as (typeof rows)[0]).count > most;
+}
+
+/** What goes on record about a key that was revoked. */
+export interface RevokedKey {
+  readonly id: string;
+  readonly kind: KeyKind;
+  readonly name: string;
+  readonly masked: string;
 }
 
 export interface SealedKey {
@@ -528,7 +555,9 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
 }
 
 /** An imported key looks as it was made, until a rotation gives it a secret of ours. */
-function maskedSecret({ kind, style, imported_prefix }: KeyRow, generation: number, lastFour: string): string {
+type KeyName = Pick<KeyRow, "kind" | "style" | "imported_prefix">;
+
+function maskedSecret({ kind, style, imported_prefix }: KeyName, generation: number, lastFour: string): string {
   return imported_prefix !== null && generation === 1
     ? `${imported_prefix}…${lastFour}`
     : maskOf(kind, style, lastFour);
