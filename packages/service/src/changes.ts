@@ -47,7 +47,7 @@ const laneLimits: Omit<ConcurrencyLimits, "what"> = {
 async function refuseImportedKeys(
   keys: KeyDirectory,
   tx: Queryable,
-  { organizationId }: ChangeAuthor,
+  { organizationId, requestId }: ChangeAuthor,
   events: readonly NewAuditEvent[],
 ): Promise<void> {
   // Many events may have the same reason.
@@ -55,6 +55,7 @@ async function refuseImportedKeys(
   for (const { newTexts = {} } of events) {
     for (const [member, text] of Object.entries(newTexts)) if (text) members.set(text, member);
   }
+  if (events.length > 0 && requestId) members.set(requestId, "x-request-id");
   const candidates = new Map<string, string>();
   for (const [text, member] of members) {
     for (const candidate of importedKeyCandidates(text)) candidates.set(candidate, member);
