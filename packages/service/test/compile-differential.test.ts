@@ -1,4 +1,4 @@
-import { evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
+import { compares, evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,13 +12,20 @@ import { compileQuery, type WordSearch } from "../src/logs/postgres/compile.ts";
 import { sql } from "../src/store/sql.ts";
 import { clickHouseMissing, startClickHouse, type TestClickHouse } from "./support/clickhouse.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
-import { entries, filters, queries } from "./support/queries.ts";
+import { amounts, entries, filters, queries } from "./support/queries.ts";
 import { scaled } from "./support/scale.ts";
 
 /** Each case is one query over all rows. Raise with SAZABI_TEST_CASES for a long run. */
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 1500);
 const rowCount = 400;
+const emptyEntry = { level: 2, service: "", environment: null, traceId: null, spanId: null, message: "" };
 const seed = process.env["SAZABI_TEST_SEED"] === undefined ? 1 : Number(process.env["SAZABI_TEST_SEED"]);
+
+/** Every range over a duration or a size, and an entry with each of them. */
+const amountRanges = amounts.flatMap((bound) =>
+  ([">", ">=", "<", "<="] as const).map((operator) => compares({ attribute: "amount" }, operator, bound)),
+);
+const withAmounts = [...amounts, 5, "5"].map((amount) => ({ ...emptyEntry, attributes: { amount } }));
 
 let database: FreshDatabase;
 let client: pg.Client;
@@ -28,7 +35,7 @@ beforeAll(async () => {
   database = await freshDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  rows = fc.sample(entries, { numRuns: rowCount, seed });
+  rows = [...fc.sample(entries, { numRuns: rowCount, seed }), ...withAmounts];
   await client.query(`create temporary table logs (
     id int, level smallint not null, service text not null, environment text, trace_id text, span_id text,
     message text not null, attributes jsonb not null)`);
@@ -65,7 +72,7 @@ test("PostgreSQL finds exactly what the reference finds, for any query", { timeo
     fc.asyncProperty(queries, async (text) => {
       const { ast } = parseQuery(text);
       const ids = await found(ast);
-      hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+      hits += ids.length > 0 && ids.length < rows.length ? 1 : 0;
       expect(ids).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -82,6 +89,10 @@ test("and for any filters", { timeout: 600_000 }, async () => {
     }),
     { numRuns: cases, seed },
   );
+});
+
+test("and for any range of durations and sizes", async () => {
+  for (const query of amountRanges) expect(await found(query)).toEqual(expected(query));
 });
 
 test("the two ways to look for words find the same", { timeout: 600_000 }, async () => {
@@ -143,7 +154,7 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
       fc.asyncProperty(queries, async (text) => {
         const { ast } = parseQuery(text);
         const ids = await foundThere(ast);
-        hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+        hits += ids.length > 0 && ids.length < rows.length ? 1 : 0;
         expect(ids).toEqual(expected(ast));
       }),
       { numRuns: cases, seed: seed + 1 },
@@ -159,5 +170,9 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
       }),
       { numRuns: cases, seed: seed + 1 },
     );
+  });
+
+  test("and for any range of durations and sizes", async () => {
+    for (const query of amountRanges) expect(await foundThere(query)).toEqual(expected(query));
   });
 });

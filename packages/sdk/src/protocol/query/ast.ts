@@ -31,6 +31,7 @@ export type Column = (typeof columns)[number];
  *   the text reads as that value (`500` and `5e2` equal the number 500; `true`; `null`).
  * - `matches`: the pattern covers the whole value, as text, without case.
  * - `compares`: as numbers when `value` is one (`readNumber`), and then only numbers and numeric strings can pass;
+ *   as durations or byte sizes when it is one (`readAmount`), and then only strings that are of the same kind can;
  *   else as text, by code point, and then only strings can.
  * - `exists`: there is a value; null and an empty column are none.
  * - `regex`: the expression matches somewhere in the value, as text.

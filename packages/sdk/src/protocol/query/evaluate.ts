@@ -1,4 +1,5 @@
 import type { AttributeValue } from "../resources.ts";
+import { readAmount } from "./amounts.ts";
 import type { Column, FieldTest, QueryNode } from "./ast.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
@@ -122,9 +123,15 @@ function equals(value: AttributeValue, wanted: string): boolean {
 
 function compare(value: AttributeValue, wanted: string): number | undefined {
   const bound = readNumber(wanted);
-  if (bound === undefined) return typeof value === "string" ? compareText(value, wanted) : undefined;
-  const number = typeof value === "string" ? readNumber(value) : value;
-  return typeof number === "number" ? number - bound : undefined;
+  if (bound !== undefined) {
+    const number = typeof value === "string" ? readNumber(value) : value;
+    return typeof number === "number" ? number - bound : undefined;
+  }
+  if (typeof value !== "string") return undefined;
+  const limit = readAmount(wanted);
+  if (limit === undefined) return compareText(value, wanted);
+  const read = readAmount(value);
+  return read?.form === limit.form ? read.amount - limit.amount : undefined;
 }
 
 function textOf(value: string | number | boolean): string {

@@ -1,3 +1,4 @@
+export { type AmountForm, amountStart, readAmount } from "./amounts.ts";
 export * from "./ast.ts";
 export {
   type ConditionField,

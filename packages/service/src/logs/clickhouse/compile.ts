@@ -1,10 +1,13 @@
 import {
+  type AmountForm,
+  amountStart,
   type Column,
   type FieldTest,
   numberPattern,
   printRegex,
   type QueryNode,
   type Regex,
+  readAmount,
   readNumber,
   type TextPattern,
 } from "@sazabi/sdk/protocol";
@@ -52,7 +55,7 @@ function compileColumn(name: Column, test: FieldTest): Statement {
       return matchesRegex(column, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) return compareText(column, test);
+      if (bound === undefined) return compareAmountOrText(column, test);
       return ch`(${readableNumber(column)} ${verbatim(test.operator)} ${bound})`;
     }
   }
@@ -73,7 +76,7 @@ function compileAttribute(key: string, test: FieldTest): Statement {
       return ch`(${exists} and ${matchesRegex(text, test.regex)})`;
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) return ch`(startsWith(${value}, 's') and ${compareText(text, test)})`;
+      if (bound === undefined) return ch`(startsWith(${value}, 's') and ${compareAmountOrText(text, test)})`;
       const number = ch`multiIf(startsWith(${value}, 'n'), toFloat64OrNull(${text}),
         startsWith(${value}, 's'), ${readableNumber(text)}, null)`;
       return ch`(${number} ${verbatim(test.operator)} ${bound})`;
@@ -108,9 +111,22 @@ function readableNumber(text: Statement): Statement {
   return ch`if(match(${text}, ${numberPattern}), toFloat64OrNull(${text}), null)`;
 }
 
-/** Bytes are compared, and UTF-8 keeps the order of code points. */
-function compareText(text: Statement, { operator, value }: FieldTest & { readonly kind: "compares" }): Statement {
-  return ch`(${text} ${verbatim(operator)} ${value})`;
+/** As texts, bytes are compared: UTF-8 keeps the order of code points. */
+function compareAmountOrText(
+  text: Statement,
+  { operator, value }: FieldTest & { readonly kind: "compares" },
+): Statement {
+  const limit = readAmount(value);
+  if (limit === undefined) return ch`(${text} ${verbatim(operator)} ${value})`;
+  return ch`(${amountOf(text, limit.form)} ${verbatim(operator)} ${limit.amount})`;
+}
+
+/** The amount that a text is, or null. */
+function amountOf(text: Statement, { pattern, factors }: AmountForm): Statement {
+  const parts = factors.map((factor, index) => ch`toFloat64OrZero(m[${verbatim(String(index + 2))}]) * ${factor}`);
+  // A lambda, so that the text is taken apart once.
+  const sum = ch`arrayMap(m -> if(m[1] = '-', -1, 1) * (${joined(parts, " + ")}), [extractGroups(${text}, ${pattern})])[1]`;
+  return ch`if(match(${text}, ${amountStart}) and match(${text}, ${pattern}), ${sum}, null)`;
 }
 
 /** Whether the pattern covers the text, without case. `lower` folds ASCII alone, and what it makes of a message has an index. */

@@ -1,10 +1,13 @@
 import {
+  type AmountForm,
+  amountStart,
   type Column,
   type FieldTest,
   numberPattern,
   printRegex,
   type QueryNode,
   type Regex,
+  readAmount,
   readNumber,
   type TextPattern,
 } from "@sazabi/sdk/protocol";
@@ -81,7 +84,7 @@ function compileColumn(name: Column, test: FieldTest): Sql {
       return likeRegex(column, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) return compareText(column, test);
+      if (bound === undefined) return compareAmountOrText(column, test);
       return sql`case when ${column} ~ ${numberPattern} then ${column}::float8 end ${raw(test.operator)} ${bound}::float8`;
     }
   }
@@ -102,7 +105,7 @@ function compileAttribute(key: string, test: FieldTest): Sql {
     case "compares": {
       const bound = readNumber(test.value);
       if (bound === undefined) {
-        return compareText(sql`case jsonb_typeof(${value}) when 'string' then ${text} end`, test);
+        return compareAmountOrText(sql`case jsonb_typeof(${value}) when 'string' then ${text} end`, test);
       }
       // Only what a cast cannot fail on is cast: one bad value must not end a search.
       return sql`case jsonb_typeof(${value})
@@ -129,8 +132,20 @@ function oneMember(key: string, value: unknown): string {
   return `{${JSON.stringify(key)}:${JSON.stringify(value)}}`;
 }
 
-function compareText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
-  return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
+function compareAmountOrText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
+  const limit = readAmount(bound);
+  if (limit === undefined) return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
+  return sql`(${amountOf(value, limit.form)}) ${raw(operator)} ${limit.amount}::float8`;
+}
+
+/** The amount that a text is, or null. Only what a cast cannot fail on is cast. */
+function amountOf(value: Sql, { pattern, factors }: AmountForm): Sql {
+  const parts = factors.map(
+    (factor, index) => sql`coalesce(m[${raw(String(index + 2))}]::float8, 0) * ${factor}::float8`,
+  );
+  return sql`select case m[1] when '-' then -1 else 1 end * (${join(parts, " + ")})
+    from regexp_match((${value}) collate "C", ${pattern}) as m
+    where m is not null and (${value}) collate "C" ~ ${amountStart}`;
 }
 
 /** Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and is quick. */
