@@ -1,4 +1,4 @@
-import { compares, evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
+import { compares, equalsText, evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -174,5 +174,13 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
 
   test("and for any range of durations and sizes", async () => {
     for (const query of amountRanges) expect(await foundThere(query)).toEqual(expected(query));
+  });
+
+  test("an index knows the elements of lists", async () => {
+    const condition = compileForClickHouse(equalsText({ attribute: "a" }, "foo"));
+    const statement = ch`explain indexes = 1 select id from logs where ${condition}`;
+    const plan = await server.rows<{ explain: string }>(statement, { timeoutMs: 60_000 });
+    const names = plan.flatMap(({ explain }) => /Name: (\w+)/.exec(explain)?.[1] ?? []);
+    expect(names).toEqual(expect.arrayContaining(["attribute_values", "list_elements"]));
   });
 });

@@ -339,6 +339,45 @@ describe("meaning", () => {
     expect(finds("v:>1ms", { attributes: { v: 500 } })).toBe(false);
   });
 
+  test.each<[query: string, found: boolean]>([
+    ["tags:prod", true],
+    ["@tags:Prod", false],
+    ["tags:pro", false],
+    ["tags:PR*", true],
+    ["tags:*d", true],
+    ["tags:*prod*eu*", true], // the list as a text
+    ["tags:/^EU$/", true],
+    ["tags:/^pro$/", false],
+    ["tags:7", true],
+    ["tags:>6", true],
+    ["tags:>7", false],
+    ["tags:>=1s", true],
+    ["tags:>q", true],
+    ["tags:true", true],
+    ["tags:null", true],
+    ["tags:inner", true],
+    ["tags:name", false],
+    ["tags:value", false],
+    ['tags:"say \\"hi\\", \\\\o"', true],
+    ['tags:"hi"', false],
+    ['tags:"prod\\",\\"eu"', false],
+    ["-tags:prod", false],
+    ["-tags:test", true],
+    ["-tags:p*", false],
+    ["tags:(test OR eu)", true],
+    ["tags:*", true],
+  ])("a list is found by any of its elements: %s", (query, found) => {
+    const tags = ["prod", "eu", 7, true, null, 'say "hi", \\o', "1.5s", ["inner"], { name: "value" }];
+    expect(finds(query, { attributes: { tags: JSON.stringify(tags) } })).toBe(found);
+  });
+
+  test("what only begins like a list is a text", () => {
+    for (const v of ["[prod] started", '["prod"', '["prod" ]', "[[", "[", "[]"]) {
+      expect(finds("@v:prod", { attributes: { v } })).toBe(false);
+      expect(finds("@v:/^prod$/", { attributes: { v } })).toBe(false);
+    }
+  });
+
   test("absence is not equal to anything", () => {
     expect(finds("-env:prod", {})).toBe(true);
     expect(finds("-@a:1", {})).toBe(true);

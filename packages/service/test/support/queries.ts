@@ -70,11 +70,34 @@ const text = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) 
 const value = fc.oneof(text, fc.constantFrom(...numbers, ...words, ...amounts));
 const short = fc.oneof(fc.constantFrom(...words, ...numbers), text);
 
+/** As intake stores them, and texts that look like one. */
+const lists = fc.oneof(
+  fc
+    .array(
+      fc.oneof(
+        value,
+        value,
+        fc.constantFrom(0, 1, 500, 0.5, -0.5, 1e21, true, false, null),
+        fc.constant({ a: "foo", b: 1 }),
+        fc.constant(["a", 5]),
+      ),
+      { maxLength: 4 },
+    )
+    .map((list) => JSON.stringify(list)),
+  fc
+    .array(
+      fc.constantFrom("[", "]", ",", ":", "{", "}", '"', '"foo"', '"a"', "500", "5e2", "true", "null", "\\", " "),
+      { maxLength: 6 },
+    )
+    .map((parts) => `[${parts.join("")}]`),
+);
+
 const attributeValue: fc.Arbitrary<AttributeValue> = fc.oneof(
   value,
   fc.constantFrom(0, 1, 500, 0.5, -0.5, 5, 1e21, 1e-7, 1.5e-10, 2 ** 53, 1e99, 1.7976931348623157e308, 5e-324),
   fc.boolean(),
   fc.constant(null),
+  lists,
 );
 
 export const entries: fc.Arbitrary<QueriedEntry> = fc.record({

@@ -26,7 +26,8 @@ export const columns = ["message", "service", "environment", "trace_id", "span_i
 export type Column = (typeof columns)[number];
 
 /**
- * A test of one value. An absent value (no such attribute, null in a column) passes none.
+ * A test of one value. An absent value (no such attribute, null in a column) passes none. An attribute that is a list
+ * passes as its JSON text, and also when one of its scalar elements passes; null as an element passes `equals` only.
  * - `equals`: the same text, character by character; an attribute that is a number, a boolean or null also when
  *   the text reads as that value (`500` and `5e2` equal the number 500; `true`; `null`).
  * - `matches`: the pattern covers the whole value, as text, without case.

@@ -1,6 +1,7 @@
 import type { AttributeValue } from "../resources.ts";
 import { readAmount } from "./amounts.ts";
 import type { Column, FieldTest, QueryNode } from "./ast.ts";
+import { elementsEqualTo, listElements } from "./lists.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
 import { nativeSteps, type StepMeter, unlimitedSteps } from "./steps.ts";
@@ -42,7 +43,7 @@ export function evaluate(query: QueryNode, entry: QueriedEntry, meter: StepMeter
       return query.ranks.includes(entry.level);
     case "field":
       if ("column" in query.field) return passesColumn(query.test, columnOf(entry, query.field.column), meter);
-      return passes(query.test, attributeOf(entry, query.field.attribute), meter);
+      return passesAttribute(query.test, attributeOf(entry, query.field.attribute), meter);
   }
 }
 
@@ -93,6 +94,28 @@ function passesColumn(test: FieldTest, value: string | null, meter: StepMeter): 
   if (test.kind === "exists") return value !== "";
   return test.kind === "equals" ? value === test.value : passes(test, value, meter);
 }
+
+/** A list passes as its text, or by any element. */
+function passesAttribute(test: FieldTest, value: AttributeValue | undefined, meter: StepMeter): boolean {
+  if (passes(test, value, meter)) return true;
+  if (typeof value !== "string" || test.kind === "exists") return false;
+  const elements = listElements(value, meter);
+  if (elements.length === 0) return false;
+  if (test.kind === "equals") {
+    const wanted = elementsEqualTo(test.value);
+    return elements.some((element) => wanted.includes(element));
+  }
+  return elements.some((element) => passesElement(test, element, meter));
+}
+
+function passesElement(test: ElementTest, element: string, meter: StepMeter): boolean {
+  if (element === "null") return false;
+  const isText = element.startsWith('"');
+  if (test.kind === "compares" && !isText) return passes(test, readNumber(element) ?? true, meter);
+  return passes(test, isText ? JSON.parse(element) : element, meter);
+}
+
+type ElementTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
 
 function passes(test: FieldTest, value: AttributeValue | undefined, meter: StepMeter): boolean {
   if (value === undefined) return false;

@@ -2,17 +2,21 @@ import {
   type AmountForm,
   amountStart,
   type Column,
+  elementsEqualTo,
   type FieldTest,
+  listElementPattern,
+  listPattern,
   numberPattern,
   printRegex,
   type QueryNode,
   type Regex,
   readAmount,
+  readingsOf,
   readNumber,
   type TextPattern,
 } from "@sazabi/sdk/protocol";
 import { likeOf } from "../like.ts";
-import { encodeAttribute } from "./attributes.ts";
+import { encodeAttribute, listElements } from "./attributes.ts";
 import { ch, joined, type Statement, verbatim } from "./statement.ts";
 
 /**
@@ -64,24 +68,63 @@ function compileColumn(name: Column, test: FieldTest): Statement {
 function compileAttribute(key: string, test: FieldTest): Statement {
   const value = ch`attributes[${key}]`;
   const text = attributeText(key);
-  const exists = attributeExists(key);
   switch (test.kind) {
     case "exists":
-      return exists;
+      return attributeExists(key);
     case "equals":
-      return equalsAttribute(value, test.value);
+      return ch`(${equalsAttribute(value, test.value)} or ${equalsElement(value, text, test.value)})`;
     case "matches":
-      return ch`(${exists} and ${likePattern(text, test.pattern)})`;
     case "regex":
-      return ch`(${exists} and ${matchesRegex(text, test.regex)})`;
+    case "compares": {
+      const kind = { isText: ch`startsWith(${value}, 's')`, isNumber: ch`startsWith(${value}, 'n')` };
+      const scalar = ch`(${attributeExists(key)} and ${passes(test, text, kind)})`;
+      return ch`(${scalar} or ${hasElement(value, text, passesElement(test))})`;
+    }
+  }
+}
+
+type ValueTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
+
+function passes(
+  test: ValueTest,
+  text: Statement,
+  { isText, isNumber }: { readonly isText: Statement; readonly isNumber: Statement },
+): Statement {
+  switch (test.kind) {
+    case "matches":
+      return likePattern(text, test.pattern);
+    case "regex":
+      return matchesRegex(text, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) return ch`(startsWith(${value}, 's') and ${compareAmountOrText(text, test)})`;
-      const number = ch`multiIf(startsWith(${value}, 'n'), toFloat64OrNull(${text}),
-        startsWith(${value}, 's'), ${readableNumber(text)}, null)`;
+      if (bound === undefined) return ch`(${isText} and ${compareAmountOrText(text, test)})`;
+      const number = ch`multiIf(${isNumber}, toFloat64OrNull(${text}), ${isText}, ${readableNumber(text)}, null)`;
       return ch`(${number} ${verbatim(test.operator)} ${bound})`;
     }
   }
+}
+
+/** Whether the attribute is a list with such an element. The index knows the elements of all lists of a row. */
+function equalsElement(value: Statement, text: Statement, wanted: string): Statement {
+  const equal = ch`[${joined(
+    elementsEqualTo(wanted).map((element) => ch`${element}`),
+    ", ",
+  )}]`;
+  const isElement = hasElement(value, text, ch`has(${equal}, element)`);
+  return ch`(multiSearchAny(${text}, ${equal}) and ${isElement} and hasAny(${listElements}, ${equal}))`;
+}
+
+/** `condition` is about `element`, which is JSON. */
+function hasElement(value: Statement, text: Statement, condition: Statement): Statement {
+  return ch`(startsWith(${value}, 's[') and match(${text}, ${listPattern}) and
+    arrayExists(element -> element != '' and ${condition}, extractAll(${text}, ${listElementPattern})))`;
+}
+
+function passesElement(test: ValueTest): Statement {
+  const isText = ch`startsWith(element, '"')`;
+  const text = ch`if(${isText}, JSONExtractString(element), element)`;
+  const passing = passes(test, text, { isText, isNumber: ch`match(element, ${numberPattern})` });
+  return ch`element != 'null' and ifNull(${passing}, false)`;
 }
 
 /** What stands behind the letter of its type. */
@@ -96,15 +139,10 @@ export function attributeExists(key: string): Statement {
 
 /** One comparison for each type the text can be read as. */
 function equalsAttribute(value: Statement, wanted: string): Statement {
-  const encoded = [encodeAttribute(wanted)];
-  const number = readNumber(wanted);
-  if (number !== undefined) encoded.push(encodeAttribute(number));
-  if (wanted === "true" || wanted === "false") encoded.push(encodeAttribute(wanted === "true"));
-  if (wanted === "null") encoded.push(encodeAttribute(null));
-  return ch`(${joined(
-    encoded.map((one) => ch`${value} = ${one}`),
+  return joined(
+    readingsOf(wanted).map((reading) => ch`${value} = ${encodeAttribute(reading)}`),
     " or ",
-  )})`;
+  );
 }
 
 function readableNumber(text: Statement): Statement {

@@ -2,12 +2,16 @@ import {
   type AmountForm,
   amountStart,
   type Column,
+  elementsEqualTo,
   type FieldTest,
+  listElementPattern,
+  listPattern,
   numberPattern,
   printRegex,
   type QueryNode,
   type Regex,
   readAmount,
+  readingsOf,
   readNumber,
   type TextPattern,
 } from "@sazabi/sdk/protocol";
@@ -44,7 +48,7 @@ export function compileQuery(query: QueryNode, words: WordSearch = "index"): Sql
       return compileLevel(query.ranks);
     case "field":
       if ("column" in query.field) return compileColumn(query.field.column, query.test);
-      return compileAttribute(query.field.attribute, query.test);
+      return compileAttribute(query.field.attribute, query.test, words);
   }
 }
 
@@ -90,25 +94,36 @@ function compileColumn(name: Column, test: FieldTest): Sql {
   }
 }
 
-function compileAttribute(key: string, test: FieldTest): Sql {
-  const value = sql`(attributes -> ${key}::text)`;
+function compileAttribute(key: string, test: FieldTest, words: WordSearch): Sql {
   const text = sql`(attributes ->> ${key}::text)`;
   switch (test.kind) {
     case "exists":
       return sql`${text} is not null`;
     case "equals":
-      return equalsAttribute(key, test.value);
+      return sql`(${equalsAttribute(key, test.value)} or ${equalsElement(text, test.value, words)})`;
+    case "matches":
+    case "regex":
+    case "compares": {
+      const kind = sql`jsonb_typeof(attributes -> ${key}::text)`;
+      return sql`(${passes(test, text, kind)} or ${hasElement(text, passesElement(test))})`;
+    }
+  }
+}
+
+type ValueTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
+
+/** `kind` is what `jsonb_typeof` says of the value. */
+function passes(test: ValueTest, text: Sql, kind: Sql): Sql {
+  switch (test.kind) {
     case "matches":
       return likePattern(text, test.pattern);
     case "regex":
       return likeRegex(text, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) {
-        return compareAmountOrText(sql`case jsonb_typeof(${value}) when 'string' then ${text} end`, test);
-      }
+      if (bound === undefined) return compareAmountOrText(sql`case ${kind} when 'string' then ${text} end`, test);
       // Only what a cast cannot fail on is cast: one bad value must not end a search.
-      return sql`case jsonb_typeof(${value})
+      return sql`case ${kind}
         when 'number' then ${text}::float8
         when 'string' then case when ${text} ~ ${numberPattern} then ${text}::float8 end
       end ${raw(test.operator)} ${bound}::float8`;
@@ -118,13 +133,33 @@ function compileAttribute(key: string, test: FieldTest): Sql {
 
 /** Containment is what an index on `attributes` answers; one for each type the text can be read as. */
 function equalsAttribute(key: string, wanted: string): Sql {
-  const values: unknown[] = [wanted];
-  const number = readNumber(wanted);
-  if (number !== undefined) values.push(number);
-  if (wanted === "true" || wanted === "false") values.push(wanted === "true");
-  if (wanted === "null") values.push(null);
-  const conditions = values.map((value) => sql`attributes @> ${oneMember(key, value)}::jsonb`);
-  return sql`(${join(conditions, " or ")})`;
+  const conditions = readingsOf(wanted).map((value) => sql`attributes @> ${oneMember(key, value)}::jsonb`);
+  return join(conditions, " or ");
+}
+
+/** Whether the text is a list with such an element. The index of a sealed day knows the elements of all lists of a row. */
+function equalsElement(text: Sql, wanted: string, words: WordSearch): Sql {
+  const equal = elementsEqualTo(wanted);
+  // Most lists do not hold it anywhere, and need not be taken apart.
+  const occurs = equal.map((element) => sql`strpos(${text} collate "C", ${element}) > 0`);
+  const isElement = sql`(${join(occurs, " or ")}) and ${hasElement(text, sql`element = any(${equal}::text[])`)}`;
+  const isIndexed = sql`sazabi.log_list_elements(attributes) && ${equal}::text[]`;
+  return words === "scan" ? sql`(${isElement})` : sql`(${isElement} and ${isIndexed})`;
+}
+
+/** `condition` is about `element`, which is JSON. */
+function hasElement(text: Sql, condition: Sql): Sql {
+  return sql`(${text} collate "C" like '[%]' and ${text} collate "C" ~ ${listPattern} and exists (
+    select from regexp_matches(${text} collate "C", ${listElementPattern}, 'g') as match,
+      lateral (select match[1] as element) e
+    where element is not null and ${condition}))`;
+}
+
+function passesElement(test: ValueTest): Sql {
+  const isText = sql`left(element, 1) = '"'`;
+  const kind = sql`case when ${isText} then 'string' when element ~ ${numberPattern} then 'number' end`;
+  const text = sql`(case when ${isText} then element::json #>> '{}' else element end)`;
+  return sql`element <> 'null' and ${passes(test, text, kind)}`;
 }
 
 /** Written by hand, since a key may be `__proto__`. */
