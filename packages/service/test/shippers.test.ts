@@ -60,6 +60,32 @@ describe("Loki", () => {
     expect(await found(`"${plain.slice(2, 10)}"`)).toMatchObject([{ message: plain }]);
   });
 
+  test("a plain line has the level that it names, unless the labels or the metadata name one", async () => {
+    const message = unique();
+    await push(
+      stream([
+        [nanos(), `[error] ${message}`],
+        [nanos(), `${message} level=debug`, { level: "warn" }],
+        [nanos(), `ERROR ${message}`, { severity: 6 }],
+        [nanos(), message, { level: "" }],
+        [nanos(), `level=fatal ${message}`, { level: "" }],
+      ]),
+    );
+    await push(stream([[nanos(), `ERROR of labels ${message}`]], { level: "debug" }));
+    const levels = (await found(message)).map((log: { level: string; message: string }) => [
+      log.message.replace(message, "m"),
+      log.level,
+    ]);
+    expect(Object.fromEntries(levels)).toEqual({
+      "[error] m": "error",
+      "m level=debug": "warn",
+      "ERROR m": "info",
+      m: "info",
+      "level=fatal m": "fatal",
+      "ERROR of labels m": "debug",
+    });
+  });
+
   test("a value that is wrong costs its neighbours nothing, and the answer says which", async () => {
     const message = unique();
     const answer = await push(
