@@ -1,4 +1,12 @@
-import { compares, equalsText, evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
+import {
+  compares,
+  equalsText,
+  evaluate,
+  lookIn,
+  parseQuery,
+  type QueriedEntry,
+  type QueryNode,
+} from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -26,6 +34,14 @@ const amountRanges = amounts.flatMap((bound) =>
   ([">", ">=", "<", "<="] as const).map((operator) => compares({ attribute: "amount" }, operator, bound)),
 );
 const withAmounts = [...amounts, 5, "5"].map((amount) => ({ ...emptyEntry, attributes: { amount } }));
+
+const scopes = fc.constantFrom(
+  "entry" as const,
+  "entry" as const,
+  "message" as const,
+  "attributes" as const,
+  "both" as const,
+);
 
 let database: FreshDatabase;
 let client: pg.Client;
@@ -97,8 +113,8 @@ test("and for any range of durations and sizes", async () => {
 
 test("the two ways to look for words find the same", { timeout: 600_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(queries, async (text) => {
-      const { ast } = parseQuery(text);
+    fc.asyncProperty(queries, scopes, async (text, scope) => {
+      const ast = lookIn(parseQuery(text).ast, scope);
       expect(await found(ast, "scan")).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -109,11 +125,13 @@ test("and with the indexes of a sealed day", { timeout: 600_000 }, async () => {
   await client.query("create extension if not exists pg_trgm");
   await client.query(`create index on logs using gin ((message collate "C") gin_trgm_ops)`);
   await client.query("create index on logs using gin (attributes jsonb_path_ops)");
+  await client.query("create index on logs using gin (sazabi.log_list_elements(attributes))");
+  await client.query("create index on logs (id) where message = ''");
   // Whatever an index can answer is asked of it.
   await client.query("set enable_seqscan = off");
   await fc.assert(
-    fc.asyncProperty(queries, async (text) => {
-      const { ast } = parseQuery(text);
+    fc.asyncProperty(queries, scopes, async (text, scope) => {
+      const ast = lookIn(parseQuery(text).ast, scope);
       expect(await found(ast)).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -151,8 +169,8 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
   test("finds exactly what the reference finds, for any query", { timeout: 7_200_000 }, async () => {
     let hits = 0;
     await fc.assert(
-      fc.asyncProperty(queries, async (text) => {
-        const { ast } = parseQuery(text);
+      fc.asyncProperty(queries, scopes, async (text, scope) => {
+        const ast = lookIn(parseQuery(text).ast, scope);
         const ids = await foundThere(ast);
         hits += ids.length > 0 && ids.length < rows.length ? 1 : 0;
         expect(ids).toEqual(expected(ast));

@@ -61,6 +61,7 @@ async function storeRows(dayStart: number, count: number): Promise<void> {
   const rows = Array.from({ length: count }, (_, index) => ({
     timestamp: new Date(dayStart + (index * dayMs) / count).toISOString(),
     message: messageOf(index),
+    ...(index === 8 && { note: "an Ephemeron" }),
     user: index === 7 ? "rare-user" : `u${index % 500}`,
     path: `/orders/${index % 50}`,
     ...(index % 100 === 0 && { tags: [index === 700 ? "rare-tag" : "common", "eu", index] }),
@@ -69,6 +70,7 @@ async function storeRows(dayStart: number, count: number): Promise<void> {
 }
 
 function messageOf(index: number): string {
+  if (index === 8) return "";
   if (index === 5) return "a Zanzibarite was found in the GRÖSSE of the ship, größer als gedacht";
   if (index === 6) return "заказ потерян на складе";
   return `order ${index} placed, payment of ${index * 7} cents accepted by the bank`;
@@ -185,6 +187,7 @@ test.each([
   ["a rare word with letters of another case", "größer", "words", 3],
   ["a rare word of no ASCII letter", "ПОТЕРЯН", "words", 3],
   ["a rare attribute value", "user:rare-user", "attributes", 3],
+  ["a rare word of an entry without a message", "ephemeron", "words", 3],
   ["a rare element of a list", "@tags:rare-tag", "lists", 3],
   ["a rare number in a list", "@tags:1700", "lists", 3],
   ["a rare word that no row holds", "xylophone", "words", 0],

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { evaluate, levels, parseQuery, type QueriedEntry, type QueryNode } from "../../src/protocol/index.ts";
+import { evaluate, levels, lookIn, parseQuery, type QueriedEntry, type QueryNode } from "../../src/protocol/index.ts";
 import { logLine, Random } from "../support/log-lines.ts";
 
 /** Random texts that are parsed; the unit run keeps to a few. */
@@ -249,11 +249,48 @@ describe("what is no syntax is text, and said", () => {
 });
 
 describe("meaning", () => {
+  test.each<[query: string, found: boolean]>([
+    ["deploy", true],
+    ["DEPLOY*fin", true],
+    ['"deploy finished"', true],
+    ["/^deploy/", true],
+    ["/^finished/", false],
+    ["42", true],
+    ["true", true],
+    ["kind", false], // a name
+    ["null", false],
+    ["deploy 42", true],
+    ["-deploy", false],
+    ["-absent", true],
+    ["message:deploy", false],
+    ["msg:dep*", false],
+    ["message:/deploy/", false],
+    ["deploy:finished", false],
+  ])("of an entry without a message, words are looked for in the attributes: %s", (query, found) => {
+    const attributes = { kind: "Deploy finished", size: 42, ok: true, nothing: null };
+    expect(finds(query, { attributes })).toBe(found);
+    // Any message hides the attributes from words, unless they are asked for.
+    const { ast } = parseQuery(query);
+    const withMessage = entry({ message: "m", attributes });
+    expect(evaluate(ast, withMessage)).toBe(query.startsWith("-"));
+    expect(evaluate(lookIn(ast, "both"), withMessage)).toBe(found);
+    expect(evaluate(lookIn(ast, "attributes"), withMessage)).toBe(found);
+    expect(evaluate(lookIn(ast, "message"), entry({ attributes }))).toBe(query.startsWith("-"));
+  });
+
+  test("in which texts words are looked for can be chosen", () => {
+    const { ast } = parseQuery("one two");
+    const split = entry({ message: "one", attributes: { a: "two" } });
+    expect(evaluate(lookIn(ast, "both"), split)).toBe(true);
+    expect(evaluate(lookIn(ast, "attributes"), split)).toBe(false);
+    expect(evaluate(lookIn(ast, "message"), split)).toBe(false);
+  });
+
   test("text is found anywhere in the message, without case, and nowhere else", () => {
     expect(finds("refused", { message: "Connection REFUSED by peer" })).toBe(true);
     expect(finds("fuse", { message: "refused" })).toBe(true);
     expect(finds('"refused by"', { message: "refused  by" })).toBe(false);
-    expect(finds("api", { service: "api", attributes: { a: "api" } })).toBe(false);
+    expect(finds("api", { message: "m", service: "api", attributes: { a: "api" } })).toBe(false);
     expect(finds("ÜBERLAUF", { message: "Zählerüberlauf" })).toBe(true);
     expect(finds("σίσυφος", { message: "ΣΊΣΥΦΟΣ" })).toBe(true);
     expect(finds("strasse", { message: "Straße" })).toBe(false);

@@ -1,6 +1,6 @@
 import type { AttributeValue } from "../resources.ts";
 import { readAmount } from "./amounts.ts";
-import type { Column, FieldTest, QueryNode } from "./ast.ts";
+import type { Column, FieldTest, QueryNode, TextScope } from "./ast.ts";
 import { elementsEqualTo, listElements } from "./lists.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
@@ -36,9 +36,9 @@ export function evaluate(query: QueryNode, entry: QueriedEntry, meter: StepMeter
     case "not":
       return !evaluate(query.node, entry, meter);
     case "text":
-      return occursInFolded(query.pattern, foldOf(entry.message, meter), meter);
+      return holdsForAny(entry, query.scope, (text) => occursInFolded(query.pattern, foldOf(text, meter), meter));
     case "regex":
-      return matchesRegex(query.regex, entry.message, meter);
+      return holdsForAny(entry, query.scope, (text) => matchesRegex(query.regex, text, meter));
     case "level":
       return query.ranks.includes(entry.level);
     case "field":
@@ -48,6 +48,13 @@ export function evaluate(query: QueryNode, entry: QueriedEntry, meter: StepMeter
 }
 
 const stepsPerNode = 4;
+
+function holdsForAny(entry: QueriedEntry, scope: TextScope, holds: (text: string) => boolean): boolean {
+  const { message, attributes } = entry;
+  if (scope !== "attributes" && holds(message)) return true;
+  if (scope === "message" || (scope === "entry" && message !== "")) return false;
+  return Object.values(attributes).some((value) => value !== null && holds(textOf(value)));
+}
 
 /** The last texts that were folded: the conditions of a query ask for the same ones, and so do the queries of tails. */
 const folds = new Map<string, string>();

@@ -14,6 +14,7 @@ import {
   readingsOf,
   readNumber,
   type TextPattern,
+  type TextScope,
 } from "@sazabi/sdk/protocol";
 import { likeOf } from "../like.ts";
 import { encodeAttribute, listElements } from "./attributes.ts";
@@ -35,15 +36,26 @@ export function compileQuery(query: QueryNode): Statement {
       // An absent value is not equal to anything: null counts as false here.
       return ch`not ifNull(${compileQuery(query.node)}, false)`;
     case "text":
-      return likePattern(ch`message`, [{ any: "many" }, ...query.pattern, { any: "many" }]);
+      return inScope(query.scope, (text) => likePattern(text, [{ any: "many" }, ...query.pattern, { any: "many" }]));
     case "regex":
-      return matchesRegex(ch`message`, query.regex);
+      return inScope(query.scope, (text) => matchesRegex(text, query.regex));
     case "level":
       return query.ranks.length === 0 ? ch`false` : verbatim(`level in (${query.ranks.join(", ")})`);
     case "field":
       if ("column" in query.field) return compileColumn(query.field.column, query.test);
       return compileAttribute(query.field.attribute, query.test);
   }
+}
+
+/** An index knows where an entry has an empty message. */
+function inScope(scope: TextScope, holds: (text: Statement) => Statement): Statement {
+  const message = holds(ch`message`);
+  if (scope === "message") return message;
+  const attributes = ch`arrayExists(v -> v != 'z' and ${holds(ch`substring(v, 2)`)}, mapValues(attributes))`;
+  if (scope === "attributes") return attributes;
+  return scope === "both"
+    ? ch`(${message} or ${attributes})`
+    : ch`(${message} or (length(message) = 0 and ${attributes}))`;
 }
 
 function compileColumn(name: Column, test: FieldTest): Statement {

@@ -14,6 +14,7 @@ import {
   readingsOf,
   readNumber,
   type TextPattern,
+  type TextScope,
 } from "@sazabi/sdk/protocol";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
 import { hasOtherForms, likeOf } from "../like.ts";
@@ -41,9 +42,13 @@ export function compileQuery(query: QueryNode, words: WordSearch = "index"): Sql
       // An absent value is not equal to anything: null counts as false here.
       return sql`(${compile(query.node)}) is not true`;
     case "text":
-      return words === "scan" ? scanForText(query.pattern) : likeText(query.pattern);
+      return inScope(
+        query.scope,
+        words === "scan" ? scanForText(query.pattern) : likeText(sql`message`, query.pattern),
+        (text) => likeText(text, query.pattern),
+      );
     case "regex":
-      return likeRegex(sql`message`, query.regex);
+      return inScope(query.scope, likeRegex(sql`message`, query.regex), (text) => likeRegex(text, query.regex));
     case "level":
       return compileLevel(query.ranks);
     case "field":
@@ -52,15 +57,23 @@ export function compileQuery(query: QueryNode, words: WordSearch = "index"): Sql
   }
 }
 
-function likeText(pattern: TextPattern): Sql {
-  return likePattern(sql`message`, [{ any: "many" }, ...pattern, { any: "many" }]);
+/** An index finds the entries whose message is empty. */
+function inScope(scope: TextScope, message: Sql, holds: (text: Sql) => Sql): Sql {
+  if (scope === "message") return message;
+  const attributes = sql`exists (select from jsonb_each_text(attributes) as attribute where ${holds(sql`attribute.value`)})`;
+  if (scope === "attributes") return attributes;
+  return scope === "both" ? sql`(${message} or ${attributes})` : sql`(${message} or (message = '' and ${attributes}))`;
+}
+
+function likeText(text: Sql, pattern: TextPattern): Sql {
+  return likePattern(text, [{ any: "many" }, ...pattern, { any: "many" }]);
 }
 
 /** ILIKE folds a row's text before it looks, and so does this; but looking for a plain text is quicker. */
 function scanForText(pattern: TextPattern): Sql {
   const [text] = pattern;
   if (pattern.length !== 1 || typeof text !== "string" || Array.from(text).some(hasOtherForms))
-    return likeText(pattern);
+    return likeText(sql`message`, pattern);
   return sql`strpos(lower(message collate "C"), ${text}) > 0`;
 }
 
