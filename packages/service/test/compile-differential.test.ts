@@ -34,6 +34,7 @@ const amountRanges = amounts.flatMap((bound) =>
   ([">", ">=", "<", "<="] as const).map((operator) => compares({ attribute: "amount" }, operator, bound)),
 );
 const withAmounts = [...amounts, 5, "5"].map((amount) => ({ ...emptyEntry, attributes: { amount } }));
+const longList = JSON.stringify([...Array.from({ length: 3_000 }, (_, index) => index), "foo", 'say "é\\n"']);
 
 const scopes = fc.constantFrom(
   "entry" as const,
@@ -51,7 +52,11 @@ beforeAll(async () => {
   database = await freshDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  rows = [...fc.sample(entries, { numRuns: rowCount, seed }), ...withAmounts];
+  rows = [
+    ...fc.sample(entries, { numRuns: rowCount, seed }),
+    ...withAmounts,
+    { ...emptyEntry, message: "m", attributes: { a: longList, list: longList } },
+  ];
   await client.query(`create temporary table logs (
     id int, level smallint not null, service text not null, environment text, trace_id text, span_id text,
     message text not null, attributes jsonb not null)`);
@@ -109,6 +114,20 @@ test("and for any filters", { timeout: 600_000 }, async () => {
 
 test("and for any range of durations and sizes", async () => {
   for (const query of amountRanges) expect(await found(query)).toEqual(expected(query));
+});
+
+const listQueries = [
+  "@list:foo",
+  "@list:2999",
+  "@list:3000",
+  "@list:fo*",
+  "@list:*Y?*É?n*",
+  "@list:/^foo$/",
+  "@list:>2998",
+];
+
+test("and for any element of a long list", async () => {
+  for (const { ast } of listQueries.map((text) => parseQuery(text))) expect(await found(ast)).toEqual(expected(ast));
 });
 
 test("the two ways to look for words find the same", { timeout: 600_000 }, async () => {
@@ -192,6 +211,12 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
 
   test("and for any range of durations and sizes", async () => {
     for (const query of amountRanges) expect(await foundThere(query)).toEqual(expected(query));
+  });
+
+  test("and for any element of a long list", async () => {
+    for (const { ast } of listQueries.map((text) => parseQuery(text))) {
+      expect(await foundThere(ast)).toEqual(expected(ast));
+    }
   });
 
   test("an index knows the elements of lists", async () => {

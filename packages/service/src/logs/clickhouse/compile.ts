@@ -16,7 +16,7 @@ import {
   type TextPattern,
   type TextScope,
 } from "@sazabi/sdk/protocol";
-import { likeOf } from "../like.ts";
+import { likeOf, listWith } from "../like.ts";
 import { encodeAttribute, listElements } from "./attributes.ts";
 import { ch, joined, type Statement, verbatim } from "./statement.ts";
 
@@ -90,7 +90,9 @@ function compileAttribute(key: string, test: FieldTest): Statement {
     case "compares": {
       const kind = { isText: ch`startsWith(${value}, 's')`, isNumber: ch`startsWith(${value}, 'n')` };
       const scalar = ch`(${attributeExists(key)} and ${passes(test, text, kind)})`;
-      return ch`(${scalar} or ${hasElement(value, text, passesElement(test))})`;
+      const isElement = hasElement(value, text, passesElement(test));
+      const mayHold = test.kind === "matches" ? ch`${likePattern(text, listWith(test.pattern))} and ` : ch``;
+      return ch`(${scalar} or (${mayHold}${isElement}))`;
     }
   }
 }

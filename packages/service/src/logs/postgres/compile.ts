@@ -17,7 +17,7 @@ import {
   type TextScope,
 } from "@sazabi/sdk/protocol";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
-import { hasOtherForms, likeOf } from "../like.ts";
+import { hasOtherForms, likeOf, listWith } from "../like.ts";
 
 /**
  * How words are looked for: in a form that the index of a sealed day answers, or in one that reads every row twice as
@@ -118,7 +118,9 @@ function compileAttribute(key: string, test: FieldTest, words: WordSearch): Sql 
     case "regex":
     case "compares": {
       const kind = sql`jsonb_typeof(attributes -> ${key}::text)`;
-      return sql`(${passes(test, text, kind)} or ${hasElement(text, passesElement(test))})`;
+      const isElement = hasElement(text, passesElement(test));
+      const mayHold = test.kind === "matches" ? sql`${likePattern(text, listWith(test.pattern))} and ` : sql``;
+      return sql`(${passes(test, text, kind)} or (${mayHold}${isElement}))`;
     }
   }
 }
