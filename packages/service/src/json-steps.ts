@@ -12,6 +12,8 @@ export interface JsonStepsOptions {
   readonly slices: TimeSlices;
   /** Members of objects and elements of arrays, at every depth. */
   readonly maxMembers: number;
+  /** Parses a piece of the text that is JSON of its own. Default: `JSON.parse`. */
+  readonly parse?: (text: string) => unknown;
   /** Another length than the usual one. */
   readonly stepLength?: number;
 }
@@ -38,8 +40,8 @@ interface Frame {
 }
 
 /**
- * The value that `JSON.parse` would return, with other requests handled while a long text is parsed. One scan finds the
- * brackets and commas; what lies between them is given to `JSON.parse` in pieces. Throws `JsonFault` and
+ * The value that `JSON.parse`, or `parse`, would return, with other requests handled while a long text is parsed. One scan finds the
+ * brackets and commas; what lies between them is parsed in pieces. Throws `JsonFault` and
  * `JsonLimit`.
  */
 export function parseInSteps(text: string, options: JsonStepsOptions): Promise<unknown> {
@@ -58,6 +60,7 @@ class JsonSteps {
   readonly #text: string;
   readonly #slices: TimeSlices;
   readonly #maxMembers: number;
+  readonly #parse: (text: string) => unknown;
   readonly #stepLength: number;
   readonly #frames: Frame[] = [];
   #members = 0;
@@ -68,6 +71,7 @@ class JsonSteps {
     this.#text = text;
     this.#slices = options.slices;
     this.#maxMembers = options.maxMembers;
+    this.#parse = options.parse ?? JSON.parse;
     this.#stepLength = options.stepLength ?? stepLength;
   }
 
@@ -81,7 +85,7 @@ class JsonSteps {
     }
     if (this.#frames.length > 0) throw new JsonFault("it ends inside an object or array");
     const root = this.#root;
-    if (!root?.value) return parsePiece(this.#text, 0);
+    if (!root?.value) return this.#parsePiece(this.#text, 0);
     this.#expectNothing(0, root.start);
     this.#expectNothing(root.pending, length);
     return root.value;
@@ -189,7 +193,7 @@ class JsonSteps {
       return;
     }
     const name = this.#text.slice(frame.pending, start);
-    const [key] = Object.keys(parsePiece(`{${name}null}`, frame.pending) as object) as [string];
+    const [key] = Object.keys(this.#parsePiece(`{${name}null}`, frame.pending) as object) as [string];
     frame.key = key;
   }
 
@@ -199,9 +203,9 @@ class JsonSteps {
     const piece = this.#text.slice(frame.pending, end);
     if (piece.trim() === "") throw new JsonFault(`nothing is where a value should be, at character ${end}`);
     if (Array.isArray(frame.value)) {
-      for (const value of parsePiece(`[${piece}]`, frame.pending) as unknown[]) frame.value.push(value);
+      for (const value of this.#parsePiece(`[${piece}]`, frame.pending) as unknown[]) frame.value.push(value);
     } else {
-      const members = parsePiece(`{${piece}}`, frame.pending) as Record<string, unknown>;
+      const members = this.#parsePiece(`{${piece}}`, frame.pending) as Record<string, unknown>;
       for (const key of Object.keys(members)) setMember(frame.value, key, members[key]);
     }
     frame.pending = end + 1;
@@ -212,6 +216,16 @@ class JsonSteps {
     this.#members += 1;
     if (this.#members > this.#maxMembers) {
       throw new JsonLimit(`has more than ${this.#maxMembers} members and elements`);
+    }
+  }
+
+  /** `start` is where the piece begins in the text. */
+  #parsePiece(piece: string, start: number): unknown {
+    try {
+      return this.#parse(piece);
+    } catch (error) {
+      const { message } = error as Error;
+      throw new JsonFault(start === 0 ? message : `${message}, counted from character ${start}`);
     }
   }
 
@@ -233,16 +247,6 @@ function add(frame: Frame, value: unknown, end: number): void {
 function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") target[key] = value;
   else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
-}
-
-/** `start` is where the piece begins in the text. */
-function parsePiece(piece: string, start: number): unknown {
-  try {
-    return JSON.parse(piece);
-  } catch (error) {
-    const { message } = error as Error;
-    throw new JsonFault(start === 0 ? message : `${message}, counted from character ${start}`);
-  }
 }
 
 /** Where the string that begins at `start` ends; the end of the text when it does not. */

@@ -1,4 +1,12 @@
-import { evaluate, parseQuery, type QueriedEntry, type QueryNode } from "@sazabi/sdk/protocol";
+import {
+  compares,
+  equalsText,
+  evaluate,
+  lookIn,
+  parseQuery,
+  type QueriedEntry,
+  type QueryNode,
+} from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,13 +20,29 @@ import { compileQuery, type WordSearch } from "../src/logs/postgres/compile.ts";
 import { sql } from "../src/store/sql.ts";
 import { clickHouseMissing, startClickHouse, type TestClickHouse } from "./support/clickhouse.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
-import { entries, filters, queries } from "./support/queries.ts";
+import { amounts, entries, filters, queries } from "./support/queries.ts";
 import { scaled } from "./support/scale.ts";
 
 /** Each case is one query over all rows. Raise with SAZABI_TEST_CASES for a long run. */
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 1500);
 const rowCount = 400;
+const emptyEntry = { level: 2, service: "", environment: null, traceId: null, spanId: null, message: "" };
 const seed = process.env["SAZABI_TEST_SEED"] === undefined ? 1 : Number(process.env["SAZABI_TEST_SEED"]);
+
+/** Every range over a duration or a size, and an entry with each of them. */
+const amountRanges = amounts.flatMap((bound) =>
+  ([">", ">=", "<", "<="] as const).map((operator) => compares({ attribute: "amount" }, operator, bound)),
+);
+const withAmounts = [...amounts, 5, "5"].map((amount) => ({ ...emptyEntry, attributes: { amount } }));
+const longList = JSON.stringify([...Array.from({ length: 3_000 }, (_, index) => index), "foo", 'say "é\\n"']);
+
+const scopes = fc.constantFrom(
+  "entry" as const,
+  "entry" as const,
+  "message" as const,
+  "attributes" as const,
+  "both" as const,
+);
 
 let database: FreshDatabase;
 let client: pg.Client;
@@ -28,7 +52,11 @@ beforeAll(async () => {
   database = await freshDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  rows = fc.sample(entries, { numRuns: rowCount, seed });
+  rows = [
+    ...fc.sample(entries, { numRuns: rowCount, seed }),
+    ...withAmounts,
+    { ...emptyEntry, message: "m", attributes: { a: longList, list: longList } },
+  ];
   await client.query(`create temporary table logs (
     id int, level smallint not null, service text not null, environment text, trace_id text, span_id text,
     message text not null, attributes jsonb not null)`);
@@ -65,7 +93,7 @@ test("PostgreSQL finds exactly what the reference finds, for any query", { timeo
     fc.asyncProperty(queries, async (text) => {
       const { ast } = parseQuery(text);
       const ids = await found(ast);
-      hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+      hits += ids.length > 0 && ids.length < rows.length ? 1 : 0;
       expect(ids).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -84,10 +112,28 @@ test("and for any filters", { timeout: 600_000 }, async () => {
   );
 });
 
+test("and for any range of durations and sizes", async () => {
+  for (const query of amountRanges) expect(await found(query)).toEqual(expected(query));
+});
+
+const listQueries = [
+  "@list:foo",
+  "@list:2999",
+  "@list:3000",
+  "@list:fo*",
+  "@list:*Y?*É?n*",
+  "@list:/^foo$/",
+  "@list:>2998",
+];
+
+test("and for any element of a long list", async () => {
+  for (const { ast } of listQueries.map((text) => parseQuery(text))) expect(await found(ast)).toEqual(expected(ast));
+});
+
 test("the two ways to look for words find the same", { timeout: 600_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(queries, async (text) => {
-      const { ast } = parseQuery(text);
+    fc.asyncProperty(queries, scopes, async (text, scope) => {
+      const ast = lookIn(parseQuery(text).ast, scope);
       expect(await found(ast, "scan")).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -98,11 +144,13 @@ test("and with the indexes of a sealed day", { timeout: 600_000 }, async () => {
   await client.query("create extension if not exists pg_trgm");
   await client.query(`create index on logs using gin ((message collate "C") gin_trgm_ops)`);
   await client.query("create index on logs using gin (attributes jsonb_path_ops)");
+  await client.query("create index on logs using gin (sazabi.log_list_elements(attributes))");
+  await client.query("create index on logs (id) where message = ''");
   // Whatever an index can answer is asked of it.
   await client.query("set enable_seqscan = off");
   await fc.assert(
-    fc.asyncProperty(queries, async (text) => {
-      const { ast } = parseQuery(text);
+    fc.asyncProperty(queries, scopes, async (text, scope) => {
+      const ast = lookIn(parseQuery(text).ast, scope);
       expect(await found(ast)).toEqual(expected(ast));
     }),
     { numRuns: cases, seed },
@@ -140,10 +188,10 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
   test("finds exactly what the reference finds, for any query", { timeout: 7_200_000 }, async () => {
     let hits = 0;
     await fc.assert(
-      fc.asyncProperty(queries, async (text) => {
-        const { ast } = parseQuery(text);
+      fc.asyncProperty(queries, scopes, async (text, scope) => {
+        const ast = lookIn(parseQuery(text).ast, scope);
         const ids = await foundThere(ast);
-        hits += ids.length > 0 && ids.length < rowCount ? 1 : 0;
+        hits += ids.length > 0 && ids.length < rows.length ? 1 : 0;
         expect(ids).toEqual(expected(ast));
       }),
       { numRuns: cases, seed: seed + 1 },
@@ -159,5 +207,23 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
       }),
       { numRuns: cases, seed: seed + 1 },
     );
+  });
+
+  test("and for any range of durations and sizes", async () => {
+    for (const query of amountRanges) expect(await foundThere(query)).toEqual(expected(query));
+  });
+
+  test("and for any element of a long list", async () => {
+    for (const { ast } of listQueries.map((text) => parseQuery(text))) {
+      expect(await foundThere(ast)).toEqual(expected(ast));
+    }
+  });
+
+  test("an index knows the elements of lists", async () => {
+    const condition = compileForClickHouse(equalsText({ attribute: "a" }, "foo"));
+    const statement = ch`explain indexes = 1 select id from logs where ${condition}`;
+    const plan = await server.rows<{ explain: string }>(statement, { timeoutMs: 60_000 });
+    const names = plan.flatMap(({ explain }) => /Name: (\w+)/.exec(explain)?.[1] ?? []);
+    expect(names).toEqual(expect.arrayContaining(["attribute_values", "list_elements"]));
   });
 });

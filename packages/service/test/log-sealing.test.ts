@@ -61,13 +61,16 @@ async function storeRows(dayStart: number, count: number): Promise<void> {
   const rows = Array.from({ length: count }, (_, index) => ({
     timestamp: new Date(dayStart + (index * dayMs) / count).toISOString(),
     message: messageOf(index),
+    ...(index === 8 && { note: "an Ephemeron" }),
     user: index === 7 ? "rare-user" : `u${index % 500}`,
     path: `/orders/${index % 50}`,
+    ...(index % 100 === 0 && { tags: [index === 700 ? "rare-tag" : "common", "eu", index] }),
   }));
   for (let at = 0; at < count; at += 5_000) await storeEntries(rows.slice(at, at + 5_000));
 }
 
 function messageOf(index: number): string {
+  if (index === 8) return "";
   if (index === 5) return "a Zanzibarite was found in the GRÖSSE of the ship, größer als gedacht";
   if (index === 6) return "заказ потерян на складе";
   return `order ${index} placed, payment of ${index * 7} cents accepted by the bank`;
@@ -98,8 +101,8 @@ async function validIndexes(day: number): Promise<number> {
   const partition = `logs_${new Date(day).toISOString().slice(0, 10).replaceAll("-", "")}`;
   const { rows } = await client.query(
     `select count(*)::int as n from pg_index i join pg_class c on c.oid = i.indexrelid
-     where i.indrelid = $1::regclass and i.indisvalid and c.relname in ($2, $3)`,
-    [`sazabi.${partition}`, `${partition}_attributes`, `${partition}_words`],
+     where i.indrelid = $1::regclass and i.indisvalid and c.relname in ($2, $3, $4)`,
+    [`sazabi.${partition}`, `${partition}_attributes`, `${partition}_lists`, `${partition}_words`],
   );
   return rows[0].n;
 }
@@ -162,7 +165,7 @@ test("a sealer that is killed in the middle leaves nothing behind that the next 
   await killed.close();
 
   await next.seal();
-  for (const daysAgo of [1, 2, 3]) expect(await validIndexes(today - daysAgo * dayMs)).toBe(2);
+  for (const daysAgo of [1, 2, 3]) expect(await validIndexes(today - daysAgo * dayMs)).toBe(3);
   expect(await next.sealed()).toMatchObject({ words: true });
   await next.close();
   const { rows } = await client.query("select from pg_index where not indisvalid");
@@ -184,6 +187,9 @@ test.each([
   ["a rare word with letters of another case", "größer", "words", 3],
   ["a rare word of no ASCII letter", "ПОТЕРЯН", "words", 3],
   ["a rare attribute value", "user:rare-user", "attributes", 3],
+  ["a rare word of an entry without a message", "ephemeron", "words", 3],
+  ["a rare element of a list", "@tags:rare-tag", "lists", 3],
+  ["a rare number in a list", "@tags:1700", "lists", 3],
   ["a rare word that no row holds", "xylophone", "words", 0],
   ["a rare word that is excluded from a rare value", "user:rare-user -xylophone", "attributes", 3],
   ["either of two rare words", "zanzibarite OR потерян", "words", 6],

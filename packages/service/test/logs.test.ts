@@ -281,6 +281,34 @@ describe("query", () => {
     expect(await messages(query)).toHaveLength(count);
   });
 
+  test("words are looked for in the attributes too where there is no message, or where the request asks for it", async () => {
+    const [word, other] = [unique(), unique()];
+    await intake([
+      { message: `a ${word}`, kind: "message", note: other },
+      { message: "b", kind: "attribute", note: `a ${word}, of ${other}` },
+      { kind: "none", note: `a ${word}, of ${other}`, more: "plugh" },
+    ]);
+    const kinds = async (query: string, more: object = {}) => {
+      const { data } = await search({ search: { query, ...more } });
+      return data.map(({ attributes }: { attributes: { kind: string } }) => attributes.kind).sort();
+    };
+    expect(await kinds(word)).toEqual(["message", "none"]);
+    expect(await kinds(`${word} -plugh`)).toEqual(["message"]);
+    expect(await kinds(`message:${word}`)).toEqual(["message"]);
+    expect(await kinds(word, { mode: "any" })).toEqual(["message", "none"]);
+    for (const fields of [["message"], ["body"]]) expect(await kinds(word, { fields })).toEqual(["message"]);
+    expect(await kinds(word, { fields: ["attributes"] })).toEqual(["attribute", "none"]);
+    expect(await kinds(word, { fields: ["message", "attributes"] })).toEqual(["attribute", "message", "none"]);
+    expect(await kinds(`${word} ${other}`, { fields: ["body", "attributes"] })).toEqual([
+      "attribute",
+      "message",
+      "none",
+    ]);
+    expect(await kinds(`a ${word}`, { mode: "phrase", fields: ["attributes"] })).toEqual(["attribute", "none"]);
+    const refused = await search({ search: { query: word, fields: ["service"] } });
+    expect(refused).toMatchObject({ code: "VALIDATION_ERROR" });
+  });
+
   test.each([1, 7, 50])(
     "pages of %i hold every row exactly once, newest first, also with equal timestamps",
     async (limit) => {

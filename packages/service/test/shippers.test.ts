@@ -60,6 +60,32 @@ describe("Loki", () => {
     expect(await found(`"${plain.slice(2, 10)}"`)).toMatchObject([{ message: plain }]);
   });
 
+  test("a plain line has the level that it names, unless the labels or the metadata name one", async () => {
+    const message = unique();
+    await push(
+      stream([
+        [nanos(), `[error] ${message}`],
+        [nanos(), `${message} level=debug`, { level: "warn" }],
+        [nanos(), `ERROR ${message}`, { severity: 6 }],
+        [nanos(), message, { level: "" }],
+        [nanos(), `level=fatal ${message}`, { level: "" }],
+      ]),
+    );
+    await push(stream([[nanos(), `ERROR of labels ${message}`]], { level: "debug" }));
+    const levels = (await found(message)).map((log: { level: string; message: string }) => [
+      log.message.replace(message, "m"),
+      log.level,
+    ]);
+    expect(Object.fromEntries(levels)).toEqual({
+      "[error] m": "error",
+      "m level=debug": "warn",
+      "ERROR m": "info",
+      m: "info",
+      "level=fatal m": "fatal",
+      "ERROR of labels m": "debug",
+    });
+  });
+
   test("a value that is wrong costs its neighbours nothing, and the answer says which", async () => {
     const message = unique();
     const answer = await push(
@@ -347,4 +373,46 @@ test("a key may be the name of the host, as the published senders have it", asyn
   expect(await post(`${"0".repeat(32)}.eu-central-1.intake.logs.example`)).toBe(401);
   expect(await post(`${digits}.logs.example`)).toBe(401);
   expect(await found(message)).toHaveLength(2);
+});
+
+test("integers beyond 2^53 keep their digits, in every format, and each is found alone", async () => {
+  const message = unique();
+  const [one, other] = ["9007199254740992", "9007199254740993"];
+  const filler = `"filler":"${"x".repeat(20_000)}"`;
+  const document = (id: string, more = "") => `{"message":"${message}","order":{"id":${id}},"ids":[${id},7]${more}}`;
+  const time = `${Date.now() - 60_000}000000`;
+  const bodies: [path: string, type: string, body: (id: string) => string][] = [
+    ["/v1/logs", "application/json", (id) => document(id)],
+    ["/v1/logs", "application/json", (id) => `{"logs":[${document(id)}]}`],
+    ["/v1/logs", "application/json", (id) => `[${document(id, `,${filler}`)}]`],
+    ["/v1/logs", "application/x-ndjson", (id) => `${document(id, `,${filler}`)}\n`],
+    ["/v1/logs", "text/plain", (id) => `${document(id)}\n`],
+    ["/_bulk", "application/x-ndjson", (id) => `{"create":{}}\n${document(id)}\n`],
+    [
+      "/loki/api/v1/push",
+      "application/json",
+      (id) => `{"streams":[{"values":[["${time}",${JSON.stringify(document(id))}]]}]}`,
+    ],
+    [
+      "/v1/logs",
+      "application/json",
+      (id) =>
+        `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"${message}"},"attributes":[{"key":"order.id","value":{"intValue":${id}}},{"key":"ids","value":{"arrayValue":{"values":[{"intValue":${id}}]}}}]}]}]}]}`,
+    ],
+  ];
+  for (const [path, type, body] of bodies) {
+    for (const id of [one, other]) {
+      const headers = { ...withKey(), "content-type": type };
+      const answer = await fetch(`${service.url}${path}`, { method: "POST", headers, body: body(id) });
+      expect([path, type, answer.ok]).toEqual([path, type, true]);
+    }
+  }
+  for (const id of [one, other]) {
+    for (const query of [`order.id:${id}`, `ids:${id}`, `@order.id:"${id}"`]) {
+      const logs = await found(`${message} ${query}`);
+      expect(logs).toHaveLength(bodies.length);
+      for (const { attributes } of logs) expect(attributes["order.id"]).toBe(id);
+    }
+  }
+  expect(await found(`${message} order.id:>=9007199254740991`)).toHaveLength(2 * bodies.length);
 });

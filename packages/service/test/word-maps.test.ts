@@ -118,6 +118,19 @@ test("what the maps rule out is not read, and what has no map is", async () => {
   expect(await find(project, "zanzibarite")).toEqual([rare[1], rare[0]]);
 });
 
+test("an entry without a message is found by the words of its attributes, which no map knows", async () => {
+  const project = await newProject(database.url);
+  const all = quiet(2 * batch);
+  all[10] = { ...(all[10] as NormalisedEntry), message: "", attributes: { note: "Zanzibarite", other: "timbuktu" } };
+  await storeAll(project, all);
+  await mapped(project, 2);
+  for (const text of ["zanzibarite", "zanzibarite timbuktu", "zanzi*rite -nowhere", "zanzibarite OR nowhere"]) {
+    expect(await find(project, text)).toEqual([""]);
+  }
+  for (const text of ["zanzibarite nowhere", "message:zanzibarite"]) expect(await find(project, text)).toEqual([]);
+  expect(await find(project, 'zanzibarite OR "order 11 "')).toEqual(["order 11 placed", ""]);
+});
+
 test("what has many parts is found where one of them can be", async () => {
   const project = await newProject(database.url);
   const all = quiet(2 * batch);

@@ -36,7 +36,7 @@ export const outputText: readonly Block[] = [
 
 /** The left side of each row can be asked for as it is. */
 export const queryLanguageText: readonly Block[] = [
-  "Words that stand side by side must all be found, in the message, in any case. What is not understood is looked for as text, and marked on stderr.",
+  "Words that stand side by side must all be found, in the message or, where it is empty, in the attributes, in any case. What is not understood is looked for as text, and marked on stderr.",
   [
     ["timeout", "the message contains it"],
     ['"connection refused"', "exactly that"],
@@ -45,7 +45,9 @@ export const queryLanguageText: readonly Block[] = [
     ["level:error", "of that level"],
     ["level:>=warn", "of that level and worse; also > < <="],
     ["service:checkout", "a field or an attribute that has this value"],
+    ["tags:prod", "a list with that in it, too"],
     ["http.status:>=500", "an attribute that is such a number"],
+    ["took:>100ms", "an attribute that is a longer duration, such as 1.2s; sizes such as 5KB likewise"],
     ["size:[10 TO 20]", "in a range, ends included; {10 TO 20} without the ends"],
     ["region:(eu OR ap*)", "one of several values"],
     ["user:*", "that have one at all"],

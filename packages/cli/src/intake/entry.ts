@@ -3,6 +3,7 @@ import {
   intakeLimits,
   type Level,
   levelOfLine,
+  parseExactJson,
   parseTimestamp,
   slotValue,
   wrappedEntries,
@@ -94,7 +95,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 function parseObject(text: string): Members | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseExactJson(text);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;

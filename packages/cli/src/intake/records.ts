@@ -1,3 +1,4 @@
+import { parseExactJson } from "@sazabi/sdk/protocol";
 import { leadingTime } from "./line-time.ts";
 import type { Line } from "./lines.ts";
 
@@ -246,7 +247,7 @@ function depthChange(line: string): number {
 
 function objectsOf(text: string, number: number): readonly LogRecord[] | undefined {
   try {
-    const values = JSON.parse(text) as readonly unknown[];
+    const values = parseExactJson(text) as readonly unknown[];
     const areObjects =
       values.length > 0 &&
       values.every((value) => typeof value === "object" && value !== null && !Array.isArray(value));

@@ -108,6 +108,10 @@ describe("JSON over several lines", () => {
     expect(textsOf(text.split("\n")).map((one) => JSON.parse(one))).toEqual([{ a: 1 }, { b: { c: 2 } }]);
   });
 
+  test("as an array keeps the digits of long integers", () => {
+    expect(textsOf(['[{"id":9007199254740993}]'])).toEqual(['{"id":"9007199254740993"}']);
+  });
+
   test("that is none keeps its lines", () => {
     for (const lines of [["{", "a", "}"], ["[", "a", "]"], ["["], ["{"], ["{", '"a": 1,'], ["[1,2]"], ["[{]"]]) {
       const joined = textsOf(lines).join("\n");

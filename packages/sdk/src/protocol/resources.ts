@@ -346,8 +346,8 @@ export interface LogQueryRequest {
     readonly query: string;
     /** `all` (default) reads the query language; `any` and `phrase` take the words as they are. */
     readonly mode?: "all" | "any" | "phrase";
-    /** Where free words are looked for; the message is the only place. */
-    readonly fields?: readonly ("body" | "message")[];
+    /** Where words are looked for. Default: the message, and the attributes of an entry whose message is empty. */
+    readonly fields?: readonly ("body" | "message" | "attributes")[];
   };
   /** All must hold. Without one on `timestamp` the last 24 hours are searched. */
   readonly filters?: readonly LogFilter[];

@@ -31,7 +31,7 @@ export function queryOfFilters(filters: readonly LogFilter[]): QueryNode {
 export function queryOfWords(text: string, mode: "any" | "phrase"): QueryNode {
   const trimmed = storable(text).trim();
   if (trimmed === "") return allOf([]);
-  return mode === "phrase" ? containsText(trimmed) : anyOf(trimmed.split(/\s+/).map(containsText));
+  return mode === "phrase" ? containsText(trimmed) : anyOf(trimmed.split(/\s+/).map((word) => containsText(word)));
 }
 
 const comparisons = { gt: ">", gte: ">=", lt: "<", lte: "<=" } as const satisfies Record<string, Comparison>;
@@ -64,7 +64,7 @@ function queryOfFilter({ field: name, op, value }: LogFilter, index: number): Qu
     case "neq":
       return not(equals(field, text));
     case "contains":
-      if (isMessage(field)) return containsText(text);
+      if (isMessage(field)) return containsText(text, "message");
       return matchesPattern(field, [{ any: "many" }, fold(text), { any: "many" }]);
     case "starts_with":
       return matchesPattern(field, [fold(text), { any: "many" }]);

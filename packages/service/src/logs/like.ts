@@ -19,6 +19,19 @@ export function likeOf(pattern: TextPattern, literal: (character: string) => str
   return { like, expression: `^${whole}$`.replace(/^\^\.\*/, "").replace(/\.\*\$$/, "") };
 }
 
+/** Covers the JSON text of every list with an element that this pattern covers: most lists need not be taken apart. */
+export function listWith(pattern: TextPattern): TextPattern {
+  // What JSON writes in another way may be in a literal, and be what "any one" stands for.
+  const literals = pattern.map((part) => (typeof part === "string" && isWrittenAsItIs(part) ? part : anything));
+  return [anything, ...literals, anything];
+}
+
+const anything = { any: "many" } as const;
+
+function isWrittenAsItIs(text: string): boolean {
+  return JSON.stringify(text) === `"${text}"`;
+}
+
 /** True for a letter that a fold of ASCII alone does not find in its other forms. */
 export function hasOtherForms(character: string): boolean {
   return character > "\x7f" && caseVariants(character).length > 1;

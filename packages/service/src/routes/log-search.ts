@@ -2,9 +2,11 @@ import {
   type LogEntry,
   type LogFilter,
   type LogQueryResult,
+  lookIn,
   parseQuery,
   type QueryNode,
   type QueryWarning,
+  type TextScope,
 } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import type { SecretCaller } from "../auth/caller.ts";
@@ -37,11 +39,11 @@ export const searchMembers = {
     .strictObject({
       query: z.string().max(4096),
       mode: z.enum(["all", "any", "phrase"]).default("all"),
-      // Free words look into the message. Saying so is allowed; anything else is refused, not ignored.
+      // Anything else is refused, not ignored.
       fields: z
         .array(
-          z.enum(["body", "message"], {
-            error: "words are searched in the message only; ask for an attribute with field:value",
+          z.enum(["body", "message", "attributes"], {
+            error: "words are searched in message and attributes; ask for one field with field:value",
           }),
         )
         .optional(),
@@ -62,7 +64,14 @@ export function readSearch(wanted: z.infer<typeof searchMembers.search>, filters
     wanted.mode === "any" || wanted.mode === "phrase"
       ? { ast: queryOfWords(wanted.query, wanted.mode), warnings: [] }
       : parseQuery(wanted.query);
-  return { query: { kind: "and", nodes: [ast, fromFilters] } satisfies QueryNode, warnings };
+  const words = lookIn(ast, scopeOf(wanted.fields ?? []));
+  return { query: { kind: "and", nodes: [words, fromFilters] } satisfies QueryNode, warnings };
+}
+
+function scopeOf(fields: readonly ("body" | "message" | "attributes")[]): TextScope {
+  if (fields.length === 0) return "entry";
+  if (!fields.includes("attributes")) return "message";
+  return fields.every((field) => field === "attributes") ? "attributes" : "both";
 }
 
 export interface Search {

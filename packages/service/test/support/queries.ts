@@ -33,6 +33,26 @@ const numbers = [
   "1e99",
   "1e400",
 ];
+/** Durations and sizes; with those that are no ASCII in a text with a space, since RE2 finds `\\B` inside of a character. */
+export const amounts = [
+  "90ms",
+  "150ms",
+  "1.2s",
+  "2m",
+  "1m59.9s",
+  "1h0m0.5s",
+  "3 µs",
+  "3 μs",
+  "-5ms",
+  "0ns",
+  "1d",
+  "512B",
+  "5KB",
+  "10kb",
+  "4.5 KiB",
+  "1MiB",
+  "0.1GB",
+];
 const words = ["true", "false", "null", "", "prod", "PROD", "api", "API", "Überlauf", "überlauf", "NaN", "Infinity"];
 const keys = [
   "a",
@@ -47,14 +67,37 @@ const keys = [
 ];
 
 const text = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) => parts.join(""));
-const value = fc.oneof(text, fc.constantFrom(...numbers, ...words));
+const value = fc.oneof(text, fc.constantFrom(...numbers, ...words, ...amounts));
 const short = fc.oneof(fc.constantFrom(...words, ...numbers), text);
+
+/** As intake stores them, and texts that look like one. */
+const lists = fc.oneof(
+  fc
+    .array(
+      fc.oneof(
+        value,
+        value,
+        fc.constantFrom(0, 1, 500, 0.5, -0.5, 1e21, true, false, null),
+        fc.constant({ a: "foo", b: 1 }),
+        fc.constant(["a", 5]),
+      ),
+      { maxLength: 4 },
+    )
+    .map((list) => JSON.stringify(list)),
+  fc
+    .array(
+      fc.constantFrom("[", "]", ",", ":", "{", "}", '"', '"foo"', '"a"', "500", "5e2", "true", "null", "\\", " "),
+      { maxLength: 6 },
+    )
+    .map((parts) => `[${parts.join("")}]`),
+);
 
 const attributeValue: fc.Arbitrary<AttributeValue> = fc.oneof(
   value,
   fc.constantFrom(0, 1, 500, 0.5, -0.5, 5, 1e21, 1e-7, 1.5e-10, 2 ** 53, 1e99, 1.7976931348623157e308, 5e-324),
   fc.boolean(),
   fc.constant(null),
+  lists,
 );
 
 export const entries: fc.Arbitrary<QueriedEntry> = fc.record({

@@ -10,13 +10,19 @@ export type QueryNode =
   | { readonly kind: "and"; readonly nodes: readonly QueryNode[] }
   | { readonly kind: "or"; readonly nodes: readonly QueryNode[] }
   | { readonly kind: "not"; readonly node: QueryNode }
-  /** The pattern occurs somewhere in the message. */
-  | { readonly kind: "text"; readonly pattern: TextPattern }
-  /** The expression matches somewhere in the message. */
-  | { readonly kind: "regex"; readonly regex: Regex }
+  /** The pattern occurs somewhere in a text of the scope. */
+  | { readonly kind: "text"; readonly pattern: TextPattern; readonly scope: TextScope }
+  /** The expression matches somewhere in a text of the scope. */
+  | { readonly kind: "regex"; readonly regex: Regex; readonly scope: TextScope }
   /** The level is one of these, by rank (`levels` index), ascending. None: nothing matches. */
   | { readonly kind: "level"; readonly ranks: readonly number[] }
   | { readonly kind: "field"; readonly field: FieldReference; readonly test: FieldTest };
+
+/**
+ * The texts in which a word is looked for: the message, the values of all attributes as text (null has none), or both.
+ * `entry`: the message, and the attributes of an entry whose message is empty.
+ */
+export type TextScope = "entry" | "message" | "attributes" | "both";
 
 /** A field every entry has a place for, or an attribute by its dotted key. */
 export type FieldReference = { readonly column: Column } | { readonly attribute: string };
@@ -26,11 +32,13 @@ export const columns = ["message", "service", "environment", "trace_id", "span_i
 export type Column = (typeof columns)[number];
 
 /**
- * A test of one value. An absent value (no such attribute, null in a column) passes none.
+ * A test of one value. An absent value (no such attribute, null in a column) passes none. An attribute that is a list
+ * passes as its JSON text, and also when one of its scalar elements passes; null as an element passes `equals` only.
  * - `equals`: the same text, character by character; an attribute that is a number, a boolean or null also when
  *   the text reads as that value (`500` and `5e2` equal the number 500; `true`; `null`).
  * - `matches`: the pattern covers the whole value, as text, without case.
  * - `compares`: as numbers when `value` is one (`readNumber`), and then only numbers and numeric strings can pass;
+ *   as durations or byte sizes when it is one (`readAmount`), and then only strings that are of the same kind can;
  *   else as text, by code point, and then only strings can.
  * - `exists`: there is a value; null and an empty column are none.
  * - `regex`: the expression matches somewhere in the value, as text.
@@ -75,6 +83,22 @@ export function not(node: QueryNode): QueryNode {
     return { kind: "level", ranks: levels.map((_, rank) => rank).filter((rank) => !node.ranks.includes(rank)) };
   }
   return { kind: "not", node };
+}
+
+/** The same query, with its words looked for in this scope. Conditions on fields stay as they are. */
+export function lookIn(query: QueryNode, scope: TextScope): QueryNode {
+  switch (query.kind) {
+    case "and":
+    case "or":
+      return { ...query, nodes: query.nodes.map((node) => lookIn(node, scope)) };
+    case "not":
+      return { ...query, node: lookIn(query.node, scope) };
+    case "text":
+    case "regex":
+      return query.scope === "entry" ? { ...query, scope } : query;
+    default:
+      return query;
+  }
 }
 
 /** One condition on the level in place of several, where the first of them stood. */

@@ -1,5 +1,13 @@
 import { levels, parseLevel } from "../levels.ts";
-import { allOf, type Comparison, everything, type FieldReference, type QueryNode, type TextPattern } from "./ast.ts";
+import {
+  allOf,
+  type Comparison,
+  everything,
+  type FieldReference,
+  type QueryNode,
+  type TextPattern,
+  type TextScope,
+} from "./ast.ts";
 import { canonicalId } from "./fields.ts";
 import { covers } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
@@ -9,15 +17,15 @@ import { fold } from "./text.ts";
 /** What a condition asks of, once the name is resolved. */
 export type ConditionField = FieldReference | "level";
 
-/** The message contains this text, without case; nothing in it is a wildcard. */
-export function containsText(text: string): QueryNode {
-  return text === "" ? everything : { kind: "text", pattern: [fold(text)] };
+/** The entry contains this text, without case; nothing in it is a wildcard. */
+export function containsText(text: string, scope: TextScope = "entry"): QueryNode {
+  return text === "" ? everything : { kind: "text", pattern: [fold(text)], scope };
 }
 
-/** The message contains the word; `*` and `?` in it are wildcards. `*` alone asks for nothing. */
-export function containsWord(word: string): QueryNode {
+/** The entry contains the word; `*` and `?` in it are wildcards. `*` alone asks for nothing. */
+export function containsWord(word: string, scope: TextScope = "entry"): QueryNode {
   const pattern = trimRuns(patternOf(word));
-  return pattern.length === 0 ? everything : { kind: "text", pattern };
+  return pattern.length === 0 ? everything : { kind: "text", pattern, scope };
 }
 
 /** `field:value`: the value as it is written, with `*` and `?` as wildcards; `*` alone: there is a value. */
@@ -25,7 +33,7 @@ export function hasValue(field: ConditionField, value: string): QueryNode {
   if (/^\*+$/.test(value)) return exists(field);
   if (!/[*?]/.test(value)) return equalsText(field, value);
   return field !== "level" && "column" in field && field.column === "message"
-    ? containsWord(value)
+    ? containsWord(value, "message")
     : matchesPattern(field, patternOf(value));
 }
 
@@ -38,7 +46,7 @@ export function equalsText(field: ConditionField, value: string): QueryNode {
   if ("attribute" in field) return { kind: "field", field, test: { kind: "equals", value } };
   switch (field.column) {
     case "message":
-      return containsText(value);
+      return containsText(value, "message");
     case "service":
     case "environment":
       return { kind: "field", field, test: { kind: "matches", pattern: [fold(value)] } };
@@ -61,7 +69,7 @@ export function exists(field: ConditionField): QueryNode {
 /** `field:/regex/`. */
 export function matchesExpression(field: ConditionField, regex: Regex): QueryNode {
   if (field !== "level") {
-    if ("column" in field && field.column === "message") return { kind: "regex", regex };
+    if ("column" in field && field.column === "message") return { kind: "regex", regex, scope: "message" };
     return { kind: "field", field, test: { kind: "regex", regex } };
   }
   return levelsThat((name) => matchesRegex(regex, name));

@@ -1,5 +1,7 @@
 import type { AttributeValue } from "../resources.ts";
-import type { Column, FieldTest, QueryNode } from "./ast.ts";
+import { readAmount } from "./amounts.ts";
+import type { Column, FieldTest, QueryNode, TextScope } from "./ast.ts";
+import { elementsEqualTo, listElements } from "./lists.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
 import { nativeSteps, type StepMeter, unlimitedSteps } from "./steps.ts";
@@ -34,18 +36,25 @@ export function evaluate(query: QueryNode, entry: QueriedEntry, meter: StepMeter
     case "not":
       return !evaluate(query.node, entry, meter);
     case "text":
-      return occursInFolded(query.pattern, foldOf(entry.message, meter), meter);
+      return holdsForAny(entry, query.scope, (text) => occursInFolded(query.pattern, foldOf(text, meter), meter));
     case "regex":
-      return matchesRegex(query.regex, entry.message, meter);
+      return holdsForAny(entry, query.scope, (text) => matchesRegex(query.regex, text, meter));
     case "level":
       return query.ranks.includes(entry.level);
     case "field":
       if ("column" in query.field) return passesColumn(query.test, columnOf(entry, query.field.column), meter);
-      return passes(query.test, attributeOf(entry, query.field.attribute), meter);
+      return passesAttribute(query.test, attributeOf(entry, query.field.attribute), meter);
   }
 }
 
 const stepsPerNode = 4;
+
+function holdsForAny(entry: QueriedEntry, scope: TextScope, holds: (text: string) => boolean): boolean {
+  const { message, attributes } = entry;
+  if (scope !== "attributes" && holds(message)) return true;
+  if (scope === "message" || (scope === "entry" && message !== "")) return false;
+  return Object.values(attributes).some((value) => value !== null && holds(textOf(value)));
+}
 
 /** The last texts that were folded: the conditions of a query ask for the same ones, and so do the queries of tails. */
 const folds = new Map<string, string>();
@@ -93,6 +102,28 @@ function passesColumn(test: FieldTest, value: string | null, meter: StepMeter): 
   return test.kind === "equals" ? value === test.value : passes(test, value, meter);
 }
 
+/** A list passes as its text, or by any element. */
+function passesAttribute(test: FieldTest, value: AttributeValue | undefined, meter: StepMeter): boolean {
+  if (passes(test, value, meter)) return true;
+  if (typeof value !== "string" || test.kind === "exists") return false;
+  const elements = listElements(value, meter);
+  if (elements.length === 0) return false;
+  if (test.kind === "equals") {
+    const wanted = elementsEqualTo(test.value);
+    return elements.some((element) => wanted.includes(element));
+  }
+  return elements.some((element) => passesElement(test, element, meter));
+}
+
+function passesElement(test: ElementTest, element: string, meter: StepMeter): boolean {
+  if (element === "null") return false;
+  const isText = element.startsWith('"');
+  if (test.kind === "compares" && !isText) return passes(test, readNumber(element) ?? true, meter);
+  return passes(test, isText ? JSON.parse(element) : element, meter);
+}
+
+type ElementTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
+
 function passes(test: FieldTest, value: AttributeValue | undefined, meter: StepMeter): boolean {
   if (value === undefined) return false;
   if (test.kind === "equals") return equals(value, test.value);
@@ -122,9 +153,15 @@ function equals(value: AttributeValue, wanted: string): boolean {
 
 function compare(value: AttributeValue, wanted: string): number | undefined {
   const bound = readNumber(wanted);
-  if (bound === undefined) return typeof value === "string" ? compareText(value, wanted) : undefined;
-  const number = typeof value === "string" ? readNumber(value) : value;
-  return typeof number === "number" ? number - bound : undefined;
+  if (bound !== undefined) {
+    const number = typeof value === "string" ? readNumber(value) : value;
+    return typeof number === "number" ? number - bound : undefined;
+  }
+  if (typeof value !== "string") return undefined;
+  const limit = readAmount(wanted);
+  if (limit === undefined) return compareText(value, wanted);
+  const read = readAmount(value);
+  return read?.form === limit.form ? read.amount - limit.amount : undefined;
 }
 
 function textOf(value: string | number | boolean): string {

@@ -3,7 +3,7 @@ import type { Token } from "./tokens.ts";
 
 /**
  * Warnings for what other query languages write and this one takes as text, each with the right form: `k!=v`, `!k:v`, `||`,
- * `{a="b"}`, `not`; and for comparisons with durations and sizes, which compare text.
+ * `{a="b"}`, `not`.
  */
 export function habitWarnings(text: string, tokens: readonly Token[]): readonly QueryWarning[] {
   return tokens.flatMap((token, place) => {
@@ -19,7 +19,6 @@ const value = `("[^"]*"?|[^\\s"=~]+)`;
 const unequal = new RegExp(`^(@?[A-Za-z_][\\w.-]*)(?:!=|<>)${value}$`);
 const bang = /^!(@?[A-Za-z_][\w.-]*:\S+)$/;
 const selector = /^\{\s*([A-Za-z_]\w*)\s*(=|!=|=~|!~)\s*("[^"]*"?)/;
-const amount = /^-?(@?[A-Za-z_][\w.-]*):([<>]=?)(-?\d+(?:\.\d+)?(?:ns|us|µs|ms|s|sec|m|min|h|d|[kmgt]?i?b))$/i;
 
 function ofWord(word: string): string | undefined {
   const [, name, other] = unequal.exec(word) ?? [];
@@ -33,9 +32,6 @@ function ofWord(word: string): string | undefined {
   const [, label, operator = "", text] = selector.exec(word) ?? [];
   if (label)
     return `This is no selector; taken as text. Write ${operator.startsWith("!") ? "-" : ""}${label}:${operator.endsWith("~") ? "/expression/" : text}.`;
-  const [, field, comparison, bound] = amount.exec(word) ?? [];
-  if (field)
-    return `${field}:${comparison}${bound} compares text, letter by letter: durations and sizes are not compared by their amount.`;
   return undefined;
 }
 

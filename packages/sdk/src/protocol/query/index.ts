@@ -1,3 +1,4 @@
+export { type AmountForm, amountStart, readAmount } from "./amounts.ts";
 export * from "./ast.ts";
 export {
   type ConditionField,
@@ -10,6 +11,7 @@ export {
 } from "./conditions.ts";
 export { evaluate, type QueriedEntry } from "./evaluate.ts";
 export { builtInField, canonicalId, fieldAliases, resolveField } from "./fields.ts";
+export { elementsEqualTo, listElementPattern, listPattern, readingsOf } from "./lists.ts";
 export { type ParsedQuery, parseQuery } from "./parse.ts";
 export { printRegex, type Regex } from "./regex.ts";
 export { StepLimitError, StepMeter } from "./steps.ts";

@@ -120,7 +120,7 @@ export class Scanner {
   #regex(start: number): Found {
     const expression = this.#expression(start);
     if (!expression) return undefined;
-    const node = matchesExpression({ column: "message" }, expression.regex);
+    const node = { kind: "regex", regex: expression.regex, scope: "entry" } as const;
     return { term: { node, deliberate: true }, end: expression.end };
   }
 

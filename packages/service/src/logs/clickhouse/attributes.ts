@@ -1,4 +1,5 @@
-import { type AttributeValue, decimalText } from "@sazabi/sdk/protocol";
+import { type AttributeValue, decimalText, listElementPattern } from "@sazabi/sdk/protocol";
+import { verbatim } from "./statement.ts";
 
 /**
  * How a value stands in the map `attributes`: a letter for its type (`s` text, `n` number, `b` boolean, `z` null), and
@@ -9,6 +10,14 @@ export function encodeAttribute(value: AttributeValue): string {
   if (typeof value === "number") return `n${decimalText(value)}`;
   return value === null ? "z" : `b${value}`;
 }
+
+/** Written out, since an index answers only for the very expression that it is on. */
+const elementPattern = `'${listElementPattern.replace(/[\\']/g, "\\$&")}'`;
+
+/** The scalar elements of all attributes that are lists, as JSON, and empty texts between them: what the index `list_elements` is on. */
+export const listElements = verbatim(
+  `arrayFlatten(arrayMap(v -> extractAll(v, ${elementPattern}), arrayFilter(v -> startsWith(v, 's['), mapValues(attributes))))`,
+);
 
 export function decodeAttributes(encoded: Readonly<Record<string, string>>): Record<string, AttributeValue> {
   const attributes: Record<string, AttributeValue> = Object.create(null);

@@ -1,7 +1,12 @@
+import { listElements } from "./attributes.ts";
 import type { ClickHouse } from "./connection.ts";
 import { ch, verbatim } from "./statement.ts";
 
 const ddlTimeoutMs = 60_000;
+
+const listIndex = ch`list_elements ${listElements} type bloom_filter(0.01) granularity 1`;
+/** Where messages are empty, words are looked for in the attributes. */
+const lengthIndex = ch`message_lengths length(message) type minmax granularity 1`;
 
 /** The columns that the service writes, in the order of its rows; a table made by hand needs them too. */
 const columns: readonly (readonly [name: string, type: string, codec: string])[] = [
@@ -45,6 +50,10 @@ export async function ensureTable(server: ClickHouse, retentionDays: number): Pr
   if (!/fsync_after_insert = (?:1|true)/.test(full)) {
     throw new Error("The table logs in ClickHouse needs the setting fsync_after_insert = 1: entries are acknowledged.");
   }
+  // A table that was made before has none. What it holds already is found by reading it.
+  for (const index of [listIndex, lengthIndex]) {
+    await server.run(ch`alter table logs add index if not exists ${index}`, ddlTimeoutMs);
+  }
   if (!full.includes(`toIntervalDay(${retentionDays})`)) {
     await server.run(
       ch`alter table logs modify ttl ${ttl(retentionDays)} settings materialize_ttl_after_modify = 0`,
@@ -77,7 +86,8 @@ function createStatement(retentionDays: number) {
     "index trace_ids trace_id type bloom_filter(0.01) granularity 1",
     "index attribute_values mapValues(attributes) type bloom_filter(0.01) granularity 1",
   );
-  return ch`create table if not exists logs (${verbatim(lines.join(",\n"))})
+  return ch`create table if not exists logs (${verbatim(lines.join(",\n"))},
+    index ${listIndex}, index ${lengthIndex})
     engine = MergeTree
     partition by ${partitionKey(retentionDays)}
     order by (project_number, ts, id)

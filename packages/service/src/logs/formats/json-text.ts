@@ -1,4 +1,4 @@
-import { intakeLimits, storable } from "@sazabi/sdk/protocol";
+import { intakeLimits, parseExactJson, storable } from "@sazabi/sdk/protocol";
 import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { JsonFault, JsonLimit, parseInSteps, stepLength } from "../../json-steps.ts";
 import { hideKeys } from "../../misplaced-keys.ts";
@@ -17,7 +17,7 @@ export type Parsed = { readonly value: unknown } | { readonly error: string };
 export async function parseDocument(text: string, slices: TimeSlices): Promise<Parsed> {
   if (text.length <= stepLength) return parseAtOnce(text);
   try {
-    return { value: await parseInSteps(text, { slices, maxMembers: intakeLimits.bodyMembers }) };
+    return { value: await parseInSteps(text, { slices, maxMembers: intakeLimits.bodyMembers, parse: parseExactJson }) };
   } catch (error) {
     if (error instanceof JsonLimit) throw beyondLimit(error.message);
     return refusal(error);
@@ -31,7 +31,9 @@ export function parseEntry(text: string, slices: TimeSlices): Parsed | Promise<P
 
 async function parseLongEntry(text: string, slices: TimeSlices): Promise<Parsed> {
   try {
-    return { value: await parseInSteps(text, { slices, maxMembers: intakeLimits.entryMembers }) };
+    return {
+      value: await parseInSteps(text, { slices, maxMembers: intakeLimits.entryMembers, parse: parseExactJson }),
+    };
   } catch (error) {
     return error instanceof JsonLimit ? { error: error.message } : refusal(error);
   }
@@ -40,7 +42,7 @@ async function parseLongEntry(text: string, slices: TimeSlices): Promise<Parsed>
 /** Parses a short text: it takes no time that anybody would notice. */
 export function parseAtOnce(text: string): Parsed {
   try {
-    return { value: JSON.parse(text) };
+    return { value: parseExactJson(text) };
   } catch (error) {
     return refusal(error);
   }

@@ -1,4 +1,4 @@
-import { intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
+import { entryAliases, fitsSlot, intakeLimits, levelOfLine, type Rejection } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
@@ -94,10 +94,19 @@ function readLine({ time, line, metadata, labels }: SentLine, parsed: Parsed): R
   else entry["message"] = line;
   addMembers(attributes, metadata, "metadata");
   addMembers(attributes, labels, "stream");
+  const level = members || namesLevel(attributes) ? undefined : levelOfLine(line);
+  if (level !== undefined) entry["level"] = level;
   const service = labels["app"] ?? labels["job"];
   if (typeof service === "string" && !names(attributes, "service")) entry["service"] = service;
   entry["attributes"] = attributes;
   return { entry };
+}
+
+function namesLevel(members: Members): boolean {
+  return Object.keys(members).some((name) => {
+    const alias = entryAliases.get(name);
+    return alias?.slot === "level" && !alias.vague && members[name] !== "" && fitsSlot(members[name], alias);
+  });
 }
 
 /** What a line says that is a log of its own; undefined for one that is text. */

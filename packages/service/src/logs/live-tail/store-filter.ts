@@ -27,7 +27,7 @@ function widened(node: QueryNode): QueryNode {
     case "not":
       return isCheap(node.node) ? node : everything;
     case "text":
-      return isCheap(node) ? node : allOf(literalsOf(node.pattern).map((text) => ({ kind: "text", pattern: [text] })));
+      return isCheap(node) ? node : allOf(literalsOf(node.pattern).map((text) => ({ ...node, pattern: [text] })));
     case "regex":
       return everything;
     case "field":

@@ -1,15 +1,23 @@
 import {
+  type AmountForm,
+  amountStart,
   type Column,
+  elementsEqualTo,
   type FieldTest,
+  listElementPattern,
+  listPattern,
   numberPattern,
   printRegex,
   type QueryNode,
   type Regex,
+  readAmount,
+  readingsOf,
   readNumber,
   type TextPattern,
+  type TextScope,
 } from "@sazabi/sdk/protocol";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
-import { hasOtherForms, likeOf } from "../like.ts";
+import { hasOtherForms, likeOf, listWith } from "../like.ts";
 
 /**
  * How words are looked for: in a form that the index of a sealed day answers, or in one that reads every row twice as
@@ -34,26 +42,38 @@ export function compileQuery(query: QueryNode, words: WordSearch = "index"): Sql
       // An absent value is not equal to anything: null counts as false here.
       return sql`(${compile(query.node)}) is not true`;
     case "text":
-      return words === "scan" ? scanForText(query.pattern) : likeText(query.pattern);
+      return inScope(
+        query.scope,
+        words === "scan" ? scanForText(query.pattern) : likeText(sql`message`, query.pattern),
+        (text) => likeText(text, query.pattern),
+      );
     case "regex":
-      return likeRegex(sql`message`, query.regex);
+      return inScope(query.scope, likeRegex(sql`message`, query.regex), (text) => likeRegex(text, query.regex));
     case "level":
       return compileLevel(query.ranks);
     case "field":
       if ("column" in query.field) return compileColumn(query.field.column, query.test);
-      return compileAttribute(query.field.attribute, query.test);
+      return compileAttribute(query.field.attribute, query.test, words);
   }
 }
 
-function likeText(pattern: TextPattern): Sql {
-  return likePattern(sql`message`, [{ any: "many" }, ...pattern, { any: "many" }]);
+/** An index finds the entries whose message is empty. */
+function inScope(scope: TextScope, message: Sql, holds: (text: Sql) => Sql): Sql {
+  if (scope === "message") return message;
+  const attributes = sql`exists (select from jsonb_each_text(attributes) as attribute where ${holds(sql`attribute.value`)})`;
+  if (scope === "attributes") return attributes;
+  return scope === "both" ? sql`(${message} or ${attributes})` : sql`(${message} or (message = '' and ${attributes}))`;
+}
+
+function likeText(text: Sql, pattern: TextPattern): Sql {
+  return likePattern(text, [{ any: "many" }, ...pattern, { any: "many" }]);
 }
 
 /** ILIKE folds a row's text before it looks, and so does this; but looking for a plain text is quicker. */
 function scanForText(pattern: TextPattern): Sql {
   const [text] = pattern;
   if (pattern.length !== 1 || typeof text !== "string" || Array.from(text).some(hasOtherForms))
-    return likeText(pattern);
+    return likeText(sql`message`, pattern);
   return sql`strpos(lower(message collate "C"), ${text}) > 0`;
 }
 
@@ -81,31 +101,44 @@ function compileColumn(name: Column, test: FieldTest): Sql {
       return likeRegex(column, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) return compareText(column, test);
+      if (bound === undefined) return compareAmountOrText(column, test);
       return sql`case when ${column} ~ ${numberPattern} then ${column}::float8 end ${raw(test.operator)} ${bound}::float8`;
     }
   }
 }
 
-function compileAttribute(key: string, test: FieldTest): Sql {
-  const value = sql`(attributes -> ${key}::text)`;
+function compileAttribute(key: string, test: FieldTest, words: WordSearch): Sql {
   const text = sql`(attributes ->> ${key}::text)`;
   switch (test.kind) {
     case "exists":
       return sql`${text} is not null`;
     case "equals":
-      return equalsAttribute(key, test.value);
+      return sql`(${equalsAttribute(key, test.value)} or ${equalsElement(text, test.value, words)})`;
+    case "matches":
+    case "regex":
+    case "compares": {
+      const kind = sql`jsonb_typeof(attributes -> ${key}::text)`;
+      const isElement = hasElement(text, passesElement(test));
+      const mayHold = test.kind === "matches" ? sql`${likePattern(text, listWith(test.pattern))} and ` : sql``;
+      return sql`(${passes(test, text, kind)} or (${mayHold}${isElement}))`;
+    }
+  }
+}
+
+type ValueTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
+
+/** `kind` is what `jsonb_typeof` says of the value. */
+function passes(test: ValueTest, text: Sql, kind: Sql): Sql {
+  switch (test.kind) {
     case "matches":
       return likePattern(text, test.pattern);
     case "regex":
       return likeRegex(text, test.regex);
     case "compares": {
       const bound = readNumber(test.value);
-      if (bound === undefined) {
-        return compareText(sql`case jsonb_typeof(${value}) when 'string' then ${text} end`, test);
-      }
+      if (bound === undefined) return compareAmountOrText(sql`case ${kind} when 'string' then ${text} end`, test);
       // Only what a cast cannot fail on is cast: one bad value must not end a search.
-      return sql`case jsonb_typeof(${value})
+      return sql`case ${kind}
         when 'number' then ${text}::float8
         when 'string' then case when ${text} ~ ${numberPattern} then ${text}::float8 end
       end ${raw(test.operator)} ${bound}::float8`;
@@ -115,13 +148,33 @@ function compileAttribute(key: string, test: FieldTest): Sql {
 
 /** Containment is what an index on `attributes` answers; one for each type the text can be read as. */
 function equalsAttribute(key: string, wanted: string): Sql {
-  const values: unknown[] = [wanted];
-  const number = readNumber(wanted);
-  if (number !== undefined) values.push(number);
-  if (wanted === "true" || wanted === "false") values.push(wanted === "true");
-  if (wanted === "null") values.push(null);
-  const conditions = values.map((value) => sql`attributes @> ${oneMember(key, value)}::jsonb`);
-  return sql`(${join(conditions, " or ")})`;
+  const conditions = readingsOf(wanted).map((value) => sql`attributes @> ${oneMember(key, value)}::jsonb`);
+  return join(conditions, " or ");
+}
+
+/** Whether the text is a list with such an element. The index of a sealed day knows the elements of all lists of a row. */
+function equalsElement(text: Sql, wanted: string, words: WordSearch): Sql {
+  const equal = elementsEqualTo(wanted);
+  // Most lists do not hold it anywhere, and need not be taken apart.
+  const occurs = equal.map((element) => sql`strpos(${text} collate "C", ${element}) > 0`);
+  const isElement = sql`(${join(occurs, " or ")}) and ${hasElement(text, sql`element = any(${equal}::text[])`)}`;
+  const isIndexed = sql`sazabi.log_list_elements(attributes) && ${equal}::text[]`;
+  return words === "scan" ? sql`(${isElement})` : sql`(${isElement} and ${isIndexed})`;
+}
+
+/** `condition` is about `element`, which is JSON. */
+function hasElement(text: Sql, condition: Sql): Sql {
+  return sql`(${text} collate "C" like '[%]' and ${text} collate "C" ~ ${listPattern} and exists (
+    select from regexp_matches(${text} collate "C", ${listElementPattern}, 'g') as match,
+      lateral (select match[1] as element) e
+    where element is not null and ${condition}))`;
+}
+
+function passesElement(test: ValueTest): Sql {
+  const isText = sql`left(element, 1) = '"'`;
+  const kind = sql`case when ${isText} then 'string' when element ~ ${numberPattern} then 'number' end`;
+  const text = sql`(case when ${isText} then element::json #>> '{}' else element end)`;
+  return sql`element <> 'null' and ${passes(test, text, kind)}`;
 }
 
 /** Written by hand, since a key may be `__proto__`. */
@@ -129,8 +182,20 @@ function oneMember(key: string, value: unknown): string {
   return `{${JSON.stringify(key)}:${JSON.stringify(value)}}`;
 }
 
-function compareText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
-  return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
+function compareAmountOrText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
+  const limit = readAmount(bound);
+  if (limit === undefined) return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
+  return sql`(${amountOf(value, limit.form)}) ${raw(operator)} ${limit.amount}::float8`;
+}
+
+/** The amount that a text is, or null. Only what a cast cannot fail on is cast. */
+function amountOf(value: Sql, { pattern, factors }: AmountForm): Sql {
+  const parts = factors.map(
+    (factor, index) => sql`coalesce(m[${raw(String(index + 2))}]::float8, 0) * ${factor}::float8`,
+  );
+  return sql`select case m[1] when '-' then -1 else 1 end * (${join(parts, " + ")})
+    from regexp_match((${value}) collate "C", ${pattern}) as m
+    where m is not null and (${value}) collate "C" ~ ${amountStart}`;
 }
 
 /** Whether the pattern covers the text, without case. Under collation "C" ILIKE folds ASCII alone, in any locale, and is quick. */

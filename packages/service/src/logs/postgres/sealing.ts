@@ -116,19 +116,27 @@ const sessionSettings = {
 
 async function sealPartition(session: Session, partition: string, words: Sql | undefined): Promise<void> {
   await buildIndex(session, partition, attributesIndex(partition), sql`attributes jsonb_path_ops`);
+  const elements = sql`sazabi.log_list_elements(attributes)`;
+  await buildIndex(session, partition, listsIndex(partition), elements, sql`where ${elements} is not null`);
   if (words) await buildIndex(session, partition, wordsIndex(partition), sql`(message collate "C") ${words}`);
   // For the planner, and so that an index alone answers what it can.
   await session.query(sql`vacuum (freeze, analyze, skip_locked) ${raw(partition)}`);
 }
 
-async function buildIndex(session: Session, partition: string, name: string, columns: Sql): Promise<void> {
+async function buildIndex(
+  session: Session,
+  partition: string,
+  name: string,
+  columns: Sql,
+  rows = sql``,
+): Promise<void> {
   const state = await indexState(session, name);
   if (state === "valid") return;
   if (state === "invalid") await session.query(sql`drop index concurrently if exists ${raw(name)}`);
   // Late rows wait in a list that is short: whoever fills it pays for sorting them in.
   await session.query(sql`
     create index concurrently ${raw(name)} on ${raw(partition)} using gin (${columns})
-    with (gin_pending_list_limit = 1024)`);
+    with (gin_pending_list_limit = 1024) ${rows}`);
 }
 
 async function indexState(db: Queryable, name: string): Promise<"valid" | "invalid" | undefined> {
@@ -139,6 +147,11 @@ async function indexState(db: Queryable, name: string): Promise<"valid" | "inval
 
 function attributesIndex(partition: string): string {
   return `${partition}_attributes`;
+}
+
+/** On the elements of attributes that are lists, of rows that have any. */
+function listsIndex(partition: string): string {
+  return `${partition}_lists`;
 }
 
 function wordsIndex(partition: string): string {
@@ -160,13 +173,14 @@ async function readSealed(db: Queryable): Promise<Sealed> {
 }
 
 function isSealed(valid: ReadonlySet<string>, partition: string, words: boolean): boolean {
-  return valid.has(attributesIndex(partition)) && (!words || valid.has(wordsIndex(partition)));
+  const needed = [attributesIndex(partition), listsIndex(partition), ...(words ? [wordsIndex(partition)] : [])];
+  return needed.every((name) => valid.has(name));
 }
 
 async function validIndexes(db: Queryable): Promise<ReadonlySet<string>> {
   const { rows } = await db.query<{ name: string }>(sql`
     select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid
-    where c.relnamespace = 'sazabi'::regnamespace and i.indisvalid and c.relname ~ '^logs_[0-9]{8}(_[0-9]{8})?_(attributes|words)$'`);
+    where c.relnamespace = 'sazabi'::regnamespace and i.indisvalid and c.relname ~ '^logs_[0-9]{8}(_[0-9]{8})?_(attributes|lists|words)$'`);
   return new Set(rows.map(({ name }) => name));
 }
 

@@ -107,7 +107,8 @@ async function readAlong(db: Database, search: LogSearch, reading: Reading): Pro
 
 /**
  * All that match are found, then put in order: so the planner looks for what finds them, not for the first of them.
- * Words that no index finds are looked for where they can be by the maps of words.
+ * Words that no index finds are looked for where they can be by the maps of words, and in entries without a message,
+ * which the maps do not know and an index finds.
  */
 async function readAtOnce(
   db: Database,
@@ -119,18 +120,21 @@ async function readAtOnce(
   const isIndexed = sealed.words && reading.toMicros <= sealed.beforeMicros;
   const condition = isIndexed ? undefined : mayHold(search.query);
   const matching = sql`${withinPart(search, reading)} and (${compileQuery(search.query, isIndexed ? "index" : "scan")})`;
+  const all = (rows: Sql) =>
+    sql`select ${logColumns} from logs where project_number = any(${search.projectNumbers}::int[]) and ${rows}`;
   const from = condition
-    ? sql`(${placesOf(search.projectNumbers, reading, condition)}) place
+    ? sql`(
+        select l.* from (${placesOf(search.projectNumbers, reading, condition)}) place
         cross join lateral (
           select ${logColumns} from logs
           where project_number = place.number and ts >= place.from_ts and ts <= place.to_ts
-            and id >= place.first_id and id <= place.last_id and ${matching}
+            and id >= place.first_id and id <= place.last_id and message <> '' and ${matching}
           offset 0
-        ) l`
-    : sql`(
-        select ${logColumns} from logs
-        where project_number = any(${search.projectNumbers}::int[]) and ${matching}
-      ) l`;
+        ) l
+        union all
+        ${all(sql`message = '' and ${matching}`)}
+      ) l`
+    : sql`(${all(matching)}) l`;
   const { rows } = await db.query<LogRow>(
     sql`
     select l.* from ${from}

@@ -258,7 +258,10 @@ async function readWords(
   return map.toString();
 }
 
-/** A condition on a map that holds whenever the query holds for one of its entries. Undefined: it says nothing. */
+/**
+ * A condition on a map that holds whenever the query holds for one of its entries that has a message. Undefined: it says
+ * nothing.
+ */
 export function mayHold(query: QueryNode): Sql | undefined {
   const masks = masksOf(query);
   if (!masks) return undefined;
@@ -273,7 +276,7 @@ const maxMasks = 16;
 function masksOf(query: QueryNode): readonly WordBits[] | undefined {
   switch (query.kind) {
     case "text":
-      return maskOf(query.pattern);
+      return query.scope === "entry" || query.scope === "message" ? maskOf(query.pattern) : undefined;
     case "and":
       return query.nodes.map(masksOf).reduce(both, undefined);
     case "or": {
