@@ -19,6 +19,7 @@ import type {
   Created,
   CreatePublicKeyRequest,
   CreateSecretKeyRequest,
+  IdentifiedKey,
   KeyFilter,
   KeyUsage,
   KeyUsageRequest,
@@ -290,6 +291,14 @@ const rotation = <K>(transport: Transport, name: string, pathOf: (id: string) =>
 });
 
 const keys = (transport: Transport) => ({
+  /** Finds the key of this organization that `key` is a secret of, whether it still works or not. 404 when there is none. */
+  async identify(key: string, options?: RequestOptions): Promise<IdentifiedKey> {
+    const request = { method: "POST", path: "/keys/identify", body: { key }, safe: true, ...options } as const;
+    const answer = await transport.send(request);
+    member(answer, "keyId");
+    return answer as IdentifiedKey;
+  },
+
   /** How often a key of either kind was used, by interval and by secret. */
   async usage(id: string, window: KeyUsageRequest = {}, options?: RequestOptions): Promise<KeyUsage> {
     const request = { method: "GET", path: path`/keys/${id}/usage`, query: { ...window }, ...options } as const;

@@ -177,6 +177,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     requestsPerMinute,
     now,
     leaseHeld: () => keys.leaseHeld,
+    identifyKey: (text) => keys.findIn(db, text),
     reports,
     reportLimiter,
     githubSignatures: options.githubScanningKeys ? await openGithubSignatures(options.githubScanningKeys) : undefined,

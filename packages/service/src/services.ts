@@ -2,6 +2,7 @@ import type { Guards } from "./auth/authenticate.ts";
 import type { GithubSignatures } from "./auth/github-signatures.ts";
 import type { KeyReports } from "./auth/key-reports.ts";
 import type { Keyring } from "./auth/keyring.ts";
+import type { KnownKey } from "./auth/known-key.ts";
 import type { LocalRateLimiter } from "./auth/rate-limit.ts";
 import type { Changes } from "./changes.ts";
 import type { FairConcurrencyLimiter } from "./fair-concurrency.ts";
@@ -25,6 +26,8 @@ export interface Services {
   readonly nativeQueries: FairConcurrencyLimiter;
   readonly tails: LogTails;
   readonly guards: Guards;
+  /** Returns the key that has a secret with this text, live or dead, of any organization. */
+  readonly identifyKey: (text: string) => Promise<KnownKey | undefined>;
   readonly reports: KeyReports;
   /** Bounds reports of keys by address. */
   readonly reportLimiter: LocalRateLimiter;

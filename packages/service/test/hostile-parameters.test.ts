@@ -84,6 +84,7 @@ const reading = (): readonly Route[] => [
       cursor: "1",
     },
   },
+  { route: "POST /v1/keys/identify", parameters: { key: service.publicKey } },
   { route: "GET /v1/threads", parameters: { ...projectId(), status: "regular", ...page } },
   { route: "GET /v1/queries", parameters: { ...projectId(), ...page } },
   { route: `GET /v1/queries/${ids.queries}`, parameters: {} },

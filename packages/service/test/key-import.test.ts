@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
 
@@ -315,4 +315,69 @@ test("an imported key in a user agent is masked where uses are shown", async () 
   await expect
     .poll(async () => (await queryDatabase(service.databaseUrl, agents, [id])).rows[0]?.agent)
     .toBe(`tool/1 ${key.slice(0, 4)}…`);
+});
+
+describe("POST /v1/keys/identify", () => {
+  const identify = (key: string, as = headers) => send(other, "POST /v1/keys/identify", { headers: as, body: { key } });
+  const create = async (kind: "secret" | "public", body: object = {}) => {
+    const { body: answer } = await send(service, `POST /v1/${kind}-keys`, { headers, body: { name: "ours", ...body } });
+    return answer[`${kind}Key`];
+  };
+
+  test("finds keys of both kinds, and imported ones of which the last four characters are not known", async () => {
+    const text = newKey("acme_");
+    const { imported } = (await importKeys({ prefix: "acme_", sha256: sha256(text) })).body;
+    expect(await identify(text)).toMatchObject({
+      status: 200,
+      body: { keyId: imported[0].id, kind: "secret", projectId: null, secret: "current" },
+    });
+    const { id, value, projectId } = await create("public", { allowedOrigins: ["https://app.example.com"] });
+    expect((await identify(value)).body).toEqual({ keyId: id, kind: "public", projectId, secret: "current" });
+  });
+
+  test("finds keys that cannot be used: revoked, expired, or from another address only", async () => {
+    const [revoked, expired, fenced] = [await create("secret"), await create("secret"), await create("secret")];
+    await send(service, `DELETE /v1/secret-keys/${revoked.id}`, { headers });
+    const past = "update keys set expires_at = now() - interval '1 minute' where id = $1";
+    await queryDatabase(service.databaseUrl, past, [expired.id]);
+    const allowedAddresses = ["203.0.113.9"];
+    await send(service, `PATCH /v1/secret-keys/${fenced.id}`, { headers, body: { allowedAddresses } });
+    for (const { id, value } of [revoked, expired, fenced]) expect((await identify(value)).body.keyId).toBe(id);
+  });
+
+  test("tells the secrets of a rotated key apart", async () => {
+    const { id, value } = await create("secret");
+    const rotate = `POST /v1/secret-keys/${id}/rotate`;
+    const { body } = await send(service, rotate, { headers, body: { graceSeconds: 600 } });
+    expect((await identify(value)).body).toMatchObject({ keyId: id, secret: "previous" });
+    expect((await identify(body.secretKey.value)).body).toMatchObject({ keyId: id, secret: "current" });
+    await send(service, `${rotate}/finish`, { headers });
+    expect((await identify(value)).body).toMatchObject({ keyId: id, secret: "replaced" });
+  });
+
+  test("does not know keys that nobody has, of another organization, or outside of the caller's project", async () => {
+    const text = newKey("acme_");
+    await importKeys({ prefix: "acme_", sha256: sha256(text) });
+    expect(await identify(`${text}0`)).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
+    const narrowed = await create("secret", { projectId: service.projectId });
+    expect((await identify(text, bearer(narrowed.value))).status).toBe(404);
+    expect((await identify(narrowed.value, bearer(narrowed.value))).status).toBe(200);
+    const { id, value } = await create("secret");
+    await queryDatabase(
+      service.databaseUrl,
+      `with other as (insert into organizations (name, slug) values ('Other', 'other') returning id)
+       update keys set organization_id = (select id from other) where id = $1`,
+      [id],
+    );
+    expect((await identify(value)).status).toBe(404);
+  });
+
+  test("needs the scope read:keys, and counts no use of the key that is looked for", async () => {
+    const { value: blind } = await create("secret", { scopes: ["read:logs"] });
+    const { id, value } = await create("secret");
+    expect((await identify(value, bearer(blind))).status).toBe(403);
+    expect((await identify(value)).status).toBe(200);
+    const { rows } = await queryDatabase(service.databaseUrl, "select 1 from key_secret_uses where key_id = $1", [id]);
+    expect(rows).toEqual([]);
+  });
 });

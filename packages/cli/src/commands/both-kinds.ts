@@ -1,8 +1,10 @@
 import {
   type Created,
-  isMaskOf,
+  type IdentifiedKey,
   type KeyFilter,
   type KeyKind,
+  maskKey,
+  mayBeImportedKey,
   type Page,
   type PageRequest,
   type PublicKey,
@@ -24,7 +26,7 @@ import { findProjectId, isId } from "./project-option.ts";
 export type AnyKey = SecretKey | PublicKey;
 
 export interface ProjectOption {
-  readonly project?: string;
+  readonly project?: string | undefined;
 }
 
 /** When the key was revoked or deactivated; null while it lives. */
@@ -70,10 +72,15 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
   return { kind, ...keys };
 }
 
+export interface FoundKey {
+  readonly keys: Keys;
+  readonly key: AnyKey;
+}
+
 /**
- * The key that `ref` means among all of `kinds`: by id, by name, or by the whole key, for who finds a key where it
- * should not be. A name is looked up in each of them before anything is decided: what
- * follows may not be undone.
+ * Finds the key that `ref` names among all of `kinds`: by id, by name, or by the text of the key itself, for somebody
+ * who found a key where it should not be. A name is looked up in every kind before anything is decided: what follows
+ * may not be undone. The service says which key a text is, because several keys can have the same masked form.
  */
 export async function findAmong(
   session: Session,
@@ -81,13 +88,56 @@ export async function findAmong(
   kinds: readonly KeyKind[],
   ref: string,
   options: ProjectOption,
-): Promise<{ readonly keys: Keys; readonly key: AnyKey }> {
+): Promise<FoundKey> {
   const each = kinds.map((kind) => keysOf(session, admin, kind, options));
-  return isId(ref) ? getAmong(each, ref) : findNamed(session, admin, each, ref);
+  if (isId(ref)) return getAmong(each, ref);
+  if (parseKey(ref)) return findByText(session, admin, kinds, ref, options);
+  const named = await findNamed(session, admin, each, ref);
+  if (named) return named;
+  if (mayBeImportedKey(ref)) return findByText(session, admin, kinds, ref, options);
+  throw noneCalled(ref, nounOf(kinds));
+}
+
+const nounOf = (kinds: readonly KeyKind[]) => (kinds.length === 1 ? `${kinds[0]} key` : "key");
+
+async function findByText(
+  session: Session,
+  admin: SazabiAdmin,
+  kinds: readonly KeyKind[],
+  text: string,
+  options: ProjectOption,
+): Promise<FoundKey> {
+  const found = await identify(session, admin, text);
+  if (!found) throw noneCalled(text, nounOf(kinds));
+  const { keyId, kind, projectId, secret } = found;
+  if (!kinds.includes(kind)) {
+    throw new CliError(`${maskKey(text)} is not a ${nounOf(kinds)}: it is a ${kind} key (${keyId}).`, {
+      code: "NOT_FOUND",
+      exit: "notFound",
+    });
+  }
+  if (secret === "replaced") {
+    throw new CliError(`${maskKey(text)} does not work any more: it was replaced when its key was rotated.`, {
+      code: "CONFLICT",
+      hint: `The key has another secret now. To use its id: ${keyId}.`,
+    });
+  }
+  const keys = keysOf(session, admin, kind, options.project ? options : { project: projectId ?? undefined });
+  return { keys, key: await keys.get(keyId) };
+}
+
+/** Undefined when no key of the organization has this text. */
+async function identify(session: Session, admin: SazabiAdmin, text: string): Promise<IdentifiedKey | undefined> {
+  try {
+    return await admin.keys.identify(text, { signal: session.context.signal });
+  } catch (error) {
+    if (error instanceof SazabiApiError && error.status === 404) return undefined;
+    throw error;
+  }
 }
 
 /** An id is of one key only, so the first that has it is the one. */
-async function getAmong(each: readonly Keys[], id: string) {
+async function getAmong(each: readonly Keys[], id: string): Promise<FoundKey> {
   const [only] = each;
   if (only && each.length === 1) return { keys: only, key: await only.get(id) };
   for (const keys of each) {
@@ -100,23 +150,25 @@ async function getAmong(each: readonly Keys[], id: string) {
   throw new CliError(`There is no key ${id}.`, { code: "NOT_FOUND", exit: "notFound" });
 }
 
-async function findNamed(session: Session, admin: SazabiAdmin, each: readonly Keys[], ref: string) {
-  const whole = parseKey(ref);
-  const named: { readonly keys: Keys; readonly key: AnyKey }[] = [];
+async function findNamed(
+  session: Session,
+  admin: SazabiAdmin,
+  each: readonly Keys[],
+  ref: string,
+): Promise<FoundKey | undefined> {
+  const named: FoundKey[] = [];
   for (const keys of each) {
-    if (whole && whole.kind !== keys.kind) continue;
     const found = await withEveryProject(session, admin, [keys], async (lists) =>
-      (await Promise.all(lists.map(({ list }) => keysCalled(ref, list)))).flat(),
+      (await Promise.all(lists.map(({ list }) => liveKeysCalled(ref, list)))).flat(),
     );
     for (const key of found) named.push({ keys, key });
   }
   const [only] = named;
-  const what = each.length === 1 ? `${each[0]?.kind} key` : "key";
-  if (!only) throw noneCalled(ref, what);
+  if (!only) return undefined;
   if (named.length > 1) {
     throw severalCalled(
       ref,
-      `${what}s`,
+      `${nounOf(each.map(({ kind }) => kind))}s`,
       named.map(({ keys, key }) => `${key.id} (${keys.kind} key ${key.masked})`),
     );
   }
@@ -161,21 +213,22 @@ export async function explainConflict<T>(change: Promise<T>): Promise<T> {
   }
 }
 
-/** The live keys with this name; for a whole key, those that it can be. */
-async function keysCalled(ref: string, list: Keys["list"]): Promise<readonly AnyKey[]> {
-  const whole = parseKey(ref);
+async function liveKeysCalled(name: string, list: Keys["list"]): Promise<readonly AnyKey[]> {
   const { items } = await collect({ all: true, limit: 0 }, list);
-  const isMeant = (key: AnyKey) =>
-    (!whole && key.name === ref) ||
-    [key.masked, key.rotation?.previousMasked].some((masked) => masked !== undefined && isMaskOf(masked, ref));
-  return items.filter((key) => isMeant(key) && !endedAt(key));
+  return items.filter((key) => key.name === name && !endedAt(key));
 }
 
 function noneCalled(ref: string, what: string): CliError {
-  return new CliError(`There is no live ${what} called ${visible(shownName(ref))}.`, {
+  const isKey = parseKey(ref) !== undefined;
+  const message = isKey
+    ? `No ${what} of this organization is ${maskKey(ref)}.`
+    : `There is no live ${what} called ${visible(shownName(ref))}.`;
+  return new CliError(message, {
     code: "NOT_FOUND",
     exit: "notFound",
-    hint: "`sazabi keys list` shows those there are.",
+    hint: isKey
+      ? "It belongs to another organization or another server, or to a project that the key in use cannot see."
+      : "`sazabi keys list` shows those there are.",
   });
 }
 

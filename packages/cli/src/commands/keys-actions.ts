@@ -279,8 +279,9 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
     throw usageError("Nothing to change.", `Use --name, --expires, --limit, --allow-address or ${ofKind}.`);
   }
   const admin = await session.admin();
-  const keys = keysOf(session, admin, kind, options);
-  const id = isId(ref) ? ref : (await findAmong(session, admin, [kind], ref, options)).key.id;
+  const { keys, id } = isId(ref)
+    ? { keys: keysOf(session, admin, kind, options), id: ref }
+    : await findAmong(session, admin, [kind], ref, options).then(({ keys, key: { id } }) => ({ keys, id }));
   await printKey(session, await keys.update(id, change, { force: options.force ?? false }));
 }
 

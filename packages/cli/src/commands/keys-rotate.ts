@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import {
   type Created,
-  isMaskOf,
   type KeyKind,
+  maskKey,
   maxGraceSeconds,
   type Rotation,
   Sazabi,
@@ -345,7 +345,7 @@ async function cancel(session: Session, subject: Subject, options: RotateOptions
     throw notUnderWay(subject);
   }
   const { previousMasked } = key.rotation;
-  const isInUse = keys.kind === "secret" && isMaskOf(key.masked, session.credential?.value ?? "");
+  const isInUse = keys.kind === "secret" && maskKey(session.credential?.value ?? "") === key.masked;
   if (isInUse && !options.yes) {
     throw new CliError(`The key in use is the new secret, ${key.masked}, which this would end.`, {
       code: "CONFLICT",

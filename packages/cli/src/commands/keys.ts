@@ -132,13 +132,16 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     (await actions()).list(open(), [kind], options),
   );
 
-  const get = group.command("get").description("print one key's details").argument("<key>", "its id or name");
+  const get = group
+    .command("get")
+    .description("print one key's details")
+    .argument("<key>", "its id or name, or the key itself");
   addExamples(withProject(get), `${words} get ${name}`).action(async (ref, options) =>
     (await actions()).get(open(), kind, ref, options),
   );
 
   const update = withProject(group.command("update").description("change a key's name, expiry or rights"))
-    .argument("<key>", "its id or name")
+    .argument("<key>", "its id or name, or the key itself")
     .option("--name <name>", "the new name")
     .addOption(expiresOption(group))
     .addOption(limitOption(group));
@@ -186,7 +189,7 @@ const selfExample = "  sazabi keys rotate --self --grace 24h --exec 'gh secret s
 /** `words` lead to the command, and `name` is that of a key, for the examples. */
 function addRotateOptions(command: Command, words: string, name: string): Command {
   return command
-    .argument("[key]", "its id or name")
+    .argument("[key]", "its id or name, or the key itself")
     .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
     .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
     .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
@@ -216,9 +219,9 @@ When a step fails the previous secret still works, and the same command goes on 
 function addUsageOptions(command: Command): Command {
   const intervals: readonly UsageInterval[] = ["1m", "5m", "1h", "1d"];
   const fields = ["start", "generation", "accepted", "refused"];
-  return addOutputOptions(addWindowOptions(command.argument("<key>", "its id or name")), { fields }).addOption(
-    command.createOption("--interval <time>", "count by (default: 1h)").choices(intervals),
-  );
+  return addOutputOptions(addWindowOptions(command.argument("<key>", "its id or name, or the key itself")), {
+    fields,
+  }).addOption(command.createOption("--interval <time>", "count by (default: 1h)").choices(intervals));
 }
 
 const keyFields = ["id", "type", "name", "masked", "style", "createdAt", "expiresAt", "lastUsedAt", "lastUsedAddress"];

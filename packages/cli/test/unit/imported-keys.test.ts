@@ -25,6 +25,10 @@ const service = (more: Parameters<typeof startService>[0] = {}) =>
         body: { secretKey: secretKeyOf(imported, { masked, name: "theirs" }) },
       }),
       [`DELETE /v1/secret-keys/${keyId}`]: () => ({ status: 204 }),
+      "POST /v1/keys/identify": ({ json }) =>
+        (json as { key: string }).key === imported
+          ? { body: { keyId, kind: "secret", projectId: null, secret: "current" } }
+          : refusal(404, "NOT_FOUND", "No key of this organization has this secret."),
       "GET /v1/public-keys": () => ({ body: { publicKeys: [], nextCursor: null } }),
       "POST /v1/logs": () => ({ status: 202, body: { data: { accepted: 1 }, error: null } }),
       ...more,
@@ -62,9 +66,22 @@ describe("an imported key", () => {
     expect(out + err).not.toContain(secretPart);
   });
 
+  test("is the one that the service knows, where several look alike and none shows its last characters", async () => {
+    const unknownEnd = { masked: "acme_…????", name: "theirs" };
+    const other = secretKeyOf(imported, { ...unknownEnd, id: "11111111-1111-4111-8111-111111111111" });
+    const { env, asked } = await service({
+      "GET /v1/secret-keys": () => ({
+        body: { secretKeys: [other, secretKeyOf(imported, unknownEnd)], nextCursor: null },
+      }),
+    });
+    expect((await terminal({ env }).run(["keys", "revoke", imported])).code).toBe(0);
+    expect(revoked(asked)).toEqual([`/v1/secret-keys/${keyId}`]);
+  });
+
   test("is never printed, whatever goes wrong with it", async () => {
     const { env } = await service({
       "GET /v1/secret-keys": () => ({ body: { secretKeys: [], nextCursor: null } }),
+      "POST /v1/keys/identify": () => refusal(404, "NOT_FOUND", `Who is ${imported}?`),
       "GET /v1/projects": () => refusal(400, "X", `What is ${imported}?`),
     });
     const unknown = { ...env, SAZABI_SECRET_KEY: imported.replace("acme", "other") };

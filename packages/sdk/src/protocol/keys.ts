@@ -70,13 +70,6 @@ export function mayBeImportedKey(text: string): boolean {
   return /^[A-Za-z0-9_.-]{3}[\x21-\x7e]*$/.test(text) && formOf(text) === undefined;
 }
 
-/** Whether `text` is a whole key of which the service shows `masked`: `sk_live_…wxyz`. */
-export function isMaskOf(masked: string, text: string): boolean {
-  if (formOf(text)) return maskKey(text) === masked;
-  const [prefix = "", lastFour = ""] = masked.split("…");
-  return mayBeImportedKey(text) && text.startsWith(prefix) && text.endsWith(lastFour);
-}
-
 /** The key in `text`, or undefined when it is not one: wrong prefix, length, alphabet or checksum. */
 export function parseKey(text: string): ParsedKey | undefined {
   const form = formOf(text);

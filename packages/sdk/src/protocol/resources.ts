@@ -215,6 +215,17 @@ export interface KeyUsage {
   readonly points: readonly KeyUsagePoint[];
 }
 
+/** `previous` works until the grace of a rotation ends; a `replaced` secret does not work any more. */
+export type KeySecretState = "current" | "previous" | "replaced";
+
+/** Which key a text is a secret of. The key may be revoked or expired. */
+export interface IdentifiedKey {
+  readonly keyId: Id;
+  readonly kind: KeyKind;
+  readonly projectId: Id | null;
+  readonly secret: KeySecretState;
+}
+
 /** Seconds, by preset (spec/3). */
 export const expiryPresets = {
   "15m": 15 * 60,

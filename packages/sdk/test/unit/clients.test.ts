@@ -124,6 +124,7 @@ describe("SazabiAdmin", () => {
   test("passes on what to change, what to look for, and why", async () => {
     const usage = { keyId: id, from: "f", to: "t", interval: "1h", points: [] };
     const revoked = { revokedCount: 0, revoked: [] };
+    const identified = { keyId: id, kind: "public", projectId: "p-1", secret: "current" };
     const { url, asked } = await service({
       [`PATCH /v1/secret-keys/${id}`]: () => ({ body: { secretKey: { id } } }),
       "GET /v1/secret-keys": () => ({ body: { secretKeys: [], nextCursor: null } }),
@@ -131,6 +132,7 @@ describe("SazabiAdmin", () => {
       [`DELETE /v1/secret-keys/${id}`]: () => ({ status: 204 }),
       [`GET /v1/keys/${id}/usage`]: () => ({ body: usage }),
       "POST /v1/keys/revoke-all": () => ({ body: revoked }),
+      "POST /v1/keys/identify": () => ({ body: identified }),
     });
     const { secretKeys, publicKeys, keys } = new SazabiAdmin({ secretKey, baseUrl: url });
     await secretKeys.update(id, { scopes: ["read:logs"], requestsPerMinute: null });
@@ -139,6 +141,7 @@ describe("SazabiAdmin", () => {
     await secretKeys.revoke(id, { reason: "found in a log" });
     expect(await keys.usage(id, { interval: "1h" })).toEqual(usage);
     expect(await keys.revokeAll({ kind: "secret", except: ["caller"] })).toEqual(revoked);
+    expect(await keys.identify("acme_7f3c9a1be2d84f60a5c1")).toEqual(identified);
     expect(asked.map(({ query, json }) => json ?? query)).toEqual([
       { scopes: ["read:logs"], requestsPerMinute: null },
       { unusedForDays: "90" },
@@ -146,6 +149,7 @@ describe("SazabiAdmin", () => {
       { reason: "found in a log" },
       { interval: "1h" },
       { kind: "secret", except: ["caller"] },
+      { key: "acme_7f3c9a1be2d84f60a5c1" },
     ]);
   });
 

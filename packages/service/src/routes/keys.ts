@@ -1,7 +1,10 @@
+import type { KeySecretState } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { authorOf } from "../auth/authenticate.ts";
+import type { SecretCaller } from "../auth/caller.ts";
 import { keyRevoked } from "../auth/key-events.ts";
+import type { KnownKey } from "../auth/known-key.ts";
 import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readProject } from "../http/project.ts";
@@ -25,6 +28,10 @@ const revokeAll = z.strictObject({
   reason: revocationReason.optional(),
 });
 
+/** The text of a key. It is compared, and neither logged nor stored. */
+const identification = z.strictObject({ key: z.string().min(8).max(500) });
+const maxIdentificationBytes = 4096;
+
 const stepSeconds = { "1m": 60, "5m": 300, "1h": 3600, "1d": 86_400 } as const;
 const maxSteps = 2_000;
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
@@ -39,7 +46,7 @@ const usageQuery = z.object({
 const maxListed = 1_000;
 
 /** What concerns keys of both kinds. */
-export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) =>
+export const keyRoutes = ({ db, change, identifyKey, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     // The emergency lever: dead on every replica when this answers.
     .post(
@@ -67,6 +74,19 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
           revokedCount: revoked.length,
           revoked: revoked.slice(0, maxListed).map(({ id, name, masked }) => ({ id, name, masked })),
         });
+      }),
+    )
+
+    .post(
+      "/identify",
+      secretKey("keys.identify", "read:keys", async (c, caller) => {
+        const { key: text } = await readBody(c, identification, maxIdentificationBytes);
+        const found = await identifyKey(text);
+        if (!found || !isVisibleTo(caller, found)) {
+          throw new ApiError("NOT_FOUND", "No key of this organization has this secret.");
+        }
+        const { keyId, kind, projectId = null } = found;
+        return ok(c, { keyId, kind, projectId, secret: secretStateOf(found, now()) });
       }),
     )
 
@@ -98,6 +118,16 @@ export const keyRoutes = ({ db, change, now, guards: { secretKey } }: Services) 
         });
       }),
     );
+
+/** Keys of other organizations are as unknown as keys that nobody has. */
+function isVisibleTo({ organizationId, projectId }: SecretCaller, key: KnownKey): boolean {
+  return key.organizationId === organizationId && (projectId === undefined || key.projectId === projectId);
+}
+
+function secretStateOf({ retiresAtMs }: KnownKey, nowMs: number): KeySecretState {
+  if (retiresAtMs === undefined) return "current";
+  return retiresAtMs > nowMs ? "previous" : "replaced";
+}
 
 /** Uses are counted by the minute: a window has every minute that it touches. */
 function wholeMinutes(from: Date, to: Date): { readonly from: Date; readonly to: Date } {

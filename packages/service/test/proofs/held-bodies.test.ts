@@ -25,6 +25,7 @@ afterAll(() => service.close());
 interface Things {
   readonly secretKeyId: string;
   readonly publicKeyId: string;
+  readonly publicKey: string;
   readonly projectId: string;
   readonly queryId: string;
 }
@@ -33,6 +34,7 @@ interface Operation {
   readonly kind: "secret" | "public";
   readonly path: (things: Things) => string;
   readonly type?: string;
+  /** Of a function, what it returns. */
   readonly body: unknown;
 }
 
@@ -61,6 +63,7 @@ const operations: Readonly<Record<string, Operation>> = {
   "POST /public-keys/:id/rotate": secret(({ publicKeyId }) => `/public-keys/${publicKeyId}/rotate`, {}),
   "POST /public-keys/log-forwarding/ensure": secret(fixed("/public-keys/log-forwarding/ensure"), {}),
   "POST /keys/import": secret(fixed("/keys/import"), { keys: [imported] }),
+  "POST /keys/identify": secret(fixed("/keys/identify"), ({ publicKey }: Things) => ({ key: publicKey })),
   "POST /keys/revoke-all": secret(fixed("/keys/revoke-all"), { except: ["caller"], unusedForDays: 3000 }),
   "POST /queries": secret(fixed("/queries"), { name: "held", query: "held" }),
   "PATCH /queries/:id": secret(({ queryId }) => `/queries/${queryId}`, { name: "renamed" }),
@@ -237,15 +240,20 @@ const leakedKeys = async (): Promise<Keys> => ({
   public: await create("/v1/public-keys", "publicKey", { name: "leaked" }),
 });
 
-const newThings = async (): Promise<Things> => ({
-  secretKeyId: (await create("/v1/secret-keys", "secretKey", { name: "other", scopes: ["read:logs"] })).id,
-  publicKeyId: (await create("/v1/public-keys", "publicKey", { name: "other" })).id,
-  projectId: service.projectId,
-  queryId: (await create("/v1/queries", "query", { name: `other ${randomUUID()}`, query: "x" })).id,
-});
+async function newThings(): Promise<Things> {
+  const { id: publicKeyId, value: publicKey } = await create("/v1/public-keys", "publicKey", { name: "other" });
+  return {
+    secretKeyId: (await create("/v1/secret-keys", "secretKey", { name: "other", scopes: ["read:logs"] })).id,
+    publicKeyId,
+    publicKey,
+    projectId: service.projectId,
+    queryId: (await create("/v1/queries", "query", { name: `other ${randomUUID()}`, query: "x" })).id,
+  };
+}
 
 function hold({ method, version }: Served, operation: Operation, keys: Keys, things: Things): Promise<HeldRequest> {
-  const { kind, path, type = "application/json", body } = operation;
+  const { kind, path, type = "application/json" } = operation;
+  const body = typeof operation.body === "function" ? operation.body(things) : operation.body;
   const credential = kind === "secret" ? bearer(keys.secret.value) : { "x-sazabi-key": keys.public.value };
   return holdRequest(service.url, `${method} ${version}${path(things)}`, {
     headers: { ...credential, "content-type": type },
