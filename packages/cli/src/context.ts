@@ -23,6 +23,8 @@ export interface Context {
 export interface NetworkOptions {
   /** A file of further certificate authorities, and who named it. */
   readonly caFile?: { readonly path: string; readonly source: string } | undefined;
+  /** Called before each request through a proxy whose settings are not understood in full. */
+  readonly warn?: (warning: string) => void;
 }
 
 /** A program that reads from us what a person reads from it. */

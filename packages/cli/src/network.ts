@@ -3,7 +3,7 @@ import type { RequestOptions as HttpsOptions } from "node:https";
 import type { FetchInit } from "@sazabi/sdk";
 import type { Fetch, FetchedAnswer, NetworkOptions } from "./context.ts";
 import { AnswerHeaders } from "./network-headers.ts";
-import { checkProxies, type ProxyRoute, proxyFor, proxyVariables } from "./proxy.ts";
+import { type ProxyRoute, proxyFor, proxyVariables } from "./proxy.ts";
 import { ThroughProxy } from "./through-proxy.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -12,15 +12,15 @@ type Env = Readonly<Record<string, string | undefined>>;
  * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for
  * longer than a whole query takes, comes in for a request that goes through a proxy.
  */
-export async function openFetch(env: Env, { caFile }: NetworkOptions = {}): Promise<Fetch> {
+export async function openFetch(env: Env, { caFile, warn }: NetworkOptions = {}): Promise<Fetch> {
   const authorities = caFile && (await import("./certificates.ts")).readAuthorities(caFile, env);
   const direct = openDirectFetch(authorities);
   if (!proxyVariables.some((name) => env[name])) return direct;
-  checkProxies(env);
   const proxied = new Map<string, Promise<Fetch>>();
   return async (url, init) => {
     const proxy = proxyFor(url, env);
     if (!proxy) return direct(url, init);
+    if (proxy.warning) warn?.(proxy.warning);
     const open = proxied.get(proxy.url.href) ?? openProxiedFetch(proxy, authorities);
     proxied.set(proxy.url.href, open);
     return (await open)(url, init);

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { domainToASCII } from "node:url";
 import { usageError } from "./errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -7,29 +8,35 @@ type Env = Readonly<Record<string, string | undefined>>;
 export interface ProxyRoute {
   readonly url: URL;
   readonly variable: string;
+  /** Names the entries of NO_PROXY that were ignored. */
+  readonly warning: string | undefined;
 }
 
 export const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"];
 
-/** Refuses a variable that names no proxy, before any request. */
-export function checkProxies(env: Env): void {
-  for (const variable of proxyVariables) if (env[variable]) readProxy(variable, env);
-}
-
-/** The proxy for this address; undefined when there is none, NO_PROXY names the host, or it is this machine. */
+/**
+ * Returns the proxy for this address; undefined when there is none, NO_PROXY names the host, or it is this machine. Only a
+ * proxy that is used is read: a variable with another kind of proxy must not stop other requests.
+ */
 export function proxyFor(address: string, env: Env): ProxyRoute | undefined {
   const url = new URL(address);
   // Where only the one for http is named, it is for https, too.
   const names = url.protocol === "https:" ? proxyVariables : proxyVariables.slice(2);
   const variable = names.find((name) => env[name]);
-  return !variable || isLoopback(hostOf(url)) || isExcepted(url, env) ? undefined : readProxy(variable, env);
+  if (!variable || isLoopback(hostOf(url))) return undefined;
+  const exceptions = readExceptions(env);
+  if (exceptions.matchers.some((matches) => matches(url))) return undefined;
+  return { url: readProxy(variable, env), variable, warning: exceptions.warning };
 }
 
-function readProxy(variable: string, env: Env): ProxyRoute {
+function readProxy(variable: string, env: Env): URL {
   const text = env[variable] as string;
   const proxy = /^[a-z][\w+.-]*:\/\//i.test(text) ? text : `http://${text}`;
-  if (/^https?:/i.test(proxy) && URL.canParse(proxy)) return { url: new URL(proxy), variable };
-  throw usageError(`${variable} is no address of a proxy.`, "It takes one like http://proxy.example.com:3128.");
+  if (/^https?:/i.test(proxy) && URL.canParse(proxy)) return new URL(proxy);
+  throw usageError(
+    `${variable} is not the address of an HTTP proxy.`,
+    "It takes one like http://proxy.example.com:3128.",
+  );
 }
 
 const hostOf = ({ hostname }: URL) => withoutBrackets(hostname).replace(/\.$/, "").toLowerCase();
@@ -44,30 +51,49 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost") || isWithin(loopback, host);
 }
 
-/** Entries with commas or spaces between. */
-function isExcepted(url: URL, env: Env): boolean {
+interface Exceptions {
+  readonly matchers: readonly Matcher[];
+  readonly warning: string | undefined;
+}
+
+/** Entries have commas or spaces between them. Like curl and Go, ignores an entry that no host can match. */
+function readExceptions(env: Env): Exceptions {
   const variable = env.no_proxy ? "no_proxy" : "NO_PROXY";
-  const entries = (env[variable] ?? "").toLowerCase().split(/[\s,]+/);
-  // Each is read: one that is not understood must not depend on the order.
-  return entries
-    .filter(Boolean)
-    .map((entry) => matcherOf(entry, variable))
-    .some((matches) => matches(url));
+  const entries = (env[variable] ?? "")
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
+  const read = entries.map((entry) => ({ entry, matcher: matcherOf(entry) }));
+  const ignored = read.filter(({ matcher }) => !matcher).map(({ entry }) => JSON.stringify(entry));
+  const warning =
+    ignored.length === 0
+      ? undefined
+      : `${variable}: ${ignored.join(", ")} ignored. It takes host names, addresses, networks (10.0.0.0/8), ` +
+        "patterns (*.example.com, 10.0.*) and <local>. Hosts and addresses can have a port.";
+  return { matchers: read.flatMap(({ matcher }) => matcher ?? []), warning };
 }
 
 type Matcher = (url: URL) => boolean;
 
 /** A host and what is below it, an address, a network, or a pattern with `*`; a port narrows it. */
-function matcherOf(entry: string, variable: string): Matcher {
+function matcherOf(entry: string): Matcher | undefined {
+  // Windows writes this for host names without a dot.
+  if (entry === "<local>") return (url) => /^[^.:]+$/.test(hostOf(url));
   if (isNetwork(entry)) {
     const network = networksOf([entry]);
     return (url) => isWithin(network, hostOf(url));
   }
   const [, named = "", port] = (isIP(entry) ? [entry, entry] : /^(.*?)(?::(\d+))?$/.exec(entry)) ?? [];
-  const host = withoutBrackets(named).replace(/\.$/, "");
-  if (!isIP(host) && !/^[\w*.-]+$/.test(host)) throw notUnderstood(entry, variable);
+  const host = inAscii(withoutBrackets(named)).replace(/\.$/, "");
+  if (!isIP(host) && !/^[\w*.-]+$/.test(host)) return undefined;
   const matchesHost = hostMatcherOf(host);
   return (url) => (port === undefined || port === portOf(url)) && matchesHost(hostOf(url));
+}
+
+/** As the host of a URL is written: `bücher.example` is `xn--bcher-kva.example`. */
+function inAscii(host: string): string {
+  // Of ASCII it would make other texts, too: 10.0.0 would become 10.0.0.0.
+  return /^[\x20-\x7e]*$/.test(host) ? host : domainToASCII(host);
 }
 
 function hostMatcherOf(entry: string): (host: string) => boolean {
@@ -105,11 +131,4 @@ function networksOf(entries: readonly string[]): BlockList {
 function isWithin(networks: BlockList, host: string): boolean {
   const version = isIP(host);
   return version !== 0 && networks.check(host, version === 4 ? "ipv4" : "ipv6");
-}
-
-function notUnderstood(entry: string, variable: string) {
-  return usageError(
-    `${variable} has ${JSON.stringify(entry)}, which is not understood.`,
-    "It takes host names, addresses, networks (10.0.0.0/8) and patterns (*.example.com, 10.0.*), with commas between. Hosts and addresses can have a port.",
-  );
 }

@@ -62,7 +62,7 @@ export class Session {
   readonly context: Context;
   readonly flags: GlobalFlags;
   #settings: Settings | undefined;
-  #hasWarned = false;
+  readonly #warnings = new Set<string>();
   #palettes: { out: Palette; err: Palette } | undefined;
   /** Where the result goes while it may need a pager. */
   #paged: PagedOutput | undefined;
@@ -100,6 +100,11 @@ export class Session {
     if (this.flags.quiet) return;
     if (this.#paged) this.#heldBack.push(line);
     else this.context.stderr.write(`${maskKeys(line)}\n`);
+  }
+
+  #warnOnce(line: string): void {
+    if (!this.#warnings.has(line)) this.say(line);
+    this.#warnings.add(line);
   }
 
   /** Talk that a program reading the result has no use for. */
@@ -309,8 +314,7 @@ export class Session {
       return this.#ofProfile("projectId");
     } catch (error) {
       if (this.flags.profile || !(error instanceof CliError)) throw error;
-      if (!this.#hasWarned) this.say(`${error.message} Going on without them.`);
-      this.#hasWarned = true;
+      this.#warnOnce(`${error.message} Going on without them.`);
       return { value: undefined, source: "settings" };
     }
   }
@@ -344,7 +348,7 @@ export class Session {
 
   /** Shows a person that an answer takes its time. */
   async openFetch({ spins = this.showsProgress } = {}): Promise<Fetch> {
-    const fetch = await this.context.openFetch({ caFile: this.#caFile });
+    const fetch = await this.context.openFetch({ caFile: this.#caFile, warn: (line) => this.#warnOnce(line) });
     if (!spins) return fetch;
     return async (url, init) => {
       const { spinWhile } = await import("./output/spinner.ts");

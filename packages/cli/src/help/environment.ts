@@ -24,7 +24,7 @@ export const environment: readonly Variables[] = [
   {
     names: ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"],
     means:
-      "the way through a proxy (`http://user:password@host:port`), and what is reached without it: host names, which stand for what is below them, addresses, networks (`10.0.0.0/8`), patterns (`10.0.*`, `*`); hosts and addresses can have a port. This machine (`localhost`, `127.0.0.0/8`, `::1`) is always reached without it",
+      "the way through a proxy (`http://user:password@host:port`), and what is reached without it: host names, which stand for what is below them, addresses, networks (`10.0.0.0/8`), patterns (`10.0.*`, `*`), `<local>` for names without a dot; hosts and addresses can have a port. This machine (`localhost`, `127.0.0.0/8`, `::1`) is always reached without it",
   },
   {
     names: ["SAZABI_CA_FILE", "NODE_EXTRA_CA_CERTS"],

@@ -104,11 +104,21 @@ describe("a proxy", () => {
     expect(err).not.toContain("secret@");
   });
 
-  test("that is no address is a usage error", async () => {
-    const { env } = await startService();
-    const { code, err } = await terminal({ env: { ...env, HTTP_PROXY: "socks5://127.0.0.1:9" } }).run(["whoami"]);
-    expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining("HTTP_PROXY") });
-  });
+  test.each(["socks5://127.0.0.1:9", "socks5h://proxy", "http://", "direct://"])(
+    "that is %s is a usage error where it is used, and nowhere else",
+    async (other) => {
+      const [here, there] = [await startService(), await startElsewhere()];
+      const proxies = { HTTP_PROXY: other, HTTPS_PROXY: other };
+      const used = await terminal({ env: { ...there.env, ...proxies } }).run(["whoami"]);
+      expect(used).toMatchObject({ code: 2, err: expect.stringContaining("HTTP_PROXY is not the address") });
+      expect(await terminal({ env: { ...here.env, ...proxies } }).run(["whoami"])).toMatchObject({ code: 0, err: "" });
+      const excepted = { ...there.env, ...proxies, NO_PROXY: elsewhere };
+      expect((await terminal({ env: excepted }).run(["whoami"])).code).toBe(5);
+      const proxy = await startProxy();
+      const forHttpOnly = { ...there.env, HTTPS_PROXY: other, HTTP_PROXY: proxy.url };
+      expect((await terminal({ env: forHttpOnly }).run(["whoami"])).code).toBe(0);
+    },
+  );
 
   test("is gone past where NO_PROXY names the host", async () => {
     const { env } = await startElsewhere();
@@ -154,18 +164,28 @@ describe("a proxy", () => {
     expect(asked).toEqual([]);
   });
 
-  test.each(["http://example.com", "10.0.0.0/33", "10.0.0/8", "example.com/24", "host:http", '"localhost"', "<local>"])(
-    "with %j in NO_PROXY is not used, and the entry is named",
-    async (entry) => {
-      const { env } = await startElsewhere();
-      const proxy = await startProxy();
-      const { run } = terminal({ env: { ...env, HTTP_PROXY: proxy.url, NO_PROXY: `sazabi.test,${entry}` } });
-      const { code, err } = await run(["whoami"]);
-      expect({ code, seen: proxy.seen }).toEqual({ code: 2, seen: [] });
-      expect(err).toContain("NO_PROXY has");
-      expect(err).toContain("is not understood");
-    },
-  );
+  test.each([
+    "http://example.com",
+    "10.0.0.0/33",
+    "10.0.0/8",
+    "example.com/24",
+    "host:http",
+    '"localhost"',
+    "<x>",
+    "ü..\u0000",
+  ])("with %j in NO_PROXY is used, and one warning names the entry", async (entry) => {
+    const { env } = await startElsewhere({
+      "GET /v1/secret-keys": () => ({ body: { secretKeys: [], nextCursor: null } }),
+      "GET /v1/public-keys": () => ({ body: { publicKeys: [], nextCursor: null } }),
+    });
+    const proxy = await startProxy();
+    const { run } = terminal({ env: { ...env, HTTP_PROXY: proxy.url, NO_PROXY: `example.com,${entry}` } });
+    const { code, err } = await run(["keys", "list"]);
+    expect({ code, requests: proxy.seen.length }).toEqual({ code: 0, requests: 2 });
+    expect(err.match(/^NO_PROXY: .* ignored/gm)).toEqual([`NO_PROXY: ${JSON.stringify(entry)} ignored`]);
+    const past = { ...env, HTTP_PROXY: proxy.url, NO_PROXY: `${entry},${elsewhere}` };
+    expect((await terminal({ env: past }).run(["whoami"])).err).not.toContain("ignored");
+  });
 
   test("is of no matter to a service on this machine, whatever NO_PROXY holds", async () => {
     const { env } = await startService();
@@ -202,6 +222,16 @@ describe("a proxy", () => {
     ["http://[fd00::1]:4600", "[fd00::1]:4601", false],
     ["https://api.eu.example.com", "api.*.example.com", true],
     ["https://api.example.com", "*example.com", true],
+    ["https://bücher.example", "bücher.example", true],
+    ["https://a.bücher.example", "*.BÜCHER.example:443", true],
+    ["https://bücher.example", "xn--bcher-kva.example", true],
+    ["https://例え.jp", "other.jp,例え.jp", true],
+    ["https://bucher.example", "bücher.example", false],
+    ["https://intranet", "<local>", true],
+    ["https://intranet.example.com", "<local>", false],
+    ["http://10.1.2.3", "<local>", false],
+    ["http://[fd00::1]", "<local>", false],
+    ["https://api.example.com", "<nothing>,example.com", true],
     ["https://apixexample.com", "api.example.*", false],
     ["https://api.example.com.", "example.com", true],
     ["https://api.example.com", "example.com.", true],
