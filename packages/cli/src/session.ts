@@ -1,6 +1,14 @@
-import { defaultBaseUrl, inspectKey, keyFaults, mayBeImportedKey, readBaseUrl, type SazabiAdmin } from "@sazabi/sdk";
+import {
+  defaultBaseUrl,
+  type FetchInit,
+  inspectKey,
+  keyFaults,
+  mayBeImportedKey,
+  readBaseUrl,
+  type SazabiAdmin,
+} from "@sazabi/sdk";
 import { noHome } from "./config-directory.ts";
-import type { Context, Fetch } from "./context.ts";
+import type { Context, Fetch, FetchedAnswer } from "./context.ts";
 import { accountOf, CredentialStoreError, type StoreName } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
 import { readAll } from "./input.ts";
@@ -70,6 +78,8 @@ export class Session {
   readonly #heldBack: string[] = [];
   /** The key in use, for the texts of errors. */
   credential: Credential | undefined;
+  /** Requests with it that the service has counted as uses. */
+  usesOfCredential = 0;
   /** The project that requests name, for the texts of errors. */
   projectInUse: Sourced<string> | undefined;
 
@@ -348,12 +358,23 @@ export class Session {
 
   /** Shows a person that an answer takes its time. */
   async openFetch({ spins = this.showsProgress } = {}): Promise<Fetch> {
-    const fetch = await this.context.openFetch({ caFile: this.#caFile, warn: (line) => this.#warnOnce(line) });
+    const open = await this.context.openFetch({ caFile: this.#caFile, warn: (line) => this.#warnOnce(line) });
+    const fetch: Fetch = async (url, init) => {
+      const answer = await open(url, init);
+      this.#noteUse(init, answer);
+      return answer;
+    };
     if (!spins) return fetch;
     return async (url, init) => {
       const { spinWhile } = await import("./output/spinner.ts");
       return this.#paged?.isOpen ? fetch(url, init) : spinWhile(this.context.stderr, fetch(url, init));
     };
+  }
+
+  /** The service has counted the request, unless it failed. */
+  #noteUse({ headers }: FetchInit, { status }: FetchedAnswer): void {
+    const isCounted = status < 500 && headers["authorization"] === `Bearer ${this.credential?.value}`;
+    if (isCounted) this.usesOfCredential += 1;
   }
 
   async requireCredential(): Promise<Credential> {

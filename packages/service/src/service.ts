@@ -115,13 +115,15 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const { pepper, master } = keyrings;
 
   const failures = new FailedAttempts();
-  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures });
+  const uses = new KeyUses(db);
+  opened.push(() => uses.close());
+  // A rotation reports how its key is used: every replica writes what it has counted when it learns of the change.
+  const onKeyChange = (keyId: string) => void uses.flush(keyId);
+  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures, onKeyChange });
   await keys.open();
   opened.push(() => keys.close());
   const now = () => Math.floor(keys.now());
   warnOfClock(now());
-  const uses = new KeyUses(db);
-  opened.push(() => uses.close());
   const retentions = new Retentions(db, logRetentionDays, now);
   const metrics = new Metrics();
   const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
@@ -177,6 +179,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     requestsPerMinute,
     now,
     leaseHeld: () => keys.leaseHeld,
+    flushUses: (keyId) => uses.flush(keyId),
     identifyKey: (text) => keys.findIn(db, text),
     reports,
     reportLimiter,

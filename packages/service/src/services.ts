@@ -28,6 +28,8 @@ export interface Services {
   readonly guards: Guards;
   /** Returns the key that has a secret with this text, live or dead, of any organization. */
   readonly identifyKey: (text: string) => Promise<KnownKey | undefined>;
+  /** Writes the uses of a key that this process holds in memory. */
+  readonly flushUses: (keyId: string) => Promise<void>;
   readonly reports: KeyReports;
   /** Bounds reports of keys by address. */
   readonly reportLimiter: LocalRateLimiter;

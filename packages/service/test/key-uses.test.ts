@@ -148,3 +148,23 @@ test("uses that could not be written are written the next time, once", async () 
   await uses.close();
   expect(await lastUse(id)).toMatchObject({ uses: 3 });
 });
+
+test("what is held of a key is written at once when it is asked for", async () => {
+  const ids = await Promise.all(["flushed", "flushed, too", "written at the end"].map(makeKey));
+  const counts = ids.map(count);
+  const uses = new KeyUses(db);
+  const record = (one: UseCount, minute = 0) =>
+    uses.record(one, true, (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
+  for (const one of counts) {
+    record(one);
+    // In another minute, so that the first waits among those that are over.
+    record(one, 1);
+  }
+  await Promise.all([uses.flush(ids[0] as string), uses.flush(ids[1] as string), uses.flush(ids[0] as string)]);
+  expect(await Promise.all(ids.slice(0, 2).map((id) => lastUse(id)))).toMatchObject([{ uses: 2 }, { uses: 2 }]);
+  record(counts[0] as UseCount);
+  await uses.flush(ids[0] as string);
+  expect(await lastUse(ids[0] as string)).toMatchObject({ uses: 3 });
+  await uses.close();
+  expect(await lastUse(ids[2] as string)).toMatchObject({ uses: 2 });
+});

@@ -224,6 +224,48 @@ describe("rotation", () => {
   });
 });
 
+describe("the uses of a key in a rotation", () => {
+  const uses = async (id: string) => {
+    const { body } = await send(service, `GET /v1/secret-keys/${id}`, owner);
+    const { currentUses, previousUses } = body.secretKey.rotation;
+    return { currentUses, previousUses };
+  };
+
+  test("are exact in every answer, up to the request", async () => {
+    for (let round = 1; round <= 5; round++) {
+      const key = await create();
+      for (let index = 0; index < round * 3; index++) await use(key.value);
+      const rotated = (await rotate(key.id, { graceSeconds: 600 })).body.secretKey;
+      expect(rotated.rotation.previousUses).toBe(round * 3);
+      expect(Date.parse(rotated.lastUsedAt)).toBeLessThanOrEqual(Date.now() + 1000);
+      await use(key.value);
+      await use(rotated.value);
+      await use(rotated.value);
+      expect(await uses(key.id)).toEqual({ currentUses: 2, previousUses: round * 3 + 1 });
+      await use(key.value);
+      const finish = `POST /v1/secret-keys/${key.id}/rotate/finish?graceSeconds=60`;
+      const { body } = await send(service, finish, owner);
+      expect(body.secretKey.rotation).toMatchObject({ currentUses: 2, previousUses: round * 3 + 2 });
+      const usage = await send(service, `GET /v1/keys/${key.id}/usage?interval=1m`, owner);
+      const accepted = usage.body.points.map((point: { accepted: number }) => point.accepted);
+      expect(accepted.reduce((sum: number, count: number) => sum + count, 0)).toBe(round * 3 + 4);
+    }
+  });
+
+  test("on other replicas are counted in full", async () => {
+    const other = await startTestService({ databaseUrl: service.databaseUrl, ...service.keyrings });
+    try {
+      const key = await create();
+      for (let index = 0; index < 7; index++) await send(other, "GET /v1/me", { headers: bearer(key.value) });
+      await use(key.value);
+      await rotate(key.id, { graceSeconds: 600 });
+      await expect.poll(() => uses(key.id), { timeout: 30_000 }).toEqual({ currentUses: 0, previousUses: 8 });
+    } finally {
+      await other.close();
+    }
+  });
+});
+
 describe("usage", () => {
   test("requests are counted per key and minute, accepted and refused apart", async () => {
     const key = await create({ scopes: ["read:logs"] });

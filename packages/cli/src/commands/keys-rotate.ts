@@ -4,6 +4,7 @@ import {
   type KeyKind,
   maskKey,
   maxGraceSeconds,
+  parseKey,
   type Rotation,
   Sazabi,
   SazabiAdmin,
@@ -17,7 +18,7 @@ import { keepInProfile } from "../rotation/profile.ts";
 import { findUnfinished, forgetUnfinished, keepUnfinished, type UnfinishedRotation } from "../rotation/unfinished.ts";
 import type { Session } from "../session.ts";
 import { formatTime, parseDuration } from "../times.ts";
-import { type AnyKey, endedAt, findAmong, type Keys, keysOf, type ProjectOption } from "./both-kinds.ts";
+import { type AnyKey, endedAt, type FoundKey, findAmong, keysOf, type ProjectOption } from "./both-kinds.ts";
 
 export interface RotateOptions extends ProjectOption, HandOverOptions {
   readonly self?: boolean;
@@ -29,9 +30,9 @@ export interface RotateOptions extends ProjectOption, HandOverOptions {
 }
 
 /** The key to rotate, and the kind of key it is. */
-interface Subject {
-  readonly keys: Keys;
-  readonly key: AnyKey;
+interface Subject extends FoundKey {
+  /** Named with `--self`. */
+  readonly isSelf: boolean;
 }
 
 /**
@@ -66,13 +67,13 @@ async function findSubject(
   const admin = await session.admin();
   if (ref === undefined) {
     const { key } = await admin.me({ signal: session.context.signal });
-    return { keys: keysOf(session, admin, "secret", options), key };
+    return { keys: keysOf(session, admin, "secret", options), key, isSelf: true };
   }
   const found = await findAmong(session, admin, kinds, ref, options);
   if (endedAt(found.key)) {
     throw new CliError(`${titleOf(found)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
   }
-  return found;
+  return { ...found, isSelf: false };
 }
 
 /** Seconds that the previous secret works on, counted from when the new one has proven to work. */
@@ -109,7 +110,7 @@ async function rotateAndHandOver(
     const profile = keys.kind === "secret" ? await keepNewSecret(session, created) : undefined;
     // The previous secret of the key in use may have come to its end meanwhile.
     const after = options.self ? keysOf(session, await adminOf(session, created.value), "secret", options) : keys;
-    const rotation = await letGraceRun(session, after, key.id, graceSeconds, () => {
+    const rotation = await letGraceRun(session, { ...subject, keys: after }, graceSeconds, () => {
       standing =
         graceSeconds === 0
           ? "Whether the previous secret still works is not known."
@@ -267,11 +268,23 @@ async function keepNewSecret(session: Session, created: Created<AnyKey>): Promis
   return profile;
 }
 
-/** Who still uses the previous secret. */
-function usesInWords({ previousUses, previousLastUsedAt, previousLastUsedAddress }: Rotation): string {
+/** Who still uses the previous secret, without the requests of this command itself. */
+function usesInWords(session: Session, subject: Subject, rotation: Rotation): string {
+  const { previousUses, previousLastUsedAt, previousLastUsedAddress } = rotation;
+  const own = usesPreviousSecret(session, subject, rotation) ? session.usesOfCredential : 0;
+  const others = Math.max(previousUses - own, 0);
+  const besides = own > 0 ? `, not counting ${own} ${own === 1 ? "request" : "requests"} of this command` : "";
+  if (others === 0 || !previousLastUsedAt) return `has not been used${besides}`;
+  // The last use of all is one of this command.
+  if (own > 0) return `was used ${others} times${besides}`;
   const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
-  if (!previousLastUsedAt) return "has not been used";
-  return `was used ${previousUses} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
+  return `was used ${others} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
+}
+
+/** Whether this command uses the previous secret. An imported key does not become one: the new secret is one of ours. */
+function usesPreviousSecret(session: Session, { isSelf }: Subject, { previousMasked }: Rotation): boolean {
+  const { value = "" } = session.credential ?? {};
+  return parseKey(value) ? maskKey(value) === previousMasked : isSelf;
 }
 
 const untilOf = (rotation: Rotation | null) =>
@@ -280,20 +293,20 @@ const untilOf = (rotation: Rotation | null) =>
 /** Says who still uses the previous secret, and only then lets its time run. Null when that is over. */
 async function letGraceRun(
   session: Session,
-  keys: Keys,
-  id: string,
+  subject: Subject,
   graceSeconds: number,
   beforeChange: () => void,
 ): Promise<Rotation | null> {
-  const { rotation } = await keys.get(id);
+  const { keys, key } = subject;
+  const { rotation } = await keys.get(key.id);
   if (!rotation) {
     session.say("The previous secret does not work any more.");
     return null;
   }
-  session.say(`The previous secret ${rotation.previousMasked} ${usesInWords(rotation)}.`);
+  session.say(`The previous secret ${rotation.previousMasked} ${usesInWords(session, subject, rotation)}.`);
   beforeChange();
   try {
-    const { rotation: running } = await keys.finishRotation(id, graceSeconds || undefined);
+    const { rotation: running } = await keys.finishRotation(key.id, graceSeconds || undefined);
     if (running) session.say(`It works until ${untilOf(running)}.`);
     return running;
   } catch (error) {
@@ -329,7 +342,7 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   if (!key.rotation) throw notUnderWay(subject);
   const { previousMasked } = key.rotation;
   session.say(
-    `The previous secret ${previousMasked} ${usesInWords(key.rotation)}; it works until ${untilOf(key.rotation)}.`,
+    `The previous secret ${previousMasked} ${usesInWords(session, subject, key.rotation)}; it works until ${untilOf(key.rotation)}.`,
   );
   await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
   await session.result(await keys.finishRotation(key.id, undefined), () =>
@@ -370,4 +383,4 @@ async function confirm(session: Session, { yes }: RotateOptions, question: strin
   if (!(await prompt.confirm(question))) throw new CliError("Nothing was changed.", { code: "CANCELLED" });
 }
 
-const titleOf = ({ keys, key }: Subject) => `${keys.kind} key "${visible(key.name)}" (${key.id})`;
+const titleOf = ({ keys, key }: FoundKey) => `${keys.kind} key "${visible(key.name)}" (${key.id})`;

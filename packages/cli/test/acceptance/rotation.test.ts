@@ -65,6 +65,20 @@ describe("keys rotate", () => {
     expect(await Promise.all([works(value), works(out.trim())])).toEqual([false, true]);
   });
 
+  test.each([0, 5, 12])("counts %i uses of the previous secret, and none of its own requests", async (count) => {
+    const { id, value, run } = await keyInFile(`counted ${count}`);
+    const words = count === 0 ? "has not been used" : `was used ${count} times`;
+    for (let use = 0; use < count; use++) await works(value);
+    const own = await run(["keys", "rotate", "--self", "--json"]);
+    expect(own.err).toContain(`${words}, not counting 2 requests of this command.`);
+    await admin.secretKeys.finishRotation(id);
+    const { value: next } = JSON.parse(own.out);
+    for (let use = 0; use < count; use++) await works(next);
+    const byOther = await run(["keys", "rotate", id, "--grace", "0"], { SAZABI_SECRET_KEY: service.secretKey });
+    // The first command used the new secret three times: to prove it, to read the key and to set the grace.
+    expect(byOther.err).toMatch(new RegExp(`was used ${count + 3} times, last at .* from 127\\.0\\.0\\.1`));
+  });
+
   test("replaces the key in a file in place, and ends the previous one when told", async () => {
     const { home, value, envFile, inPlace, run } = await keyInFile("file");
     const { code, out, err } = await run(["keys", "rotate", "--self", "--env-file", envFile, "--finish"]);

@@ -56,7 +56,7 @@ describe("keys rotate", () => {
     expect(readFileSync(file, "utf8")).toBe(next);
     expect(err.split("\n")[0]).toBe(`::add-mask::${next}`);
     expect(err.replace(`::add-mask::${next}`, "")).not.toContain(next);
-    expect(err).toMatch(/was used 42 times, last at .* from 203\.0\.113\.9/);
+    expect(err).toContain("was used 40 times, not counting 2 requests of this command.");
     expect(order).toEqual([
       "old: GET /me",
       "old: POST /secret-keys/ID/rotate",
@@ -64,6 +64,12 @@ describe("keys rotate", () => {
       "new: GET /secret-keys/ID",
       "new: POST /secret-keys/ID/rotate/finish",
     ]);
+  });
+
+  test("says from where the previous secret was used last, when it is not the key in use", async () => {
+    const { env, next } = await rotatable();
+    const { err } = await terminal({ env: { ...env, SAZABI_SECRET_KEY: next }, now }).run(["keys", "rotate", keyId]);
+    expect(err).toMatch(/was used 42 times, last at .* from 203\.0\.113\.9/);
   });
 
   test("writes no mask outside of GitHub Actions, and ends nothing unless told", async () => {
@@ -182,7 +188,10 @@ describe("keys rotate", () => {
     const { env, steps } = await rotatable();
     const { run } = terminal({ env, now, columns: 80 });
     const declined = await run(["keys", "rotate", keyId, "--finish"], { typed: ["n"] });
-    expect(declined).toMatchObject({ code: 1, err: expect.stringContaining("was used 42 times") });
+    expect(declined).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("was used 41 times, not counting 1 request of"),
+    });
     expect(steps().filter((step) => step.includes("POST"))).toEqual([]);
     expect((await run(["keys", "rotate", keyId, "--cancel"], { typed: ["y"] })).code).toBe(0);
     expect(steps().at(-1)).toBe("old: POST /secret-keys/ID/rotate/cancel");

@@ -20,6 +20,8 @@ export interface KeyDirectoryOptions {
   readonly clock?: LeaseClock;
   /** Bounds what one address can ask of the database; without it nothing is bounded. */
   readonly failures?: FailedAttempts;
+  /** Called when a change of this key was announced, by whatever process. */
+  readonly onKeyChange?: (keyId: string) => void;
 }
 
 /** Keys that named somebody once. They are looked up whatever else comes from their address. */
@@ -41,14 +43,16 @@ export class KeyDirectory implements Forgetful {
   readonly #lease: Lease;
   readonly #flights = new Map<string, Flight>();
   readonly #failures: FailedAttempts | undefined;
+  readonly #onKeyChange: ((keyId: string) => void) | undefined;
   readonly #met = new Set<string>();
   readonly #importedPrefixes: ImportedPrefixes;
   readonly #loader: KeyLoader;
 
-  constructor({ url, db, pepper, clock, failures }: KeyDirectoryOptions) {
+  constructor({ url, db, pepper, clock, failures, onKeyChange }: KeyDirectoryOptions) {
     this.#db = db;
     this.#pepper = pepper;
     this.#failures = failures;
+    this.#onKeyChange = onKeyChange;
     this.#importedPrefixes = new ImportedPrefixes(db);
     this.#loader = new KeyLoader(db);
     this.#lease = new Lease({ url, db, cache: this, ...(clock && { clock }) });
@@ -129,6 +133,7 @@ export class KeyDirectory implements Forgetful {
   forget(change: KeyChange): void {
     this.#cache.forget(change);
     if ("organizationId" in change) this.#importedPrefixes.forget();
+    else this.#onKeyChange?.(change.keyId);
   }
 
   forgetAll(): void {

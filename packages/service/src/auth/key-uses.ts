@@ -38,6 +38,9 @@ export class KeyUses {
   /** Of minutes that are over, and what could not be written before. */
   readonly #unwritten = new UnwrittenUses();
   #writing: Promise<void> = Promise.resolve();
+  /** Keys that wait for `#flushing` to end. */
+  #toFlush = new Set<string>();
+  #flushing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database) {
@@ -79,10 +82,37 @@ export class KeyUses {
     return this.#lastAgentKept;
   }
 
+  /**
+   * Writes what is held of one key, so that a report about it is exact. Runs one statement at a time: keys that are asked
+   * for meanwhile share the next. Never rejects; what the database does not take stays held.
+   */
+  async flush(keyId: string): Promise<void> {
+    this.#toFlush.add(keyId);
+    await this.#flushing;
+    if (this.#toFlush.has(keyId)) {
+      this.#flushing = this.#writeOf(this.#toFlush);
+      this.#toFlush = new Set();
+    }
+    await this.#flushing;
+  }
+
+  async #writeOf(keyIds: ReadonlySet<string>): Promise<void> {
+    // A write under way may hold some of it.
+    await this.#writing;
+    const uses = this.#unwritten.takeOf(keyIds);
+    const others: UseCount[] = [];
+    for (const count of this.#counts) {
+      if (keyIds.has(count.keyId)) uses.push(taken(count));
+      else others.push(count);
+    }
+    this.#counts = others;
+    if (uses.length > 0) await this.#store(uses);
+  }
+
   /** Writes what is held and stops. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#writing;
+    await Promise.all([this.#writing, this.#flushing]);
     clearTimeout(this.#timer);
     await this.#write();
   }

@@ -49,6 +49,18 @@ export class UnwrittenUses {
     this.#rows += 1;
   }
 
+  /** Removes the rows of these keys and returns them. */
+  takeOf(keyIds: ReadonlySet<string>): KeyUse[] {
+    const uses: KeyUse[] = [];
+    for (const [secret, minutes] of this.#bySecret) {
+      if (!keyIds.has((minutes[0] as KeyUse).keyId)) continue;
+      this.#bySecret.delete(secret);
+      this.#rows -= minutes.length;
+      uses.push(...minutes);
+    }
+    return uses;
+  }
+
   /** Removes all rows and returns them. */
   take(): KeyUse[] {
     const uses = [...this.#bySecret.values()].flat();

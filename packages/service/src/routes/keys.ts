@@ -46,7 +46,7 @@ const usageQuery = z.object({
 const maxListed = 1_000;
 
 /** What concerns keys of both kinds. */
-export const keyRoutes = ({ db, change, identifyKey, now, guards: { secretKey } }: Services) =>
+export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>()
     // The emergency lever: dead on every replica when this answers.
     .post(
@@ -108,6 +108,7 @@ export const keyRoutes = ({ db, change, identifyKey, now, guards: { secretKey } 
         }
         const key = (await findKey(db, caller, "secret", id)) ?? (await findKey(db, caller, "public", id));
         if (!key) throw new ApiError("NOT_FOUND", "No such key.");
+        await flushUses(id);
         const points = await listKeyUsage(db, id, { from, to, stepSeconds: step });
         return ok(c, {
           keyId: id,

@@ -53,7 +53,7 @@ const forwardingKeyName = "sazabi-cli-forward";
 const expiry = "expired";
 
 export const publicKeyRoutes = (services: Services) => {
-  const { db, change, guards, pepper, now } = services;
+  const { db, change, flushUses, guards, pepper, now } = services;
   const { secretKey } = guards;
   return (
     new Hono<HttpEnv>()
@@ -132,8 +132,13 @@ export const publicKeyRoutes = (services: Services) => {
       .get(
         "/:id",
         secretKey("publicKeys.get", "read:keys", async (c, caller) => {
-          const key = await findKey(db, ownerOf(c, caller), "public", readId(c, "id", "public key"));
-          return ok(c, { publicKey: found(key) });
+          const [owner, id] = [ownerOf(c, caller), readId(c, "id", "public key")];
+          let key = found(await findKey(db, owner, "public", id));
+          if (key.rotation) {
+            await flushUses(id);
+            key = found(await findKey(db, owner, "public", id));
+          }
+          return ok(c, { publicKey: key });
         }),
       )
 

@@ -33,7 +33,7 @@ const ending = z.strictObject({
  * until the grace ends. Mounted for each kind of key.
  */
 export const rotationRoutes = (services: Services, kind: KeyKind) => {
-  const { change, pepper, guards } = services;
+  const { change, pepper, guards, flushUses } = services;
   const noun = kind === "secret" ? "secretKey" : "publicKey";
   const operation = `${noun}s`;
 
@@ -53,6 +53,8 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
     step: RotationStep,
   ) {
     const id = readId(c, "id", `${kind} key`);
+    // Its answer says how the previous secret is used; one that ends a secret does not wait for that.
+    if (step === "rotation_shortened") await flushUses(id);
     const key = await change(
       authorOf(c, caller),
       async (tx) => {
@@ -73,6 +75,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
       guards.secretKey(`${operation}.rotate`, "write:keys", async (c, caller) => {
         const id = readId(c, "id", `${kind} key`);
         const { graceSeconds } = await readBody(c, rotation);
+        await flushUses(id);
         const answer = await change(authorOf(c, caller), (tx) =>
           once(c, services, {
             tx,

@@ -46,7 +46,7 @@ const secretKeyChange = z.strictObject({
 });
 
 export const secretKeyRoutes = (services: Services) => {
-  const { db, change, pepper, guards, now } = services;
+  const { db, change, flushUses, pepper, guards, now } = services;
   const { secretKey } = guards;
 
   /** The key may have been widened since, or the caller narrowed. */
@@ -69,8 +69,13 @@ export const secretKeyRoutes = (services: Services) => {
       .get(
         "/:id",
         secretKey("secretKeys.get", "read:keys", async (c, caller) => {
-          const key = await findKey(db, caller, "secret", readId(c, "id", "secret key"));
-          return ok(c, { secretKey: found(key) });
+          const [owner, id] = [caller, readId(c, "id", "secret key")];
+          let key = found(await findKey(db, owner, "secret", id));
+          if (key.rotation) {
+            await flushUses(id);
+            key = found(await findKey(db, owner, "secret", id));
+          }
+          return ok(c, { secretKey: key });
         }),
       )
 
