@@ -70,6 +70,7 @@ export class Session {
   readonly context: Context;
   readonly flags: GlobalFlags;
   #settings: Settings | undefined;
+  #clockOffsetMs = 0;
   readonly #warnings = new Set<string>();
   #palettes: { out: Palette; err: Palette } | undefined;
   /** Where the result goes while it may need a pager. */
@@ -362,6 +363,7 @@ export class Session {
     const fetch: Fetch = async (url, init) => {
       const answer = await open(url, init);
       this.#noteUse(init, answer);
+      this.#noteClock(answer);
       return answer;
     };
     if (!spins) return fetch;
@@ -375,6 +377,17 @@ export class Session {
   #noteUse({ headers }: FetchInit, { status }: FetchedAnswer): void {
     const isCounted = status < 500 && headers["authorization"] === `Bearer ${this.credential?.value}`;
     if (isCounted) this.usesOfCredential += 1;
+  }
+
+  /** A `Date` header has whole seconds: clocks that agree this far are taken for the same. */
+  #noteClock({ headers }: FetchedAnswer): void {
+    const apartMs = Date.parse(headers.get("date") ?? "") - this.context.now().getTime();
+    this.#clockOffsetMs = Math.abs(apartMs) > 2_000 ? apartMs : 0;
+  }
+
+  /** The time by the service's clock, by which keys expire, as far as its last answer says it. */
+  get serviceNow(): Date {
+    return new Date(this.context.now().getTime() + this.#clockOffsetMs);
   }
 
   async requireCredential(): Promise<Credential> {

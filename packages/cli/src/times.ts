@@ -1,12 +1,5 @@
+import { parseDuration } from "@sazabi/sdk";
 import { usageError } from "./errors.ts";
-
-const unitMs: Readonly<Record<string, number>> = {
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 7 * 86_400_000,
-};
 
 const accepted =
   "a date (2026-11-22), a local time (2026-11-22T08:30, seconds optional), a time with its zone (2026-11-22T08:30:00Z, +02:00), or now.";
@@ -33,15 +26,6 @@ const isWritable = (time: Date) => time.getTime() >= firstMoment && time.getTime
 
 const firstMoment = Date.parse("0000-01-01T00:00:00Z");
 const lastMoment = Date.parse("9999-12-31T23:59:59.999Z");
-
-/** Milliseconds in `1h`, `1d12h`; undefined when it is no duration. */
-export function parseDuration(text: string): number | undefined {
-  if (!/^(\d+[smhdw])+$/.test(text)) return undefined;
-  let ms = 0;
-  for (const [, count, unit] of text.matchAll(/(\d+)([smhdw])/g))
-    ms += Number(count) * (unitMs[unit as string] as number);
-  return ms;
-}
 
 const isoTime =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$/i;

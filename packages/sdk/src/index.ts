@@ -20,6 +20,7 @@ export { SazabiApiError, SazabiConnectionError, type SazabiErrorCode, SazabiTime
 export { type Intake, Sazabi, type SazabiOptions } from "./ingest.ts";
 // The contract without the query language, whose parser only who asks for it should have to load.
 export * from "./protocol/audit.ts";
+export * from "./protocol/durations.ts";
 export * from "./protocol/errors.ts";
 export * from "./protocol/keys.ts";
 export * from "./protocol/levels.ts";

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseKey } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -63,6 +63,33 @@ describe("secret keys", () => {
     expect(changed.body.secretKey).toMatchObject({ id, name: "after", expiresAt: null });
   });
 
+  test("a duration runs from now, in a creation, a change and an import", async () => {
+    const durations = { "90s": 90, "2h": 7200, "1d12h": 129_600, "45d": 3_888_000, "1w": 604_800 };
+    const sha256 = createHash("sha256").update(randomUUID()).digest("hex");
+    const imported = await send(service, "POST /v1/keys/import", {
+      ...owner,
+      body: { keys: [{ kind: "secret", name: "theirs", prefix: "acme_", sha256, expiresIn: "2h" }] },
+    });
+    const lastsMs = (key: { expiresAt: string }) => Date.parse(key.expiresAt) - Date.now();
+    const { id: importedId } = imported.body.imported[0];
+    const { body: found } = await send(service, `GET /v1/secret-keys/${importedId}`, owner);
+    expect(Math.abs(lastsMs(found.secretKey) - 7_200_000)).toBeLessThan(30_000);
+    for (const [expiresIn, seconds] of Object.entries(durations)) {
+      const { secretKey } = (await create({ name: "lasting", expiresIn })).body;
+      expect(Math.abs(lastsMs(secretKey) - seconds * 1000)).toBeLessThan(30_000);
+      for (const kind of ["secret", "public"]) {
+        const made = await send(service, `POST /v1/${kind}-keys`, { ...owner, body: { name: "lasting" } });
+        const { id } = made.body[`${kind}Key`];
+        const change = (body: object) => send(service, `PATCH /v1/${kind}-keys/${id}`, { ...owner, body });
+        const { body } = await change({ expiresIn });
+        expect(Math.abs(lastsMs(body[`${kind}Key`]) - seconds * 1000)).toBeLessThan(30_000);
+        expect((await change({ expiresIn: "never" })).body[`${kind}Key`].expiresAt).toBeNull();
+        const both = await change({ expiresIn, expiresAt: "2099-01-01T00:00:00Z" });
+        expect(both).toMatchObject({ status: 400, body: { issues: [{ path: "expiresIn" }] } });
+      }
+    }
+  });
+
   test.each([
     ["no name", {}, "name"],
     ["an empty name", { name: "   " }, "name"],
@@ -70,7 +97,11 @@ describe("secret keys", () => {
     ["a control character in the name", { name: "a\u0007b" }, "name"],
     ["an expiry in the past", { name: "x", expiresAt: "2020-01-01T00:00:00Z" }, "expiresAt"],
     ["an expiry that is no time", { name: "x", expiresAt: "tomorrow" }, "expiresAt"],
-    ["a preset that is none", { name: "x", expiresIn: "2h" }, "expiresIn"],
+    ["a duration that is none", { name: "x", expiresIn: "soon" }, "expiresIn"],
+    ["a duration of nothing", { name: "x", expiresIn: "0s" }, "expiresIn"],
+    ["a duration with a sign", { name: "x", expiresIn: "-1h" }, "expiresIn"],
+    ["a duration beyond the year 9999", { name: "x", expiresIn: "3000000d" }, "expiresIn"],
+    ["a duration beyond every number", { name: "x", expiresIn: `${"9".repeat(400)}d` }, "expiresIn"],
     ["both expiries", { name: "x", expiresIn: "1h", expiresAt: "2099-01-01T00:00:00Z" }, "expiresIn"],
     ["a scope that is none", { name: "x", scopes: ["read:everything"] }, "scopes"],
     ["no scope at all", { name: "x", scopes: [] }, "scopes"],
@@ -390,7 +421,7 @@ test.each([
   ["POST /v1/secret-keys", { name: "typo", scope: ["read:logs"] }, "scope"],
   ["POST /v1/secret-keys", { name: "typo", sk_live_0123456789abcdef: 1 }, "sk_live_"],
   ["POST /v1/public-keys", { name: "typo", scopes: ["read:logs"] }, "scopes"],
-  ["PATCH /v1/secret-keys/:id", { name: "typo", expiresIn: "1h" }, "expiresIn"],
+  ["PATCH /v1/secret-keys/:id", { name: "typo", expires: "1h" }, "expires"],
   ["PATCH /v1/public-keys/:id", { name: "typo", origins: [] }, "origins"],
   ["POST /v1/secret-keys/:id/rotate", { grace: 0 }, "grace"],
   ["POST /v1/public-keys/:id/rotate", { grace: 0 }, "grace"],

@@ -1,14 +1,14 @@
 import {
   type Created,
-  type ExpiryPreset,
-  expiryPresets,
   type GrantedScope,
   type KeyFilter,
   type KeyKind,
   type KeyStyle,
   type Page,
   type PublicKey,
+  parseDuration,
   type SazabiAdmin,
+  SazabiApiError,
   type SecretKey,
   scopes,
 } from "@sazabi/sdk";
@@ -17,7 +17,7 @@ import { hideInLogs } from "../output/mask.ts";
 import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone, parseDuration, parseTime } from "../times.ts";
+import { formatTime, formatZone, parseTime } from "../times.ts";
 import {
   type AnyKey,
   endedAt,
@@ -123,19 +123,27 @@ function readLimit(limit: Limit | undefined): { readonly requestsPerMinute?: num
   return limit === undefined ? {} : { requestsPerMinute: limit === "default" ? null : limit };
 }
 
-function readExpiry(session: Session, options: ExpiryOptions): { expiresIn?: ExpiryPreset; expiresAt?: string } {
-  const text = options.expires ?? options.expiresAt;
-  if (text === undefined) return {};
-  if (Object.hasOwn(expiryPresets, text)) return { expiresIn: text as ExpiryPreset };
-  return { expiresAt: readExpiryTime(session, text).toISOString() };
+interface Expiry {
+  readonly expiresIn?: string;
+  readonly expiresAt?: string;
 }
 
-function readExpiryTime(session: Session, text: string): Date {
+/** A duration is sent as one: it runs by the service's clock, by which the key ends. */
+function readExpiry(session: Session, options: ExpiryOptions): Expiry {
+  const text = options.clearExpiresAt ? "never" : (options.expires ?? options.expiresAt)?.trim();
+  if (text === undefined) return {};
+  if (text === "never") return { expiresIn: text };
   const now = session.context.now();
   const time = parseTime("--expires", text, now, "from now");
-  if (time <= now) throw usageError(`--expires: ${text} is not in the future.`);
-  return time;
+  const duration = parseDuration(text);
+  // A clock may be wrong: what it makes a little too early is for the service to refuse.
+  if (duration === 0 || text === "now" || time.getTime() <= now.getTime() - clockToleranceMs) {
+    throw usageError(`--expires: ${text} is not in the future.`);
+  }
+  return duration === undefined ? { expiresAt: time.toISOString() } : { expiresIn: text };
 }
+
+const clockToleranceMs = 86_400_000;
 
 // --- list, get
 
@@ -215,16 +223,20 @@ function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly 
     { title: "name", value: (key) => key.name, narrow: "cut" },
     { title: "key", value: (key) => key.masked, narrow: "drop" },
     ...(hasProjects ? [{ title: "project", value: (key: KeyRow) => key.projectId, narrow: "drop" } as const] : []),
-    { title: "status", value: (key) => statusOf(key, session.context.now()), narrow: "drop" },
+    { title: "status", value: (key) => statusOf(session, key), narrow: "drop" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },
     { title: "created", value: (key) => time(key.createdAt), narrow: "drop" },
   ];
 }
 
-function statusOf(key: AnyKey, now: Date): string {
+function statusOf(session: Session, key: AnyKey): string {
   if (endedAt(key)) return "revokedAt" in key ? "revoked" : "deactivated";
-  return key.expiresAt && new Date(key.expiresAt) <= now ? "expired" : "active";
+  return isExpired(session, key) ? "expired" : "active";
+}
+
+function isExpired(session: Session, { expiresAt }: AnyKey): boolean {
+  return expiresAt !== null && new Date(expiresAt) <= session.serviceNow;
 }
 
 export async function get(session: Session, kind: KeyKind, ref: string, options: ProjectOption) {
@@ -240,7 +252,7 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     row("Id", key.id);
     row("Name", key.name);
     row("Key", key.masked);
-    row("Status", statusOf(key, session.context.now()));
+    row("Status", statusOf(session, key));
     if ("scopes" in key) row("May do", key.scopes.includes("*") ? "everything" : key.scopes.join(", "));
     row("Project", key.projectId ?? "all");
     row("Created", time(key.createdAt, "-"));
@@ -264,12 +276,9 @@ export interface UpdateOptions extends ProjectOption, ExpiryOptions, FenceOption
 }
 
 export async function update(session: Session, kind: KeyKind, ref: string, options: UpdateOptions) {
-  const expiry = options.clearExpiresAt ? "never" : (options.expires ?? options.expiresAt);
   const change = {
     ...(options.name === undefined ? {} : { name: options.name }),
-    ...(expiry === undefined
-      ? {}
-      : { expiresAt: expiry === "never" ? null : readExpiryTime(session, expiry).toISOString() }),
+    ...readExpiry(session, options),
     ...readScopes(kind, options.scopes),
     ...readLimit(options.limit),
     ...readFence(kind, options),
@@ -279,10 +288,28 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
     throw usageError("Nothing to change.", `Use --name, --expires, --limit, --allow-address or ${ofKind}.`);
   }
   const admin = await session.admin();
-  const { keys, id } = isId(ref)
-    ? { keys: keysOf(session, admin, kind, options), id: ref }
-    : await findAmong(session, admin, [kind], ref, options).then(({ keys, key: { id } }) => ({ keys, id }));
-  await printKey(session, await keys.update(id, change, { force: options.force ?? false }));
+  const found = isId(ref) ? undefined : await findAmong(session, admin, [kind], ref, options);
+  const { keys, id } = found
+    ? { keys: found.keys, id: found.key.id }
+    : { keys: keysOf(session, admin, kind, options), id: ref };
+  const before = found?.key ?? (expiryOf(change) ? await ifReadable(keys.get(id)) : undefined);
+  const after = await keys.update(id, change, { force: options.force ?? false });
+  if (before?.expiresAt && isExpired(session, before) && !isExpired(session, after)) {
+    session.say(`It had expired at ${formatMomentWithZone(before.expiresAt)}, and works again.`);
+  }
+  await printKey(session, after);
+}
+
+const expiryOf = ({ expiresIn, expiresAt }: Expiry) => expiresIn ?? expiresAt;
+
+/** Undefined for a key that may change keys and not read them. */
+async function ifReadable<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof SazabiApiError && error.status === 403) return undefined;
+    throw error;
+  }
 }
 
 // --- revoke
@@ -296,7 +323,7 @@ export interface RevokeOptions extends ProjectOption {
 export async function revoke(session: Session, kinds: readonly KeyKind[], ref: string, options: RevokeOptions) {
   const admin = await session.admin();
   const { keys, key } = await findAmong(session, admin, kinds, ref, options);
-  if (endedAt(key)) session.say(`It has been ${statusOf(key, session.context.now())} since ${endedAt(key)}.`);
+  if (endedAt(key)) session.say(`It has been ${statusOf(session, key)} since ${endedAt(key)}.`);
   await confirmRevocation(session, key, options);
   const { kind } = keys;
   if (kind === "public" && options.reason) session.say("The service keeps no reason for public keys.");

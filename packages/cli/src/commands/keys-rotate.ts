@@ -4,6 +4,7 @@ import {
   type KeyKind,
   maskKey,
   maxGraceSeconds,
+  parseDuration,
   parseKey,
   type Rotation,
   Sazabi,
@@ -17,7 +18,7 @@ import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from 
 import { keepInProfile } from "../rotation/profile.ts";
 import { findUnfinished, forgetUnfinished, keepUnfinished, type UnfinishedRotation } from "../rotation/unfinished.ts";
 import type { Session } from "../session.ts";
-import { formatTime, parseDuration } from "../times.ts";
+import { formatTime } from "../times.ts";
 import { type AnyKey, endedAt, type FoundKey, findAmong, keysOf, type ProjectOption } from "./both-kinds.ts";
 
 export interface RotateOptions extends ProjectOption, HandOverOptions {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { widthOf } from "../../src/output/width.ts";
-import { keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
+import { formatTime, formatZone } from "../../src/times.ts";
+import { type Answer, keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
 const otherId = "5a8f6a0e-0f7e-4b8b-9a39-0a6f0e2f7c11";
@@ -59,9 +60,70 @@ describe("keys create", () => {
     await run([...base, "--expires", "2027-01-01T00:00:00Z"]);
     expect(asked.map(({ json }) => json)).toEqual([
       { name: "n", style: "sazabi", expiresIn: "30d", scopes: ["read:logs", "read:keys"], projectId },
-      { name: "n", expiresAt: "2027-01-06T00:00:00.000Z" },
+      { name: "n", expiresIn: "45d" },
       { name: "n", expiresAt: "2027-01-01T00:00:00.000Z" },
     ]);
+  });
+
+  test.each([-2, 0, 2])("goes by the service's clock, with its own %i hours off", async (hours) => {
+    const clock = new Date("2026-11-22T12:00:00Z");
+    const now = new Date(clock.getTime() + hours * 3_600_000);
+    const ending = secretKeyOf("wxyz", { expiresAt: "2026-11-22T12:59:00.000Z" });
+    const ended = secretKeyOf("wxyz", { expiresAt: "2026-11-22T11:01:00.000Z" });
+    const headers = { date: clock.toUTCString() };
+    const { env, asked } = await startService({
+      "POST /v1/secret-keys": () => ({ status: 201, headers, body: { secretKey: { ...ending, value: "v" } } }),
+      "GET /v1/secret-keys": () => ({ headers, body: { secretKeys: [ending, ended], nextCursor: null } }),
+      [`GET /v1/secret-keys/${keyId}`]: () => ({ headers, body: { secretKey: ended } }),
+      [`PATCH /v1/secret-keys/${keyId}`]: () => ({ headers, body: { secretKey: ending } }),
+    });
+    const { run } = terminal({ env, now });
+    for (const when of ["1h", "2h", "1d12h", "90s", "2026-11-22T12:30:00Z"]) {
+      await run(["keys", "create", "n", "--expires", when]);
+      await run(["secret-keys", "update", keyId, "--expires", when]);
+      const sent = asked.filter(({ method }) => method !== "GET").map(({ json }) => json as Record<string, unknown>);
+      const expiry = when.includes("T") ? { expiresAt: "2026-11-22T12:30:00.000Z" } : { expiresIn: when };
+      expect(sent.slice(-2)).toEqual([{ name: "n", ...expiry }, expiry]);
+    }
+    expect((await run(["secret-keys", "list"])).out).toMatch(/active.*\n.*expired/);
+    expect((await run(["secret-keys", "update", keyId, "--expires", "1h"])).err).toMatch(
+      /had expired at .* works again/,
+    );
+  });
+
+  test("says the moment that a date means, in its zone", async () => {
+    const expiresAt = "2026-12-01T00:00:00.000Z";
+    const { env } = await startService({
+      "POST /v1/secret-keys": () => ({
+        status: 201,
+        body: { secretKey: { ...secretKeyOf("wxyz"), expiresAt, value: "v" } },
+      }),
+      [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz") } }),
+      [`PATCH /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz", { expiresAt }) } }),
+    });
+    const { run } = terminal({ env, now: new Date("2026-11-22T12:00:00Z") });
+    const moment = new Date(expiresAt);
+    const said = `${formatTime(moment)} (${formatZone(moment)})`;
+    expect((await run(["keys", "create", "n", "--expires", "2026-12-01"])).err).toContain(`expires ${said}`);
+    expect((await run(["secret-keys", "update", keyId, "--expires", "2026-12-01"])).out).toContain(said);
+  });
+
+  test("an update says that an expired key works again, and only then", async () => {
+    const after = secretKeyOf("wxyz", { expiresAt: "2099-01-01T00:00:00.000Z" });
+    const update = async (before: Answer, ...argv: readonly string[]) => {
+      const { env } = await startService({
+        [`GET /v1/secret-keys/${keyId}`]: () => before,
+        [`PATCH /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: after } }),
+      });
+      return terminal({ env }).run(["secret-keys", "update", keyId, ...argv]);
+    };
+    const dead = { body: { secretKey: secretKeyOf("wxyz", { expiresAt: "2020-01-01T00:00:00.000Z" }) } };
+    expect((await update(dead, "--expires", "1h")).err).toContain("It had expired at 2020-01-01");
+    expect((await update({ body: { secretKey: after } }, "--expires", "never")).err).toBe("");
+    expect((await update(dead, "--name", "other")).err).toBe("");
+    // A key that may change keys and not read them.
+    const blind = refusal(403, "FORBIDDEN", "This key lacks the scope read:keys.", { reason: "missing_scope" });
+    expect(await update(blind, "--expires", "1h")).toMatchObject({ code: 0, err: "" });
   });
 
   test("a project chosen for everyday use does not narrow a secret key", async () => {
@@ -289,7 +351,7 @@ describe("keys get and update", () => {
     const { run } = terminal({ env });
     expect((await run(["secret-keys", "get", keyId])).out).toContain("sk_live_…wxyz");
     expect((await run(["secret-keys", "update", "ci", "--name", "new", "--expires", "never"])).out).toContain("new");
-    expect(asked.at(-1)?.json).toEqual({ name: "new", expiresAt: null });
+    expect(asked.at(-1)?.json).toEqual({ name: "new", expiresIn: "never" });
     expect((await run(["secret-keys", "get", "nobody"])).code).toBe(3);
     expect((await run(["secret-keys", "update", keyId])).code).toBe(2);
   });

@@ -1,6 +1,7 @@
+import { parseDuration } from "@sazabi/sdk";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatMoment, parseDuration, parseTime } from "../../src/times.ts";
+import { formatMoment, parseTime } from "../../src/times.ts";
 
 const now = new Date("2026-11-22T08:00:00.000Z");
 const parse = (text: string) => parseTime("--from", text, now).toISOString();

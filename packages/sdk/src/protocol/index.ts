@@ -1,4 +1,5 @@
 export * from "./audit.ts";
+export * from "./durations.ts";
 export * from "./entry-aliases.ts";
 export * from "./errors.ts";
 export { parseExactJson } from "./exact-json.ts";

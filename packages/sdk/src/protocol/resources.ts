@@ -130,9 +130,10 @@ export interface CreateSecretKeyRequest {
   readonly name: string;
   /** Default `live`. */
   readonly style?: KeyStyle;
-  /** A time in the future, or a preset: `15m 1h 8h 24h 7d 30d 90d never` (default `never`). */
+  /** A time in the future. */
   readonly expiresAt?: Timestamp | null;
-  readonly expiresIn?: ExpiryPreset;
+  /** Instead of `expiresAt`: `never` (the default) or a duration by the service's clock, `15m 24h 45d 1d12h`. */
+  readonly expiresIn?: string;
   /** Narrows the key to one project. */
   readonly projectId?: Id;
   /** Default `["*"]`. */
@@ -149,7 +150,7 @@ export interface CreatePublicKeyRequest {
   readonly projectId?: Id;
   readonly style?: KeyStyle;
   readonly expiresAt?: Timestamp | null;
-  readonly expiresIn?: ExpiryPreset;
+  readonly expiresIn?: string;
   /** 1 to 1,000,000; null for the service's default. */
   readonly requestsPerMinute?: number | null;
   /** Where it may be used: up to 100 addresses or networks, `203.0.113.9`, `10.0.0.0/8`, `2001:db8::/32`. Default: anywhere. */
@@ -162,6 +163,8 @@ export interface CreatePublicKeyRequest {
 export interface UpdateKeyRequest {
   readonly name?: string;
   readonly expiresAt?: Timestamp | null;
+  /** Instead of `expiresAt`, as in a creation. */
+  readonly expiresIn?: string;
   readonly scopes?: readonly GrantedScope[];
   /** 1 to 1,000,000. */
   readonly requestsPerMinute?: number | null;
@@ -225,20 +228,6 @@ export interface IdentifiedKey {
   readonly projectId: Id | null;
   readonly secret: KeySecretState;
 }
-
-/** Seconds, by preset (spec/3). */
-export const expiryPresets = {
-  "15m": 15 * 60,
-  "1h": 3600,
-  "8h": 8 * 3600,
-  "24h": 24 * 3600,
-  "7d": 7 * 86_400,
-  "30d": 30 * 86_400,
-  "90d": 90 * 86_400,
-  never: Number.POSITIVE_INFINITY,
-} as const;
-
-export type ExpiryPreset = keyof typeof expiryPresets;
 
 /** `GET /v1/me` with a secret key. */
 export interface Me {

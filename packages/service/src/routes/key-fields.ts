@@ -1,4 +1,4 @@
-import { expiryPresets, maxFenceEntries, scopes } from "@sazabi/sdk/protocol";
+import { maxFenceEntries, parseDuration, scopes } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import { addressList, parseAddressRange } from "../addresses.ts";
 import type { SecretCaller } from "../auth/caller.ts";
@@ -29,7 +29,14 @@ const expiresAt = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time, e.g. 2030-01-31T12:00:00Z" })
   .transform((text) => new Date(text));
 
-const expiresIn = z.enum(Object.keys(expiryPresets) as [keyof typeof expiryPresets]);
+/** In milliseconds; Infinity for never. */
+const expiresIn = z.string().transform((text, context) => {
+  if (text === "never") return Number.POSITIVE_INFINITY;
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0 && Number.isFinite(ms)) return ms;
+  context.addIssue({ code: "custom", message: "must be never or a duration: 15m, 1h, 7d, 45d, 1d12h" });
+  return z.NEVER;
+});
 
 const requestsPerMinute = z.number().int().min(1).max(1_000_000);
 
@@ -62,6 +69,7 @@ export const newKeyFields = {
 export const keyChangeFields = {
   name: keyName.optional(),
   expiresAt: expiresAt.nullish(),
+  expiresIn: expiresIn.optional(),
   requestsPerMinute: requestsPerMinute.nullish(),
   allowedAddresses: allowedAddresses.optional(),
 };
@@ -93,15 +101,24 @@ export const grantedScopes = z
 
 interface ExpiryFields {
   readonly expiresAt?: Date | null | undefined;
-  readonly expiresIn?: keyof typeof expiryPresets | undefined;
+  readonly expiresIn?: number | undefined;
 }
 
-/** When a new key ends, from a time or a preset; undefined for never. `nowMs` by the database's clock. */
-export function expiryOf(fields: ExpiryFields, nowMs: number): Date | undefined {
-  if (fields.expiresAt && fields.expiresIn) throw invalidMember("expiresIn", "give expiresAt or expiresIn, not both");
-  if (fields.expiresAt) return inTheFuture(fields.expiresAt, nowMs);
-  const seconds = fields.expiresIn ? expiryPresets[fields.expiresIn] : Number.POSITIVE_INFINITY;
-  return Number.isFinite(seconds) ? new Date(nowMs + seconds * 1000) : undefined;
+/** When a new key ends; undefined for never. `nowMs` by the database's clock. */
+export function expiryOf({ expiresAt, expiresIn }: ExpiryFields, nowMs: number): Date | undefined {
+  if (expiresAt && expiresIn) throw invalidMember("expiresIn", "give expiresAt or expiresIn, not both");
+  if (expiresIn === Number.POSITIVE_INFINITY) return undefined;
+  if (expiresIn) return inTheFuture(new Date(nowMs + expiresIn), nowMs, "expiresIn");
+  return expiresAt ? inTheFuture(expiresAt, nowMs) : undefined;
+}
+
+/** A change in which `expiresIn` has become a time. */
+export function withExpiryTime<T extends ExpiryFields>(
+  { expiresIn, ...wanted }: T,
+  nowMs: number,
+): Omit<T, "expiresIn"> {
+  if (wanted.expiresAt === undefined && expiresIn === undefined) return wanted;
+  return { ...wanted, expiresAt: expiryOf({ expiresAt: wanted.expiresAt, expiresIn }, nowMs) ?? null };
 }
 
 /** As `expiryOf`; a request that names no end makes a key that ends with its maker. */
@@ -111,9 +128,9 @@ export function expiryOfMade(fields: ExpiryFields, nowMs: number, maker: SecretC
 }
 
 /** A key that has ended is revoked, not given a past expiry by mistake. */
-export function inTheFuture(time: Date, nowMs: number): Date {
-  if (time.getTime() <= nowMs) throw invalidMember("expiresAt", "must be in the future; revoke a key to end it now");
-  if (time.getUTCFullYear() > 9999) throw invalidMember("expiresAt", "must be before the year 10000");
+function inTheFuture(time: Date, nowMs: number, member = "expiresAt"): Date {
+  if (time.getTime() <= nowMs) throw invalidMember(member, "must be in the future; revoke a key to end it now");
+  if (!(time.getUTCFullYear() <= 9999)) throw invalidMember(member, "must be before the year 10000");
   return time;
 }
 

@@ -31,12 +31,12 @@ import {
 import {
   allowedOrigins,
   expiryOfMade,
-  inTheFuture,
   keyChangeFields,
   keyFilters,
   newKeyFields,
   refuseEmptyChange,
   refuseTooManyKeys,
+  withExpiryTime,
 } from "./key-fields.ts";
 import { rotationRoutes } from "./rotation.ts";
 
@@ -146,9 +146,8 @@ export const publicKeyRoutes = (services: Services) => {
         "/:id",
         secretKey("publicKeys.update", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "public key");
-          const { projectId, ...wanted } = await readBody(c, publicKeyChange);
+          const { projectId, ...wanted } = withExpiryTime(await readBody(c, publicKeyChange), now());
           refuseEmptyChange(wanted);
-          if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           assertNoWiderPublicKey(caller, wanted);
           const owner = narrowed(caller, projectId);
           const key = await change(authorOf(c, caller), async (tx) => {

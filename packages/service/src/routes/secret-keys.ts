@@ -20,7 +20,6 @@ import {
   expiryOfMade,
   forceQuery,
   grantedScopes,
-  inTheFuture,
   keyChangeFields,
   keyFilters,
   newKeyFields,
@@ -29,6 +28,7 @@ import {
   refuseShuttingOut,
   refuseTooManyKeys,
   revocationQuery,
+  withExpiryTime,
 } from "./key-fields.ts";
 import { keepAdministrator } from "./last-administrator.ts";
 import { rotationRoutes } from "./rotation.ts";
@@ -125,10 +125,9 @@ export const secretKeyRoutes = (services: Services) => {
         "/:id",
         secretKey("secretKeys.update", "write:keys", async (c, caller) => {
           const id = readId(c, "id", "secret key");
-          const wanted = await readBody(c, secretKeyChange);
+          const wanted = withExpiryTime(await readBody(c, secretKeyChange), now());
           const { force } = readQuery(c, forceQuery);
           refuseEmptyChange(wanted);
-          if (wanted.expiresAt) inTheFuture(wanted.expiresAt, now());
           const { allowedAddresses } = wanted;
           if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(authorOf(c, caller), async (tx) => {
@@ -177,7 +176,11 @@ export const secretKeyRoutes = (services: Services) => {
 };
 
 /** Whether a change may leave its key with less than before. */
-function takesRights({ scopes, expiresAt, allowedAddresses }: z.infer<typeof secretKeyChange>): boolean {
+function takesRights({
+  scopes,
+  expiresAt,
+  allowedAddresses,
+}: Omit<z.infer<typeof secretKeyChange>, "expiresIn">): boolean {
   return scopes !== undefined || Boolean(expiresAt) || (allowedAddresses?.length ?? 0) > 0;
 }
 

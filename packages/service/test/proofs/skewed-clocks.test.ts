@@ -136,14 +136,23 @@ test.each([
   60_000,
 );
 
-test("a preset such as 1h is an hour from now, whichever replica makes the key", async () => {
+test("a duration such as 1h is an hour from now, whichever replica makes or changes the key", async () => {
   for (const replica of replicas) {
     const made = await send(replica, "POST /v1/secret-keys", {
       headers: bearer(admin),
       body: { name: "k", expiresIn: "1h" },
     });
-    const lastsMs = Date.parse(made.body.secretKey.expiresAt) - Date.now();
-    expect(Math.abs(lastsMs - hourMs), `${replica.name}: ${lastsMs / hourMs} h`).toBeLessThan(10_000);
+    const changed = await send(replica, `PATCH /v1/secret-keys/${made.body.secretKey.id}`, {
+      headers: bearer(admin),
+      body: { expiresIn: "2h" },
+    });
+    for (const [hours, answer] of [
+      [1, made],
+      [2, changed],
+    ] as const) {
+      const lastsMs = Date.parse(answer.body.secretKey.expiresAt) - Date.now();
+      expect(Math.abs(lastsMs - hours * hourMs), `${replica.name}: ${lastsMs / hourMs} h`).toBeLessThan(10_000);
+    }
   }
 });
 
