@@ -101,12 +101,16 @@ async function rotateAndHandOver(
 ): Promise<void> {
   const { keys, key } = subject;
   const handOvers = handOversOf(session, keys.kind, options);
-  for (const { check } of handOvers) check([key.masked, key.rotation?.previousMasked]);
+  const replaced = {
+    masks: [key.masked, ...(key.rotation ? [key.rotation.previousMasked] : [])],
+    secret: options.self ? session.credential?.value : undefined,
+  };
+  for (const { check } of handOvers) check(replaced);
   const created = await begin(session, subject, options);
   const graceSeconds = options.finish ? 0 : grace;
   let standing = `The previous secret works until ${untilOf(created.rotation)}.`;
   try {
-    for (const { deliver } of handOvers) await deliver(created.value);
+    for (const { deliver } of handOvers) await deliver(created.value, replaced);
     await prove(session, keys.kind, created);
     const profile = keys.kind === "secret" ? await keepNewSecret(session, created) : undefined;
     // The previous secret of the key in use may have come to its end meanwhile.

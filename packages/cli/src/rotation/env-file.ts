@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { type KeyKind, maskKey, parseKey } from "@sazabi/sdk";
+import { type KeyKind, maskKey, mayBeImportedKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import { systemMessage } from "../system-message.ts";
@@ -23,8 +23,16 @@ export const keyVariables: Readonly<Record<KeyKind, string>> = {
   public: "SAZABI_PUBLIC_KEY",
 };
 
-/** Sees, before anything is changed, that the file can be replaced and holds no other key than one of `masks`. */
-export function checkEnvFile(path: string, variable: string, masks: readonly (string | undefined)[]): void {
+/** The key whose secret is replaced in a file. */
+export interface ReplacedKey {
+  /** Its secrets, masked: the current one, and the previous one of a rotation. */
+  readonly masks: readonly string[];
+  /** One of its secrets, where it is known. */
+  readonly secret?: string | undefined;
+}
+
+/** Sees, before anything is changed, that the file can be replaced and that `variable` holds no other key. */
+export function checkEnvFile(path: string, variable: string, { masks }: ReplacedKey): void {
   const target = targetOf(path);
   const content = read(target);
   try {
@@ -49,21 +57,24 @@ export function checkEnvFile(path: string, variable: string, masks: readonly (st
 }
 
 /**
- * Sets `variable` where it is assigned, or at the end, and leaves everything else as it is: comments, quotes, line ends,
- * mode and owner. In one step: a reader sees the old file or the new one.
+ * Sets `variable` and every other one that holds a secret of the key; where there is none, adds `variable` at the end.
+ * Leaves everything else as it is: comments, quotes, line ends, mode and owner. In one step: a reader sees the old file
+ * or the new one. Returns the names of the variables.
  */
-export function setInEnvFile(path: string, variable: string, value: string): void {
+export function setInEnvFile(path: string, variable: string, value: string, key: ReplacedKey): readonly string[] {
   const target = targetOf(path);
   const next = join(dirname(target), `.${basename(target)}.${randomUUID()}`);
   try {
     const before = statSync(target, { throwIfNoEntry: false });
-    writeFileSync(next, assigned(read(target), variable, value), { mode: 0o600, flag: "wx", flush: true });
+    const { content, names } = assign(read(target), variable, value, key);
+    writeFileSync(next, content, { mode: 0o600, flag: "wx", flush: true });
     if (before) {
       chmodSync(next, before.mode & 0o777);
       const { uid, gid } = statSync(next);
       if (uid !== before.uid || gid !== before.gid) chownSync(next, before.uid, before.gid);
     }
     renameSync(next, target);
+    return names;
   } catch (cause) {
     rmSync(next, { force: true });
     throw cannot("write", path, cause);
@@ -75,22 +86,42 @@ export function isOpenToOthers(path: string): boolean {
   return process.platform !== "win32" && (statSync(path).mode & 0o044) !== 0;
 }
 
-function assigned(content: string, variable: string, value: string): string {
-  let found = false;
-  const replaced = content.replace(assignment(variable), (_, before: string, quote: string, _old, after = "") => {
-    found = true;
-    return before + quote + value + quote + after;
-  });
-  if (found) return replaced;
-  const end = content.includes("\r\n") ? "\r\n" : "\n";
-  const gap = content === "" || content.endsWith("\n") ? "" : end;
-  return `${content}${gap}${variable}=${value}${end}`;
+type Assignment = Readonly<Record<"before" | "name" | "quote" | "value" | "after", string>>;
+
+interface Assigned {
+  readonly content: string;
+  readonly names: readonly string[];
 }
 
-/** `NAME=value`, `export NAME="value"`, `NAME = 'value' # why`. */
-function assignment(variable: string): RegExp {
-  const start = `^(\\ufeff?[ \\t]*(?:export[ \\t]+)?${variable}[ \\t]*=[ \\t]*)`;
-  return new RegExp(`${start}(["'\`]?)(?<value>.*?)\\2([ \\t]+#.*|[ \\t]*)$`, "gm");
+function assign(content: string, variable: string, value: string, key: ReplacedKey): Assigned {
+  const secrets = secretsIn(content, variable, key);
+  const names = new Set<string>();
+  const replaced = content.replace(assignment("[A-Za-z_][\\w.]*"), (line, ...matched) => {
+    const { before, name, quote, value: old, after } = matched.at(-1) as Assignment;
+    if (name !== variable && !secrets.has(old)) return line;
+    names.add(name);
+    return before + quote + value + quote + after;
+  });
+  if (names.size > 0) return { content: replaced, names: [...names] };
+  const end = content.includes("\r\n") ? "\r\n" : "\n";
+  const gap = content === "" || content.endsWith("\n") ? "" : end;
+  return { content: `${content}${gap}${variable}=${value}${end}`, names: [variable] };
+}
+
+/** The texts in the file that are secrets of the key. An imported one is known by its whole text only. */
+function secretsIn(content: string, variable: string, { masks, secret }: ReplacedKey): ReadonlySet<string> {
+  const values = [...content.matchAll(assignment("[A-Za-z_][\\w.]*"))].map(({ groups }) => groups ?? {});
+  const secrets = values.flatMap(({ value = "", name }) => {
+    if (parseKey(value)) return masks.includes(maskKey(value)) ? [value] : [];
+    return name === variable && mayBeImportedKey(value) ? [value] : [];
+  });
+  return new Set(secret === undefined ? secrets : [...secrets, secret]);
+}
+
+/** `NAME=value`, `export NAME="value"`, `NAME = 'value' # why`, of names that the expression `name` takes. */
+function assignment(name: string): RegExp {
+  const start = `^(?<before>\\ufeff?[ \\t]*(?:export[ \\t]+)?(?<name>${name})[ \\t]*=[ \\t]*)`;
+  return new RegExp(`${start}(?<quote>["'\`]?)(?<value>.*?)\\k<quote>(?<after>[ \\t]+#.*|[ \\t]*)$`, "gm");
 }
 
 /** A link stays a link. */

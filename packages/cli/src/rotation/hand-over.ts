@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import type { KeyKind } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
-import { checkEnvFile, isOpenToOthers, keyVariables, setInEnvFile } from "./env-file.ts";
+import { checkEnvFile, isOpenToOthers, keyVariables, type ReplacedKey, setInEnvFile } from "./env-file.ts";
 
 export interface HandOverOptions {
   readonly exec?: string;
@@ -16,10 +16,10 @@ export interface HandOverOptions {
 /** One way for a new secret to get to where it is used. */
 export interface HandOver {
   readonly name: "env-file" | "github-output" | "exec" | "stdout";
-  /** Refuses, before anything is changed, what cannot work. `masks` are the key's own, masked. */
-  check(masks: readonly (string | undefined)[]): void;
+  /** Refuses, before anything is changed, what cannot work. */
+  check(key: ReplacedKey): void;
   /** May come twice with the same secret. */
-  deliver(value: string): void | Promise<void>;
+  deliver(value: string, key: ReplacedKey): void | Promise<void>;
 }
 
 /** The ways that were named, in the order they are gone; without any, stdout. */
@@ -42,10 +42,10 @@ function toEnvFile(session: Session, kind: KeyKind, path: string): HandOver {
   const variable = keyVariables[kind];
   return {
     name: "env-file",
-    check: (masks) => checkEnvFile(path, variable, masks),
-    deliver: (value) => {
-      setInEnvFile(path, variable, value);
-      session.say(`Handed over: ${variable} in ${path}.`);
+    check: (key) => checkEnvFile(path, variable, key),
+    deliver: (value, key) => {
+      const names = setInEnvFile(path, variable, value, key);
+      session.say(`Handed over: ${names.join(", ")} in ${path}.`);
       if (isOpenToOthers(path)) session.say(`Others on this machine can read ${path}: chmod 600 keeps them out.`);
     },
   };

@@ -91,6 +91,27 @@ describe("keys rotate", () => {
     expect(unfinished(home)).toEqual([]);
   });
 
+  test("replaces the key in every variable of a file that begins with a byte order mark", async () => {
+    const { value, envFile, inPlace, run } = await keyInFile("twice");
+    writeFileSync(envFile, `\ufeffSAZABI_SECRET_KEY=${value}\nSAZABI_TOKEN="${value}"\n`);
+    const { code, err } = await run(["keys", "rotate", "--self", "--env-file", envFile, "--finish"]);
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("SAZABI_SECRET_KEY, SAZABI_TOKEN in") });
+    const next = inPlace();
+    expect(readFileSync(envFile, "utf8")).toBe(`\ufeffSAZABI_SECRET_KEY=${next}\nSAZABI_TOKEN="${next}"\n`);
+    expect(await works(next)).toBe(true);
+  });
+
+  test("changes nothing for a file that takes the key from another variable", async () => {
+    const { id, value, envFile, run } = await keyInFile("from elsewhere");
+    const content = `OTHER=${value}\nSAZABI_SECRET_KEY=\${OTHER}\n`;
+    writeFileSync(envFile, content);
+    const { code, err } = await run(["keys", "rotate", id, "--env-file", envFile], { SAZABI_SECRET_KEY: value });
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("takes SAZABI_SECRET_KEY from elsewhere") });
+    expect(err).toContain("Nothing was rotated");
+    expect(readFileSync(envFile, "utf8")).toBe(content);
+    expect(await rotations(id)).toEqual(["secret_key.created"]);
+  });
+
   test("gives the new secret to a command on stdin, and no key in its arguments or environment", async () => {
     const { home, value, run } = await keyInFile("command");
     const command = `cat > "$HOME/got"; env > "$HOME/env"; cat /proc/$$/cmdline /proc/$PPID/cmdline > "$HOME/argv"; echo "put $(cat "$HOME/got")"`;
