@@ -2,7 +2,7 @@ import type { LogPattern } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { formatWindow, readWholeWindow } from "./whole-window.ts";
+import { formatSearched, readWholeWindow } from "./whole-window.ts";
 import type { WindowOptions } from "./window.ts";
 
 export interface PatternsOptions extends WindowOptions {
@@ -44,5 +44,5 @@ export async function patterns(session: Session, query: string, options: Pattern
   );
   const most =
     found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
-  session.remark(`From ${formatWindow(window)}.${most}`);
+  session.remark(`From ${formatSearched(session, window)}.${most}`);
 }

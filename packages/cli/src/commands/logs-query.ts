@@ -6,7 +6,7 @@ import { widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
 import { printWithContext } from "./logs-context.ts";
 import { findProjectId } from "./project-option.ts";
-import { formatWindow } from "./whole-window.ts";
+import { formatSearched } from "./whole-window.ts";
 import { readWindow, type Window, type WindowOptions } from "./window.ts";
 
 export interface QueryOptions extends WindowOptions {
@@ -86,7 +86,7 @@ async function printAll(
     shown += entries.length;
     const more = page.nextCursor !== null || entries.length < page.data.length;
     if (shown < limit && more) continue;
-    sayWhatWasShown(session, windowOf(page, options), shown, more);
+    sayWhatWasShown(session, searchedIn(session, page, options), shown, more);
     break;
   }
   return shown;
@@ -116,12 +116,12 @@ function warn(session: Session, query: string, warnings: readonly QueryWarning[]
   }
 }
 
-/** The time span that was searched, in words. */
-function windowOf({ meta }: LogQueryResult, { to }: QueryOptions): string {
-  return formatWindow({ start: new Date(meta.from), end: new Date(meta.to), isOpen: to === undefined });
+/** The time span and the project that were searched, in words. */
+function searchedIn(session: Session, { meta }: LogQueryResult, { to }: QueryOptions): string {
+  return formatSearched(session, { start: new Date(meta.from), end: new Date(meta.to), isOpen: to === undefined });
 }
 
-function sayWhatWasShown(session: Session, window: string, shown: number, more: boolean): void {
-  if (more) session.say(`${shown} shown, more match: --limit or --all. Searched ${window}.`);
-  else session.remark(shown === 0 ? `Nothing matches in ${window}.` : `${shown} shown. Searched ${window}.`);
+function sayWhatWasShown(session: Session, searched: string, shown: number, more: boolean): void {
+  if (more) session.say(`${shown} shown, more match: --limit or --all. Searched ${searched}.`);
+  else session.remark(shown === 0 ? `Nothing matches in ${searched}.` : `${shown} shown. Searched ${searched}.`);
 }

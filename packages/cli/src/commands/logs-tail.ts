@@ -3,7 +3,7 @@ import { entryPrinter, type ShownEntry } from "../output/log-lines.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
-import { findProjectId } from "./project-option.ts";
+import { findProjectId, formatProject } from "./project-option.ts";
 import { readWindow } from "./window.ts";
 
 export interface TailOptions {
@@ -27,7 +27,8 @@ export async function tail(session: Session, query: string, options: TailOptions
   if (printer.head) session.write(printer.head);
   const begin = from === undefined ? "from now on" : `since ${formatTime(new Date(from))}, and from now on`;
   // Not before the service has accepted the request.
-  const onPosition = () => session.remark(`Following what is stored ${begin}; Ctrl-C ends it.`);
+  const onPosition = () =>
+    session.remark(`Following what is stored ${begin}${formatProject(session)}; Ctrl-C ends it.`);
   const entries =
     from === undefined
       ? follow(session, admin, { projectId, query }, { onPosition })

@@ -5,7 +5,7 @@ import { pad, widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
-import { formatWindow, readWholeWindow } from "./whole-window.ts";
+import { formatSearched, readWholeWindow } from "./whole-window.ts";
 import type { WindowOptions } from "./window.ts";
 
 export interface VolumeOptions extends WindowOptions {
@@ -55,7 +55,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatWindow(window)}.`);
+  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatSearched(session, window)}.`);
 }
 
 /** Without the time after now in which there is nothing: only entries from clocks that run fast are there. */

@@ -20,6 +20,13 @@ export async function findProjectId(
   return named && requireProjectId(session, admin, named.value, named.source);
 }
 
+/** The project in use, in words; nothing where none was named. */
+export function formatProject({ projectInUse }: Session): string {
+  if (!projectInUse) return "";
+  const { value, source } = projectInUse;
+  return `, in project ${visible(value)}${source === "--project" ? "" : ` (${source})`}`;
+}
+
 /** The id of a project given by id or by name. */
 export async function requireProjectId(
   session: Session,

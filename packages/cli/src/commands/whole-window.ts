@@ -1,6 +1,7 @@
 import { searchAheadMs } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
 import { formatSpan, formatTime, formatZone } from "../times.ts";
+import { formatProject } from "./project-option.ts";
 import { readWindow, type WindowOptions } from "./window.ts";
 
 const defaultWindowMs = 86_400_000;
@@ -21,7 +22,8 @@ export function readWholeWindow(session: Session, options: WindowOptions): Whole
   return { start: new Date(start), end: new Date(end), isOpen: to === undefined };
 }
 
-/** In words: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC)`. */
-export function formatWindow({ start, end, isOpen }: WholeWindow): string {
-  return isOpen ? `${formatTime(start)} and later (${formatZone(start)})` : formatSpan(start, end);
+/** What was searched, in words: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC), in project shop (SAZABI_PROJECT_ID)`. */
+export function formatSearched(session: Session, { start, end, isOpen }: WholeWindow): string {
+  const window = isOpen ? `${formatTime(start)} and later (${formatZone(start)})` : formatSpan(start, end);
+  return window + formatProject(session);
 }

@@ -143,13 +143,15 @@ describe("logs query", () => {
     expect(err.split("\n").slice(0, 3)).toEqual(["warning: Taken as text.", "  日本 ? (oops", "         ^^^^^"]);
   });
 
-  test("searches the project of the flag, the environment or the profile", async () => {
+  test("searches the project of the flag, the environment or the profile, and says which", async () => {
     const { env, asked } = await service();
     const { run } = terminal({ env });
-    await run(["logs", "query", "--project", projectId]);
-    await run(["logs", "query"], { env: { SAZABI_PROJECT_ID: projectId } });
+    const words = (source: string) => new RegExp(`later \\(UTC.*\\), in project ${projectId}${source}\\.\n$`);
+    expect((await run(["logs", "query", "--project", projectId])).err).toMatch(words(""));
+    const ofEnvironment = await run(["logs", "query"], { env: { SAZABI_PROJECT_ID: projectId } });
+    expect(ofEnvironment.err).toMatch(words(" \\(SAZABI_PROJECT_ID\\)"));
     await run(["config", "set", "projectId", projectId]);
-    await run(["logs", "query"]);
+    expect((await run(["logs", "query"])).err).toMatch(words(" \\(profile default\\)"));
     expect(asked.map(({ json }) => (json as { projectId: string }).projectId)).toEqual(Array(3).fill(projectId));
   });
 });

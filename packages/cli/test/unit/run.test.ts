@@ -278,6 +278,22 @@ describe("the service says no", () => {
     if (answer.status && answer.status >= 500) expect(err).toContain(url);
   });
 
+  test("config set projectId takes the name of a project, as --project does", async () => {
+    const id = "7d0b4e0e-8a3c-4d9e-9f43-0f3a4a1b2c3d";
+    const named = (name: string, more: object = {}) => ({ id, name, ...more });
+    const projects = [named("Shop"), named("Twice"), named("Twice", { id: "other" })];
+    const { env } = await startService({ "GET /v1/projects": () => ({ body: { projects } }) });
+    const { run } = terminal({ env });
+    expect((await run(["config", "set", "projectId", "Shop"])).code).toBe(0);
+    expect((await run(["config", "get", "projectId"])).out).toBe(`${id}\n`);
+    expect(await run(["config", "set", "projectId", "none"])).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("There are: Shop"),
+    });
+    expect((await run(["config", "set", "projectId", "Twice"])).code).toBe(2);
+    expect((await run(["config", "get", "projectId"])).out).toBe(`${id}\n`);
+  });
+
   test("a project that does not exist is named with who chose it", async () => {
     const { env } = await startService({
       "GET /v1/public-keys": () => refusal(404, "NOT_FOUND", "No such project."),
