@@ -1,3 +1,5 @@
+import { eastAsianWidth } from "get-east-asian-width";
+
 /** Cells that a terminal gives to `text`, which must be visible text (see visible.ts). */
 export function widthOf(text: string): number {
   if (isAscii(text)) return text.length;
@@ -49,11 +51,8 @@ function cells(cluster: string): number {
 }
 
 /** Marks that take room of their own, such as vowels of Hindi, are not among them; vowels that join a Hangul letter are. */
-const zeroWidth = /^(?:\p{Mn}|\p{Me}|\u200c|\u200d|[\u1160-\u11ff])$/u;
-const wide =
-  /^[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
+const zeroWidth = /^(?:\p{Mn}|\p{Me}|\u200c|\u200d|[\u1160-\u11ff\u{e0020}-\u{e007f}])$/u;
 
 function cellsOfOne(character: string): number {
-  if (zeroWidth.test(character)) return 0;
-  return wide.test(character) ? 2 : 1;
+  return zeroWidth.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) as number);
 }
