@@ -14,9 +14,10 @@ import {
   SazabiConnectionError,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
-import { type Batch, makeBatches } from "../intake/batches.ts";
-import { followFile } from "../intake/follow.ts";
-import { readLines } from "../intake/lines.ts";
+import { type Batch, type InputPlace, makeBatches } from "../intake/batches.ts";
+import { type FollowedPart, followFile } from "../intake/follow.ts";
+import { type Line, readLines } from "../intake/lines.ts";
+import { Positions } from "../intake/positions.ts";
 import { openFile, unpacked, unpackedAlready } from "../intake/source.ts";
 import { count, Tally } from "../intake/tally.ts";
 import { readText } from "../intake/text-input.ts";
@@ -32,6 +33,7 @@ export interface SendOptions {
   readonly publicKey?: string;
   readonly project?: string;
   readonly follow?: boolean;
+  readonly fromStart?: boolean;
 }
 
 /** How long a batch may wait in all for a busy service. */
@@ -41,9 +43,8 @@ const retryBudgetMs = 120_000;
 export async function send(session: Session, file: string | undefined, options: SendOptions): Promise<void> {
   const fromStdin = file === undefined || file === "-";
   checkInput(session, fromStdin, options);
-  const client = await openClient(session, options);
+  const { client, publicKey } = await openClient(session, options);
   const tally = new Tally(session);
-  const bytes = await openInput(session, fromStdin ? undefined : file, options);
   const defaults = {
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
@@ -53,13 +54,15 @@ export async function send(session: Session, file: string | undefined, options: 
     now: session.context.now(),
   };
   try {
-    const batches = makeBatches(
-      readLines(readText(bytes, fromStdin ? "stdin" : file)),
-      defaults,
-      session.context.signal,
-    );
-    const patient = options.follow === true;
-    for await (const batch of batches) await sendBatch(session, client, batch, tally, patient);
+    const positions = options.follow && file ? await openPositions(session, file, publicKey, options) : undefined;
+    const sending = { session, client, tally, positions };
+    if (positions) await sendPending(sending, positions);
+    const { lines, from } = await openInput(session, fromStdin ? undefined : file, positions);
+    const batchOptions = { ...defaults, from, tellsPlaces: positions !== undefined };
+    for await (const batch of makeBatches(lines, batchOptions, session.context.signal)) {
+      await sendBatch(sending, batch, positions?.begin(batch) ?? randomUUID());
+      positions?.done();
+    }
   } catch (error) {
     tally.end();
     if (tally.sent > 0)
@@ -70,19 +73,74 @@ export async function send(session: Session, file: string | undefined, options: 
   await reportTally(session, tally);
 }
 
-/** The bytes of a file or of stdin, with `--follow` also those that are still to come. */
-function openInput(
-  session: Session,
-  file: string | undefined,
-  { follow }: SendOptions,
-): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>> {
-  const remark = (what: string) => session.say(visible(what));
-  if (file === undefined) return unpacked(session.context.stdin, "stdin", remark);
-  if (!follow) return openFile(file, remark);
-  return unpackedAlready(followFile(file, session.context.signal, remark), file);
+interface Sending {
+  readonly session: Session;
+  readonly client: Sazabi;
+  readonly tally: Tally;
+  /** Of a file that is followed. */
+  readonly positions: Positions | undefined;
 }
 
-function checkInput(session: Session, fromStdin: boolean, { publicKey, follow }: SendOptions): void {
+interface OpenInput {
+  readonly lines: AsyncIterable<readonly Line[]>;
+  /** Where the input begins, when that is not the beginning of a file. */
+  readonly from?: InputPlace;
+}
+
+/** The lines of a file or of stdin; with positions, those that were not sent yet and those that are still to come. */
+async function openInput(
+  session: Session,
+  file: string | undefined,
+  positions: Positions | undefined,
+): Promise<OpenInput> {
+  const onChange = (what: string) => session.say(visible(what));
+  if (file === undefined) {
+    return { lines: readLines(readText(unpacked(session.context.stdin, "stdin", onChange), "stdin")) };
+  }
+  if (!positions) return { lines: readLines(readText(await openFile(file, onChange), file)) };
+  const following = {
+    signal: session.context.signal,
+    onChange,
+    onPart: (part: FollowedPart) => positions.addPart(part),
+  };
+  const start = await positions.start(file);
+  if (!start) {
+    if (positions.isKept) {
+      onChange(`What was sent of ${file} is not in it any more, so it is sent from its beginning.`);
+    }
+    return { lines: readLines(readText(unpackedAlready(followFile(file, following), file), file)) };
+  }
+  const { first, from } = start;
+  onChange(`Going on with ${first.path} after line ${count(from.lines)}. --from-start sends it from its beginning.`);
+  return { lines: readLines(followFile(file, { ...following, first }), from.lines), from };
+}
+
+/** Where nothing can be written the file is sent all the same, and the next run sends it again. */
+async function openPositions(
+  session: Session,
+  file: string,
+  publicKey: string,
+  { fromStart = false }: SendOptions,
+): Promise<Positions> {
+  let isTold = false;
+  const onProblem = ({ message }: CliError) => {
+    if (!isTold) session.say(`${message} So the next run does not know how far ${visible(file)} was sent.`);
+    isTold = true;
+  };
+  const followed = { file, apiUrl: session.apiUrl.value, publicKey, anew: fromStart };
+  return Positions.open(() => session.context.configDirectory, followed, onProblem);
+}
+
+/** Sends again what the last run may or may not have sent. The service stores it once. */
+async function sendPending(sending: Sending, positions: Positions): Promise<void> {
+  const { pending } = positions;
+  if (!pending) return;
+  await sendBatch(sending, { body: pending.body, entries: [], cutEntries: 0, next: undefined }, pending.idempotencyKey);
+  positions.done();
+}
+
+function checkInput(session: Session, fromStdin: boolean, { publicKey, follow, fromStart }: SendOptions): void {
+  if (fromStart && !follow) throw usageError("--from-start goes with --follow: without it, the whole file is sent.");
   if (!fromStdin) return;
   if (follow) throw usageError("--follow is for files: stdin is followed anyhow.", "Name a file.");
   if (publicKey === "-" || session.flags.keyStdin) {
@@ -99,11 +157,11 @@ function serviceOf(file: string): string | undefined {
   return name || undefined;
 }
 
-async function openClient(session: Session, options: SendOptions): Promise<Sazabi> {
+async function openClient(session: Session, options: SendOptions) {
   const publicKey = await findPublicKey(session, options);
   // Its own count is the progress to show.
   const connection = { ...(await session.connection()), fetch: await session.openFetch({ spins: false }) };
-  return new Sazabi({ publicKey, ...connection, compress: promisify(gzip), retryBudgetMs });
+  return { publicKey, client: new Sazabi({ publicKey, ...connection, compress: promisify(gzip), retryBudgetMs }) };
 }
 
 async function findPublicKey(session: Session, options: SendOptions): Promise<string> {
@@ -137,17 +195,15 @@ function usePublicKey(session: Session, text: string, source: string): string {
 }
 
 async function sendBatch(
-  session: Session,
-  client: Sazabi,
+  { session, client, tally, positions }: Sending,
   batch: Batch,
-  tally: Tally,
-  patient: boolean,
+  idempotencyKey: string,
 ): Promise<void> {
   // The same for every try: what was stored by one whose answer was lost is not stored again.
-  const options = { idempotencyKey: randomUUID(), signal: session.context.signal };
+  const options = { idempotencyKey, signal: session.context.signal };
   const trySend = () => client.logs.sendLines(batch.body, options);
   try {
-    tally.add(batch, await (patient ? untilTaken(session, trySend) : trySend()));
+    tally.add(batch, await (positions ? untilTaken(session, trySend) : trySend()));
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 400 || error.issues.length === 0) throw error;
     // None of the batch was good. The next one may be.

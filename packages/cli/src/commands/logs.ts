@@ -146,6 +146,7 @@ Without --since or --from the last 24 hours are looked at.
         .choices(levels as readonly Level[]),
     )
     .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
+    .option("--from-start", "with --follow: from the beginning of the file, not from where the last run ended")
     .addOption(
       logs
         .createOption("--multiline <mode>", "join stack traces and printed JSON into one entry (auto: of files)")

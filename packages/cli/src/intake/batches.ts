@@ -9,11 +9,31 @@ export interface Batch {
   readonly entries: readonly BatchEntry[];
   /** Entries of which the service will keep the beginning only. */
   readonly cutEntries: number;
+  /** Where the input goes on after this batch; only where that was asked for. */
+  readonly next: InputPlace | undefined;
+}
+
+/** A place in the input from which the rest of it can be read. */
+export interface InputPlace {
+  /** Bytes, and lines, of the input before it. */
+  readonly offset: number;
+  readonly lines: number;
+  /** Entries after it that are in batches already: those that come between the lines of another one. */
+  readonly skip: number;
+}
+
+export interface BatchOptions extends EntryDefaults {
+  /** Says of each batch where the input goes on. */
+  readonly tellsPlaces?: boolean;
+  /** Where the input begins, when that is not the beginning of a file. `offset` is 0. */
+  readonly from?: InputPlace | undefined;
 }
 
 export interface BatchEntry extends Omit<SentEntry, "text"> {
   /** Line number of the input. */
   readonly lineNumber: number;
+  /** Bytes of the input before its first line. */
+  readonly start: number;
 }
 
 export const maxBatchEntries = 1000;
@@ -27,16 +47,22 @@ const lingerMs = 300;
  */
 export async function* makeBatches(
   groups: AsyncIterable<readonly Line[]>,
-  defaults: EntryDefaults,
+  { from, tellsPlaces = false, ...defaults }: BatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
-  const joiner = new RecordJoiner(defaults);
+  const joiner = new RecordJoiner({ ...defaults, isStart: (from?.lines ?? 0) === 0 });
+  const reading = new Reading(from);
+  const take = (unsent: readonly LogRecord[]): Batch => {
+    const batch = forming.take();
+    return { ...batch, next: tellsPlaces ? reading.placeAfter(batch, [...unsent, joiner.firstHeld]) : undefined };
+  };
   function* batchesOf(records: readonly LogRecord[]): Generator<Batch> {
-    for (const record of records) {
+    for (const [index, record] of records.entries()) {
       for (const entry of entriesOf(record, defaults)) {
-        if (!forming.hasRoomFor(entry.text)) yield forming.take();
-        forming.add(entry, record.number);
+        if (reading.skips(record)) continue;
+        if (!forming.hasRoomFor(entry.text)) yield take(records.slice(index));
+        forming.add(entry, record);
       }
     }
   }
@@ -45,10 +71,13 @@ export async function* makeBatches(
     for await (const lines of withPauses(groups, signal)) {
       if (lines === pause) {
         yield* batchesOf(joiner.pause());
-        if (forming.size > 0) yield forming.take();
+        if (forming.size > 0) yield take([]);
         continue;
       }
-      for (const line of lines) yield* batchesOf(joiner.add(line));
+      for (const line of lines) {
+        reading.consume(line);
+        yield* batchesOf(joiner.add(line));
+      }
     }
   } catch (error) {
     if (signal.aborted) throw error;
@@ -56,7 +85,7 @@ export async function* makeBatches(
     failure = { error };
   }
   yield* batchesOf(joiner.end());
-  if (forming.size > 0) yield forming.take();
+  if (forming.size > 0) yield take([]);
   if (failure) throw failure.error;
 }
 
@@ -75,14 +104,14 @@ class FormingBatch {
     return this.size < maxBatchEntries && this.#bytes + bytesOf(entry) <= maxBatchBytes;
   }
 
-  add({ text, ...entry }: SentEntry, lineNumber: number): void {
+  add({ text, ...entry }: SentEntry, { number, start }: LogRecord): void {
     this.#texts.push(text);
-    this.#entries.push({ ...entry, lineNumber });
+    this.#entries.push({ ...entry, lineNumber: number, start });
     this.#bytes += bytesOf(text);
     if (isLongerThanKept(text)) this.#cutEntries++;
   }
 
-  take(): Batch {
+  take(): Omit<Batch, "next"> {
     const body = this.#texts.join("\n");
     const batch = { body, entries: this.#entries, cutEntries: this.#cutEntries };
     this.#texts = [];
@@ -90,6 +119,50 @@ class FormingBatch {
     this.#bytes = 0;
     this.#cutEntries = 0;
     return batch;
+  }
+}
+
+/** How far the input is read, and from where the rest could be read again. */
+class Reading {
+  #last: Line | undefined;
+  #skip: number;
+  readonly #from: InputPlace | undefined;
+  /** Where the entries begin that are in batches already, as far as they may have to be skipped. */
+  #taken: number[] = [];
+
+  constructor(from: InputPlace | undefined) {
+    this.#from = from;
+    this.#skip = from?.skip ?? 0;
+  }
+
+  consume(line: Line): void {
+    this.#last = line;
+  }
+
+  /** Whether this entry was in a batch before the input was read again. */
+  skips({ start }: LogRecord): boolean {
+    if (this.#skip === 0) return false;
+    this.#skip -= 1;
+    this.#taken.push(start);
+    return true;
+  }
+
+  /** `unsent` are lines that are needed again. */
+  placeAfter({ entries }: Pick<Batch, "entries">, unsent: readonly (Line | undefined)[]): InputPlace {
+    for (const { start } of entries) this.#taken.push(start);
+    const end = this.#end;
+    const first = unsent.reduce<Line | undefined>(
+      (least, line) => (line && line.start < (least?.start ?? end.offset) ? line : least),
+      undefined,
+    );
+    const place = first ? { offset: first.start, lines: first.number - 1 } : end;
+    this.#taken = this.#taken.filter((start) => start >= place.offset);
+    return { ...place, skip: this.#taken.length };
+  }
+
+  get #end(): { readonly offset: number; readonly lines: number } {
+    if (!this.#last) return { offset: 0, lines: this.#from?.lines ?? 0 };
+    return { offset: this.#last.end, lines: this.#last.number };
   }
 }
 

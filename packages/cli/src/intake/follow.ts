@@ -9,19 +9,58 @@ const lineFeed = 10;
 /** Told of what happened to the file; the text is a sentence. */
 type OnChange = (what: string) => void;
 
+/** A file, or the rest of it, that is part of the bytes of `followFile`. */
+export interface FollowedPart {
+  readonly device: number;
+  readonly inode: number;
+  /** Where in the file, and in the bytes of `followFile`, the part begins. */
+  readonly from: number;
+  readonly inputOffset: number;
+  /** How far the file is read. */
+  end: number;
+  /** The bytes at the beginning of the file, as far as they are read: up to `headBytes`. */
+  head: Buffer;
+}
+
+export const headBytes = 1024;
+
+interface FollowOptions {
+  readonly signal: AbortSignal;
+  readonly onChange: OnChange;
+  /** The file to begin with, which may have another name by now, and where in it. */
+  readonly first?: { readonly path: string; readonly offset: number } | undefined;
+  /** Called before the first byte of a part is yielded. */
+  readonly onPart?: (part: FollowedPart) => void;
+}
+
 /**
- * The bytes of a file from its beginning, and what is appended to it, until the signal fires: as `tail -F`. A file that
- * is replaced (rotated) is read to its end before the new one is; one that is cut is read anew from its beginning.
+ * The bytes of a file, and what is appended to it, until the signal fires: as `tail -F`. A file that is replaced
+ * (rotated) is read to its end before the new one is; one that is cut is read anew from its beginning.
  */
-export async function* followFile(path: string, signal: AbortSignal, onChange: OnChange): AsyncGenerator<Uint8Array> {
-  let file = await openFirst(path);
-  let position = 0;
+export async function* followFile(
+  path: string,
+  { signal, onChange, first = { path, offset: 0 }, onPart = () => {} }: FollowOptions,
+): AsyncGenerator<Uint8Array> {
+  let file = await openFirst(first.path);
+  let position = first.offset;
   let endsLine = true;
+  let inputOffset = 0;
+  const begin = async () => {
+    const { dev: device, ino: inode } = await file.stat();
+    const head = position > 0 ? (await readAt(file, 0)).subarray(0, Math.min(position, headBytes)) : Buffer.alloc(0);
+    const part: FollowedPart = { device, inode, from: position, inputOffset, end: position, head };
+    onPart(part);
+    return part;
+  };
+  let part = await begin();
   try {
     for (;;) {
       const chunk = await readAt(file, position);
       if (chunk.length > 0) {
+        part.head = headWith(part.head, position, chunk);
         position += chunk.length;
+        inputOffset += chunk.length;
+        part.end = position;
         endsLine = chunk.at(-1) === lineFeed;
         yield chunk;
         continue;
@@ -36,7 +75,10 @@ export async function* followFile(path: string, signal: AbortSignal, onChange: O
       const last = change === "replaced" ? await readAt(file, position) : undefined;
       if (last && last.length > 0) continue;
       // The last line of what is gone is not the beginning of what comes.
-      if (!endsLine) yield Uint8Array.of(lineFeed);
+      if (!endsLine) {
+        inputOffset += 1;
+        yield Uint8Array.of(lineFeed);
+      }
       endsLine = true;
       if (change === "replaced") {
         const next = await open(path, "r").catch(() => undefined);
@@ -49,10 +91,17 @@ export async function* followFile(path: string, signal: AbortSignal, onChange: O
         change === "replaced" ? `${path} was replaced; reading the new file.` : `${path} was cut; reading it anew.`,
       );
       position = 0;
+      part = await begin();
     }
   } finally {
     await file.close();
   }
+}
+
+/** The beginning of a file with what was read of it at `position`. */
+function headWith(head: Buffer, position: number, chunk: Buffer): Buffer {
+  if (position !== head.length || head.length >= headBytes) return head;
+  return Buffer.concat([head, chunk.subarray(0, headBytes - head.length)]);
 }
 
 async function openFirst(path: string): Promise<FileHandle> {
@@ -70,7 +119,7 @@ async function openFirst(path: string): Promise<FileHandle> {
 }
 
 /** A copy: its reader keeps it while the next is read. */
-async function readAt(file: FileHandle, position: number): Promise<Uint8Array> {
+async function readAt(file: FileHandle, position: number): Promise<Buffer> {
   const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position);
   return buffer.subarray(0, bytesRead);
 }

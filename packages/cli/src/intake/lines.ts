@@ -5,35 +5,44 @@ export interface Line {
   readonly text: string;
   /** From 1. */
   readonly number: number;
+  /** Bytes of the input before the line. */
+  readonly start: number;
+  /** Bytes of the input up to its end, the line feed included. */
+  readonly end: number;
 }
 
 /**
- * The lines of a stream of bytes, in groups as they arrive. Blank lines are left out but counted. Holds no more than
- * one chunk and one line, however long the input is.
+ * The lines of a stream of bytes, in groups as they arrive. Blank lines are left out but counted, after `linesBefore`. Holds
+ * no more than one chunk and one line, however long the input is.
  */
-export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Line[]> {
-  let number = 0;
+export async function* readLines(chunks: AsyncIterable<Uint8Array>, linesBefore = 0): AsyncGenerator<readonly Line[]> {
+  let number = linesBefore;
   let rest: Buffer = Buffer.alloc(0);
-  const lineOf = (bytes: Buffer): Line | undefined => {
+  let chunkStart = 0;
+  let lineStart = 0;
+  const lineOf = (bytes: Buffer, end: number): Line | undefined => {
     number++;
     const text = decode(bytes, number === 1);
-    return text.trim() === "" ? undefined : { text, number };
+    return text.trim() === "" ? undefined : { text, number, start: lineStart, end };
   };
   for await (const chunk of chunks) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const lines: Line[] = [];
     let start = 0;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      const line = lineOf(rest.length > 0 ? join(rest, bytes.subarray(start, end)) : bytes.subarray(start, end));
+      const text = bytes.subarray(start, end);
+      const line = lineOf(rest.length > 0 ? join(rest, text) : text, chunkStart + end + 1);
       if (line) lines.push(line);
       rest = Buffer.alloc(0);
       start = end + 1;
+      lineStart = chunkStart + start;
     }
     rest = join(rest, bytes.subarray(start));
+    chunkStart += bytes.length;
     if (lines.length > 0) yield lines;
   }
   if (rest.length === 0) return;
-  const last = lineOf(rest);
+  const last = lineOf(rest, chunkStart);
   if (last) yield [last];
 }
 

@@ -12,6 +12,13 @@ export interface LogRecord extends Line {
 const maxRecordLines = 1_000;
 const maxRecordChars = 200_000;
 
+interface JoinerOptions {
+  readonly multiline: boolean;
+  readonly now: Date;
+  /** False when the first line is not the first of its file. */
+  readonly isStart?: boolean;
+}
+
 /**
  * Makes records of lines: container wrapping is removed and split lines are joined; with `multiline`, also stack traces and
  * JSON that is printed over several lines. An array of objects becomes its objects.
@@ -19,13 +26,23 @@ const maxRecordChars = 200_000;
 export class RecordJoiner {
   readonly #multiline: boolean;
   readonly #now: Date;
-  readonly #json = new JsonJoiner();
+  readonly #json: JsonJoiner;
   readonly #partials = new Map<string, LogRecord>();
   #open: { lines: string[]; chars: number; first: LogRecord } | undefined;
 
-  constructor({ multiline, now }: { readonly multiline: boolean; readonly now: Date }) {
+  constructor({ multiline, now, isStart = true }: JoinerOptions) {
     this.#multiline = multiline;
     this.#now = now;
+    this.#json = new JsonJoiner(isStart);
+  }
+
+  /** The first line that is needed for records that are still to come; undefined when that is the next one. */
+  get firstHeld(): Line | undefined {
+    const held = [this.#open?.first, this.#json.firstHeld, ...this.#partials.values()];
+    return held.reduce(
+      (first, line) => (first && line && first.start <= line.start ? first : (line ?? first)),
+      undefined,
+    );
   }
 
   /** The records that are complete with this line. */
@@ -82,7 +99,7 @@ export class RecordJoiner {
     const before = this.#partials.get(stream);
     const whole: LogRecord = before
       ? { ...before, text: before.text + text }
-      : { text, number: line.number, members: { stream, timestamp: time } };
+      : { text, number: line.number, start: line.start, end: line.end, members: { stream, timestamp: time } };
     if (isPartial && whole.text.length < maxRecordChars) {
       this.#partials.set(stream, whole);
       return undefined;
@@ -163,18 +180,27 @@ class JsonJoiner {
   #lines: Line[] = [];
   #chars = 0;
   #depth = 0;
-  #isStart = true;
+  #isStart: boolean;
   /** A `[` that begins the input: an array, when an object follows. */
   #bracket: Line | undefined;
-  #isInArray = false;
+  /** The bracket of the array that the next lines are in. */
+  #array: Line | undefined;
+
+  constructor(isStart: boolean) {
+    this.#isStart = isStart;
+  }
+
+  get firstHeld(): Line | undefined {
+    return this.#array ?? this.#bracket ?? this.#lines[0];
+  }
 
   /** The bracket as a line of its own, when what follows shows that it begins no array. */
   releaseBracket(next: LogRecord): readonly LogRecord[] {
     const bracket = this.#bracket;
     if (!bracket) return [];
     this.#bracket = undefined;
-    this.#isInArray = next.text.trimStart().startsWith("{");
-    return this.#isInArray ? [] : [bracket];
+    this.#array = next.text.trimStart().startsWith("{") ? bracket : undefined;
+    return this.#array ? [] : [bracket];
   }
 
   /** Undefined: the line is not part of JSON over several lines. */
@@ -187,8 +213,8 @@ class JsonJoiner {
         this.#bracket = line;
         return [];
       }
-      if (this.#isInArray) return this.#addInArray(line, text);
-      if (isStart && text.startsWith("[{") && text.endsWith("]")) return objectsOf(text, line.number);
+      if (this.#array) return this.#addInArray(line, text);
+      if (isStart && text.startsWith("[{") && text.endsWith("]")) return objectsOf(text, line);
       if (line.text.trimEnd() !== "{") return undefined;
     }
     return this.#collect(line, text);
@@ -196,11 +222,11 @@ class JsonJoiner {
 
   #addInArray(line: Line, text: string): readonly LogRecord[] | undefined {
     if (text === "]") {
-      this.#isInArray = false;
+      this.#array = undefined;
       return [];
     }
     const object = text.replace(/,$/, "");
-    if (isObject(object)) return [{ text: object, number: line.number }];
+    if (isObject(object)) return [{ ...line, text: object }];
     return text.startsWith("{") ? this.#collect(line, text) : undefined;
   }
 
@@ -214,10 +240,10 @@ class JsonJoiner {
       .map((one) => one.text.trim())
       .join(" ")
       .replace(/,$/, "");
-    const number = (this.#lines[0] as Line).number;
+    const first = this.#lines[0] as Line;
     if (!isObject(whole)) return this.end();
     this.#clear();
-    return [{ text: whole, number }];
+    return [{ ...first, text: whole }];
   }
 
   /** What turned out to be no JSON: its lines. */
@@ -245,13 +271,13 @@ function depthChange(line: string): number {
   return depth;
 }
 
-function objectsOf(text: string, number: number): readonly LogRecord[] | undefined {
+function objectsOf(text: string, line: Line): readonly LogRecord[] | undefined {
   try {
     const values = parseExactJson(text) as readonly unknown[];
     const areObjects =
       values.length > 0 &&
       values.every((value) => typeof value === "object" && value !== null && !Array.isArray(value));
-    return areObjects ? values.map((value) => ({ text: JSON.stringify(value), number })) : undefined;
+    return areObjects ? values.map((value) => ({ ...line, text: JSON.stringify(value) })) : undefined;
   } catch {
     return undefined;
   }

@@ -5,6 +5,7 @@ import { startTestService, type TestService } from "@sazabi/service/testing";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openCuttableProxy } from "../../../service/test/support/proxy.ts";
 import { scaled } from "../../../service/test/support/scale.ts";
+import { type Stop, startGate } from "../support/gate.ts";
 import { finished, sazabi, start } from "../support/process.ts";
 import { scratchDirectory } from "../support/terminal.ts";
 
@@ -200,6 +201,147 @@ describe("logs send --follow", () => {
       "line 7, sent while nobody answers",
       "line 8",
     ]);
+  });
+
+  /** A file that is followed by a process that is killed again and again. */
+  async function newFollowed(url?: string) {
+    const project = await newProject(url);
+    const { env, home, key, run } = project;
+    const file = join(home, "live.log");
+    const follow = (...more: readonly string[]) => {
+      const child = start(home, ["logs", "send", "--follow", file, "--public-key", key, ...more], { env });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      let talk = "";
+      child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+        talk += text;
+      });
+      const end = new Promise<void>((resolve) => child.on("close", () => resolve()));
+      const isAlive = () => child.exitCode === null && child.signalCode === null;
+      const kill = async () => {
+        child.kill("SIGKILL");
+        await end;
+      };
+      return { kill, talk: () => talk, isAlive };
+    };
+    const stored = async () => {
+      const { out } = await run(["logs", "query", "service:live", "--all", "--json", "--fields", "message"]);
+      const lines = out.split("\n").filter(Boolean);
+      return lines.map((line) => JSON.parse(line).message as string);
+    };
+    const untilStored = async (last: string, follower: ReturnType<typeof follow>) => {
+      while (!(await stored()).includes(last)) {
+        if (!follower.isAlive()) expect.fail(`It has ended: ${follower.talk()}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    return { ...project, file, follow, stored, untilStored };
+  }
+
+  const kills = scaled({ committed: 12, full: 60 });
+  test(`stores every entry once over ${kills} kills, whenever they come, and rotations in between`, async () => {
+    const { file, follow, stored, untilStored } = await newFollowed();
+    const expected: string[] = [];
+    const next = () => {
+      const number = expected.length;
+      const trace = number % 7 === 0;
+      const text = trace ? `entry ${number} failed\n  at one\n  at two` : `entry ${number}`;
+      expected.push(text);
+      return `${text}\n`;
+    };
+    const append = (count: number) => appendFileSync(file, Array.from({ length: count }, next).join(""));
+    writeFileSync(file, "");
+    append(1500);
+    for (let round = 0; round < kills; round++) {
+      const follower = follow();
+      append(200);
+      // From before the first request to after the last one.
+      await new Promise((resolve) => setTimeout(resolve, 150 + Math.random() * 700));
+      append(400);
+      if (round % 4 === 1) await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+      await follower.kill();
+      append(300);
+      if (round % 4 === 3) {
+        renameSync(file, `${file}.${round}`);
+        writeFileSync(file, "");
+        append(100);
+      }
+      // At most one rotation while nobody reads.
+      if (round % 4 === 3) {
+        const between = follow();
+        await untilStored(expected.at(-1) as string, between);
+        await between.kill();
+      }
+    }
+    const last = follow();
+    append(1);
+    await untilStored(expected.at(-1) as string, last);
+    await last.kill();
+    expect((await stored()).toSorted()).toEqual(expected.toSorted());
+  }, 600_000);
+
+  test.each<[Stop["when"], number]>([
+    ["before", 1],
+    ["after", 1],
+    ["before", 2],
+    ["after", 2],
+  ])("stores a batch once when it is killed %s the service stores it: batch %i", async (when, turn) => {
+    const gate = await startGate(service.url);
+    const { file, follow, stored, untilStored } = await newFollowed(gate.url);
+    const count = 1_200;
+    writeFileSync(file, Array.from({ length: count }, (_, i) => `line ${i}\n`).join(""));
+    const held = gate.stopAt({ request: /^POST \/v1\/logs$/, when, turn });
+    const first = follow();
+    await held;
+    await first.kill();
+    gate.open();
+    // A rotation while nobody reads: what is left of the old file is sent first.
+    renameSync(file, `${file}.1`);
+    writeFileSync(file, "end\n");
+    const second = follow();
+    await untilStored("end", second);
+    await second.kill();
+    expect((await stored()).toSorted()).toEqual(
+      [...Array.from({ length: count }, (_, i) => `line ${i}`), "end"].toSorted(),
+    );
+  });
+
+  test("goes on where it ended, says so, and begins anew when it is told to", async () => {
+    const { file, follow, stored, untilStored } = await newFollowed();
+    writeFileSync(file, "one\ntwo\n");
+    const first = follow();
+    await untilStored("two", first);
+    await first.kill();
+    appendFileSync(file, "three\n");
+    const second = follow();
+    await untilStored("three", second);
+    expect(second.talk()).toContain(`Going on with ${file} after line 2.`);
+    await second.kill();
+    // Cut, and grown beyond its former length by other lines.
+    writeFileSync(file, `four\n${"five\n".repeat(9)}six\n`);
+    const third = follow();
+    await untilStored("six", third);
+    expect(third.talk()).toContain("is not in it any more");
+    await third.kill();
+    expect(await stored()).toHaveLength(3 + 11);
+    const anew = follow("--from-start");
+    appendFileSync(file, "seven\n");
+    await untilStored("seven", anew);
+    expect(anew.talk()).not.toContain("Going on");
+    await anew.kill();
+    expect(await stored()).toHaveLength(3 + 11 + 12);
+  });
+
+  test("follows without a place for positions, and says what that means", async () => {
+    const { env, home, key, file, untilStored } = await newFollowed();
+    writeFileSync(file, "one\n");
+    const child = start(home, ["logs", "send", "--follow", file, "--public-key", key], {
+      env: { ...env, SAZABI_CONFIG_DIR: "/proc/none" },
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const end = finished(child);
+    await untilStored("one", { kill: async () => {}, talk: () => "", isAlive: () => child.exitCode === null });
+    child.kill("SIGINT");
+    expect((await end).err).toContain("So the next run does not know how far");
   });
 });
 

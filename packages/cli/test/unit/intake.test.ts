@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { makeBatches, maxBatchBytes, maxBatchEntries } from "../../src/intake/batches.ts";
+import { type InputPlace, makeBatches, maxBatchBytes, maxBatchEntries } from "../../src/intake/batches.ts";
 import { type EntryDefaults, entriesOf, type SentEntry } from "../../src/intake/entry.ts";
 import { maxLineBytes, readLines } from "../../src/intake/lines.ts";
 import { unpacked } from "../../src/intake/source.ts";
@@ -150,14 +150,16 @@ describe("batches", () => {
   const now = new Date("2026-11-30T12:00:00Z");
   const defaults: EntryDefaults = { service: undefined, level: undefined, lineTimes: false, multiline: false, now };
 
+  const line = (text: string, number: number) => ({ text, number, start: number - 1, end: number });
+
   test("go out while the input pauses, and do not wait for its end", async () => {
     let resume = () => {};
     async function* slow() {
-      yield [{ text: "a", number: 1 }];
+      yield [line("a", 1)];
       await new Promise<void>((resolve) => {
         resume = resolve;
       });
-      yield [{ text: "b", number: 2 }];
+      yield [line("b", 2)];
     }
     const bodies: string[] = [];
     for await (const { body } of makeBatches(slow(), defaults, never)) {
@@ -170,7 +172,7 @@ describe("batches", () => {
   test("end at once when they are told to, also while the input pauses", async () => {
     const controller = new AbortController();
     async function* silent() {
-      yield [{ text: "a", number: 1 }];
+      yield [line("a", 1)];
       await new Promise(() => {});
     }
     const reading = (async () => {
@@ -183,7 +185,7 @@ describe("batches", () => {
     const sizes = fc.array(fc.oneof(fc.nat(200), fc.constantFrom(200_000, 700_000)), { maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(sizes, async (lengths) => {
-        const lines = lengths.map((length, i) => ({ text: `${i}${"x".repeat(length)}`, number: i + 1 }));
+        const lines = lengths.map((length, i) => line(`${i}${"x".repeat(length)}`, i + 1));
         async function* groups() {
           for (let i = 0; i < lines.length; i += 7) yield lines.slice(i, i + 7);
         }
@@ -201,5 +203,58 @@ describe("batches", () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test("say where the rest of the input can be read again: no entry is lost or comes twice", async () => {
+    const long = "x".repeat(400_000);
+    const text = fc.constantFrom("", "ä", long, long);
+    const piece = fc.oneof(
+      text.map((end) => `plain ${end}`),
+      text.map((end) => `2026-11-30 09:00:00 ERROR boom ${end}\n  at one\n  at two`),
+      text.map((end) => JSON.stringify({ message: `json ${end}` })),
+      text.map((end) => `{\n  "message": "printed ${end}"\n}`),
+      text.map((end) =>
+        JSON.stringify({ Records: [1, 2, 3].map((n) => ({ eventVersion: "1.08", eventName: `e${n} ${end}` })) }),
+      ),
+      // A line that the runtime split, with others between its parts.
+      text.map((end) =>
+        ["stdout P a", "stderr F b", `stderr F c ${end}`, "stdout F d"]
+          .map((rest) => `2026-11-30T09:00:00.1Z ${rest}`)
+          .join("\n"),
+      ),
+      fc.constant("  "),
+    );
+    const file = fc.oneof(
+      fc.array(piece, { minLength: 1, maxLength: 25 }).map((pieces) => pieces.join("\n")),
+      fc
+        .array(text, { minLength: 5, maxLength: 12 })
+        .map((ends) => `[\n${ends.map((end) => `{"message":"in an array ${end}"}`).join(",\n")}\n]\nafter`),
+    );
+    const read = async (bytes: Buffer, from?: InputPlace) => {
+      const batches: { entries: readonly string[]; next: InputPlace }[] = [];
+      const chunks = Array.from({ length: Math.ceil(bytes.length / 65_536) }, (_, i) =>
+        bytes.subarray(i * 65_536, (i + 1) * 65_536),
+      );
+      const lines = readLines(chunksOf(...chunks), from?.lines);
+      const options = { ...defaults, multiline: true, tellsPlaces: true, from };
+      for await (const { body, next } of makeBatches(lines, options, never)) {
+        batches.push({ entries: body.split("\n"), next: next as InputPlace });
+      }
+      return batches;
+    };
+    let resumed = 0;
+    await fc.assert(
+      fc.asyncProperty(file, async (content) => {
+        const bytes = Buffer.from(`${content}\n`);
+        const batches = await read(bytes);
+        for (const [index, { next }] of batches.entries()) {
+          const rest = (await read(bytes.subarray(next.offset), next)).flatMap(({ entries }) => entries);
+          expect(rest).toEqual(batches.slice(index + 1).flatMap(({ entries }) => entries));
+          if (rest.length > 0) resumed += 1;
+        }
+      }),
+      { numRuns: 50 },
+    );
+    expect(resumed).toBeGreaterThan(20);
   });
 });

@@ -4,9 +4,11 @@ import { RecordJoiner } from "../../src/intake/records.ts";
 
 const now = new Date("2026-11-30T12:00:00Z");
 
+const lineOf = (text: string, number: number) => ({ text, number, start: number - 1, end: number });
+
 function recordsOf(lines: readonly string[], multiline = true) {
   const joiner = new RecordJoiner({ multiline, now });
-  const records = lines.flatMap((text, place) => [...joiner.add({ text, number: place + 1 })]);
+  const records = lines.flatMap((text, place) => [...joiner.add(lineOf(text, place + 1))]);
   return [...records, ...joiner.end()];
 }
 const textsOf = (lines: readonly string[], multiline = true) => recordsOf(lines, multiline).map(({ text }) => text);
@@ -78,9 +80,9 @@ describe("a stack trace is one record", () => {
 
   test("and ends with the input's pause", () => {
     const joiner = new RecordJoiner({ multiline: true, now });
-    expect([...joiner.add({ text: "a", number: 1 }), ...joiner.add({ text: "  b", number: 2 })]).toEqual([]);
-    expect(joiner.pause()).toEqual([{ text: "a\n  b", number: 1 }]);
-    expect(joiner.add({ text: "c", number: 3 })).toEqual([]);
+    expect([...joiner.add(lineOf("a", 1)), ...joiner.add(lineOf("  b", 2))]).toEqual([]);
+    expect(joiner.pause()).toEqual([{ ...lineOf("a", 1), text: "a\n  b" }]);
+    expect(joiner.add(lineOf("c", 3))).toEqual([]);
   });
 
   test("and is bounded", () => {
@@ -123,7 +125,7 @@ describe("JSON over several lines", () => {
 describe("the wrapping of containers", () => {
   test("of Docker is removed, and split lines are joined", () => {
     const docker = (log: string, stream = "stdout") => JSON.stringify({ log, stream, time: "2026-11-30T09:00:00.5Z" });
-    expect(recordsOf([docker("ERROR bo"), docker("other\n", "stderr"), docker("om\r\n")], false)).toEqual([
+    expect(recordsOf([docker("ERROR bo"), docker("other\n", "stderr"), docker("om\r\n")], false)).toMatchObject([
       { text: "other", number: 2, members: { stream: "stderr", timestamp: "2026-11-30T09:00:00.5Z" } },
       { text: "ERROR boom", number: 1, members: { stream: "stdout", timestamp: "2026-11-30T09:00:00.5Z" } },
     ]);
@@ -146,7 +148,7 @@ describe("the wrapping of containers", () => {
     '{"log":"x","stream":"a","time":"b","more":1}',
     "2026-11-30T09:00:00Z stdout x",
   ])("is not seen in %s", (line) => {
-    expect(recordsOf([line], false)).toEqual([{ text: line, number: 1 }]);
+    expect(recordsOf([line], false)).toEqual([lineOf(line, 1)]);
   });
 });
 

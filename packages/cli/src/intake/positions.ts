@@ -1,0 +1,190 @@
+import { createHash, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { open, readdir, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { CliError } from "../errors.ts";
+import { writePrivateFile } from "../private-files.ts";
+import type { Batch, InputPlace } from "./batches.ts";
+import { type FollowedPart, headBytes } from "./follow.ts";
+
+/** A place in a file from which the rest of it is to be sent. */
+interface FilePlace extends InputPlace {
+  readonly device: number;
+  readonly inode: number;
+  /** Of the bytes at the beginning of the file: with others it is another file, or was written anew. */
+  readonly head: { readonly bytes: number; readonly sha256: string };
+}
+
+/** A batch that was about to be sent, and may have been stored. */
+interface Pending {
+  readonly idempotencyKey: string;
+  readonly body: string;
+  readonly after: FilePlace;
+}
+
+interface Kept {
+  readonly place: FilePlace | undefined;
+  readonly pending: Pending | undefined;
+}
+
+const nothing: Kept = { place: undefined, pending: undefined };
+
+/** What a position is kept for: with another key or to another address the file was not sent. */
+interface Followed {
+  readonly file: string;
+  readonly apiUrl: string;
+  readonly publicKey: string;
+  readonly anew: boolean;
+}
+
+/** Where to begin with a followed file. */
+export interface FollowStart {
+  /** The file that was being read, perhaps under another name by now. */
+  readonly first: { readonly path: string; readonly offset: number };
+  readonly from: InputPlace;
+}
+
+/**
+ * Keeps how far a followed file is sent, so that the next run neither sends a line twice nor leaves one out, however this
+ * one ends. Before a batch is sent it is written down with its idempotency key: the next run sends it again under the
+ * same key, and the service stores it once.
+ */
+export class Positions {
+  /** Undefined where there is no folder to keep anything in. */
+  readonly #path: string | undefined;
+  #kept: Kept;
+  readonly #onProblem: (problem: CliError) => void;
+  /** The files whose bytes are not all in batches yet. */
+  readonly #parts: FollowedPart[] = [];
+
+  private constructor(path: string | undefined, kept: Kept, onProblem: (problem: CliError) => void) {
+    this.#path = path;
+    this.#kept = kept;
+    this.#onProblem = onProblem;
+  }
+
+  /** `onProblem` is told that a position could not be written. With `anew` what was kept is forgotten. */
+  static async open(
+    directory: () => string,
+    { file, apiUrl, publicKey, anew }: Followed,
+    onProblem: (problem: CliError) => void,
+  ): Promise<Positions> {
+    const target = await realpath(file).catch(() => file);
+    const name = sha256(JSON.stringify([target, apiUrl, publicKey])).slice(0, 32);
+    const path = pathIn(directory, `${name}.json`, onProblem);
+    return new Positions(path, anew || path === undefined ? nothing : read(path), onProblem);
+  }
+
+  /** The batch that the last run was sending when it ended. */
+  get pending(): Pending | undefined {
+    return this.#kept.pending;
+  }
+
+  /** Where the last run ended; undefined when the file has to be sent from its beginning. */
+  async start(file: string): Promise<FollowStart | undefined> {
+    const { place } = this.#kept;
+    if (!place) return undefined;
+    const path = await findFile(file, place);
+    if (path === undefined) return undefined;
+    const { offset, lines, skip } = place;
+    return { first: { path, offset }, from: { offset: 0, lines, skip } };
+  }
+
+  /** Whether a file was sent before, even if it cannot be found any more. */
+  get isKept(): boolean {
+    return this.#kept.place !== undefined;
+  }
+
+  /** Call with each part of the input before its first byte. */
+  addPart(part: FollowedPart): void {
+    this.#parts.push(part);
+  }
+
+  /** Writes down what is about to be sent. Returns the idempotency key to send it with. */
+  begin({ body, next }: Batch): string {
+    const idempotencyKey = randomUUID();
+    const after = next && this.#placeOf(next);
+    if (after) this.#keep({ place: this.#kept.place, pending: { idempotencyKey, body, after } });
+    return idempotencyKey;
+  }
+
+  /** Call when the service has answered for what was begun last. */
+  done(): void {
+    const { pending } = this.#kept;
+    if (pending) this.#keep({ place: pending.after, pending: undefined });
+  }
+
+  #keep(kept: Kept): void {
+    this.#kept = kept;
+    if (this.#path === undefined) return;
+    try {
+      writePrivateFile(this.#path, JSON.stringify(kept));
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      this.#onProblem(error);
+    }
+  }
+
+  /** Undefined for UTF-16: bytes of the input are not those of the file, and its mark is at the beginning alone. */
+  #placeOf({ offset, lines, skip }: InputPlace): FilePlace | undefined {
+    while (this.#parts[1] && this.#parts[1].inputOffset <= offset) this.#parts.shift();
+    const [part] = this.#parts;
+    if (!part || isUtf16(part.head)) return undefined;
+    const { device, inode, from, inputOffset, end } = part;
+    // A line that ends with its file got a line feed.
+    const inFile = Math.min(from + offset - inputOffset, end);
+    const head = part.head.subarray(0, inFile);
+    return { device, inode, offset: inFile, lines, skip, head: { bytes: head.length, sha256: sha256(head) } };
+  }
+}
+
+function pathIn(directory: () => string, name: string, onProblem: (problem: CliError) => void): string | undefined {
+  try {
+    return join(directory(), "positions", name);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    onProblem(error);
+    return undefined;
+  }
+}
+
+const isUtf16 = ([first, second]: Buffer) => (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+
+const sha256 = (content: string | Uint8Array) => createHash("sha256").update(content).digest("hex");
+
+function read(path: string): Kept {
+  try {
+    const { place, pending } = JSON.parse(readFileSync(path, "utf8")) as Partial<Kept>;
+    return { place, pending };
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return nothing;
+    throw new CliError(`Cannot read ${path}, which says how far the file was sent.`, {
+      code: "POSITION",
+      hint: "--from-start sends the file from its beginning.",
+      cause,
+    });
+  }
+}
+
+/** The path of the file that a place is in: the same as before, or another in its folder after a rotation. */
+async function findFile(file: string, place: FilePlace): Promise<string | undefined> {
+  if (await isIn(file, place)) return file;
+  const folder = dirname(file);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name);
+    if (name.startsWith(basename(file)) && (await isIn(path, place))) return path;
+  }
+  return undefined;
+}
+
+async function isIn(path: string, { device, inode, offset, head }: FilePlace): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile() || found.dev !== device || found.ino !== inode || found.size < offset) return false;
+  const file = await open(path, "r");
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(headBytes), 0, head.bytes, 0);
+    return sha256(buffer.subarray(0, bytesRead)) === head.sha256;
+  } finally {
+    await file.close();
+  }
+}
