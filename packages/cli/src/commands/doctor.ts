@@ -84,7 +84,7 @@ async function checkKey(session: Session, { masked, source, store }: Credential)
   return `${masked} from ${source}${kept ? `, kept in ${kept}` : ""}`;
 }
 
-/** Between more than this the times of `--since` and `--expires` mean something else there than here. */
+/** Between more than this `--since 5m` means something else there than here. */
 const clocksApartMs = 60_000;
 
 /** Without a key: whether anybody is there, and has the same time. */
@@ -107,7 +107,7 @@ async function checkAddress(session: Session): Promise<string> {
   if (Math.abs(apartMs) <= clocksApartMs || Number.isNaN(apartMs)) return `${address} (${source}) answers`;
   const seconds = Math.round(Math.abs(apartMs) / 1000);
   throw new CliError(`The clock here is ${seconds} s ${apartMs > 0 ? "ahead of" : "behind"} that of ${address}.`, {
-    hint: "Set it right: --since, --expires and what a list calls expired go by it.",
+    hint: "Set it right: --since and other times ago go by it.",
   });
 }
 

@@ -14,14 +14,14 @@ export interface Authority {
   readonly key: string;
 }
 
-export function makeAuthority(): Authority {
+export function makeAuthority(names = "IP:127.0.0.1,DNS:localhost,DNS:sazabi.test"): Authority {
   const folder = scratchDirectory();
   const file = (name: string) => join(folder, name);
   const openssl = (...argv: string[]) => execFileSync("openssl", argv, { cwd: folder, stdio: "pipe" });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   openssl("req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test authority");
   openssl("req", ...key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost");
-  writeFileSync(file("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:sazabi.test");
+  writeFileSync(file("names"), `subjectAltName=${names}`);
   const signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"];
   openssl("x509", "-req", "-in", "server.csr", ...signed, "-out", "server.pem", "-days", "2");
   return {
@@ -29,6 +29,15 @@ export function makeAuthority(): Authority {
     certificate: readFileSync(file("server.pem"), "utf8"),
     key: readFileSync(file("server.key"), "utf8"),
   };
+}
+
+/** A certificate that signs itself. */
+export function makeSelfSigned(): Authority {
+  const folder = scratchDirectory();
+  const [key, certificate] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate];
+  execFileSync("openssl", ["req", "-x509", ...made, "-days", "2", "-subj", "/CN=127.0.0.1"], { stdio: "pipe" });
+  return { caFile: certificate, certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
 }
 
 /** Speaks TLS with that certificate and passes everything on to `target`, a service that speaks http. */

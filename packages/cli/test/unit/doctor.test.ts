@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startLoopback } from "../../../sdk/test/support/loopback.ts";
+import { CredentialStoreError } from "../../src/credentials/store.ts";
 import { startService } from "../support/service.ts";
 import { brokenKeychain, scratchDirectory, terminal } from "../support/terminal.ts";
 
@@ -69,6 +70,19 @@ describe("doctor", () => {
     expect(asked).toBe(1);
     const { out } = await run(["doctor"], { keychain: brokenKeychain("timeout") });
     expect(out).toContain("FAIL  key       The OS keychain is timeout.");
+  });
+
+  test("ends every sentence of a failed check with a full stop, also one that others wrote", async () => {
+    const { url, secretKey } = await startService(healthy);
+    const { run } = terminal({ env: { SAZABI_API_URL: url } });
+    await run(["auth", "login", "--key", "-"], { stdin: secretKey });
+    const fail = () => Promise.reject(new CredentialStoreError("locked", "The prompt was dismissed"));
+    const keychain = { name: "keychain", description: "", get: fail, set: fail, delete: fail } as const;
+    const { out } = await run(["doctor"], { keychain, env: { SAZABI_API_URL: url } });
+    const failed = out.split("\n").filter((line) => line.startsWith("FAIL"));
+    expect(failed.length).toBeGreaterThan(1);
+    for (const line of failed) expect(line).toMatch(/[.?!]$/);
+    expect(out).toMatch(/dismissed\. [A-Z]/);
   });
 
   test("says aloud that a key is kept in plain text, and that others can read the settings", async () => {

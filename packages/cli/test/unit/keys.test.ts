@@ -39,6 +39,25 @@ describe("keys create", () => {
     expect(asked.map(({ json }) => json)).toEqual(Array(4).fill({ name: "CI/CD pipeline" }));
   });
 
+  test.each(["secret", "public"] as const)(
+    "hides a new %s key in the log of GitHub Actions, and only there",
+    async (kind) => {
+      const value = someKey(kind);
+      const made = kind === "secret" ? secretKeyOf(value) : publicKeyOf();
+      const { env } = await startService({
+        [`POST /v1/${kind}-keys`]: () => ({ status: 201, body: { [`${kind}Key`]: { ...made, value } } }),
+      });
+      for (const more of [[], ["--json"], ["--quiet"]]) {
+        const argv = ["keys", "create", "ci", "--type", kind, "--project", projectId, ...more];
+        const inActions = await terminal({ env: { ...env, GITHUB_ACTIONS: "true" } }).run(argv);
+        expect(inActions.code).toBe(0);
+        // Before anything else is printed.
+        expect(inActions.err.split("\n")[0]).toBe(`::add-mask::${value}`);
+        expect((await terminal({ env }).run(argv)).err).not.toContain("add-mask");
+      }
+    },
+  );
+
   test("passes style, expiry, scopes and project on", async () => {
     const { env, asked } = await startService({
       "POST /v1/secret-keys": () => ({ status: 201, body: { secretKey: { ...secretKeyOf("wxyz"), value: "v" } } }),

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { proxyFor } from "../../src/proxy.ts";
-import { makeAuthority, startTls } from "../support/authority.ts";
+import { makeAuthority, makeSelfSigned, startTls } from "../support/authority.ts";
 import { asElsewhere, elsewhere, startProxy } from "../support/proxy.ts";
 import { refusal, someKey, startService } from "../support/service.ts";
 import { scratchDirectory, terminal } from "../support/terminal.ts";
@@ -26,6 +26,25 @@ describe.skipIf(!hasOpenssl)("a service with a certificate authority of its own"
     expect(err).toContain(env.SAZABI_API_URL);
     expect(err).toContain("its certificate's CA is unknown; name it with --ca-file");
     expect(err).not.toContain("Is it running?");
+    expect(asked).toEqual([]);
+  });
+
+  test.each([
+    ["is for another name", () => makeAuthority("DNS:other.example"), "--ca-file"],
+    ["signs itself", makeSelfSigned, undefined],
+  ])("whose certificate %s runs: the error is about the certificate, in every command", async (_, make, option) => {
+    const { secretKey, url, asked } = await startService();
+    const authority = make();
+    const env = { SAZABI_API_URL: await startTls(authority, url), SAZABI_SECRET_KEY: secretKey };
+    const trust = option ? [option, authority.caFile] : [];
+    for (const argv of [["whoami"], ["keys", "list"], ["logs", "query"], ["api", "GET", "/v1/me"]]) {
+      const { code, err } = await terminal({ env }).run([...argv, ...trust]);
+      expect({ code, err }).toEqual({ code: 5, err: expect.stringContaining("certificate") });
+      expect(err).not.toContain("Is it running?");
+    }
+    const { out } = await terminal({ env }).run(["doctor", ...trust]);
+    expect(out).toMatch(/FAIL {2}address .*certificate/);
+    expect(out).not.toContain("Is it running?");
     expect(asked).toEqual([]);
   });
 
