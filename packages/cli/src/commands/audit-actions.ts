@@ -5,7 +5,8 @@ import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { collect, type ListOptions } from "./paging.ts";
 import { isId } from "./project-option.ts";
-import { readWindow, type WindowOptions } from "./window.ts";
+import { readWindow } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 export interface AuditListOptions extends ListOptions, WindowOptions {
   readonly action?: string;

@@ -2,7 +2,7 @@ import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions } from "./paging.ts";
-import { addWindowOptions } from "./window.ts";
+import { addWindowOptions } from "./window-options.ts";
 
 const eventFields = [
   "seq",

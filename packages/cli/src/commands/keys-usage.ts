@@ -3,7 +3,8 @@ import type { Column } from "../output/table.ts";
 import type { Session } from "../session.ts";
 import { formatSpan, formatTime } from "../times.ts";
 import { findAmong, type ProjectOption } from "./both-kinds.ts";
-import { readWindow, type WindowOptions } from "./window.ts";
+import { readWindow } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 export interface UsageOptions extends WindowOptions, ProjectOption {
   readonly interval?: UsageInterval;

@@ -8,7 +8,7 @@ import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { collectList } from "./repeatable.ts";
-import { addWindowOptions } from "./window.ts";
+import { addWindowOptions } from "./window-options.ts";
 
 const actions = () => import("./keys-actions.ts");
 

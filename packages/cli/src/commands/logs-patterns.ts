@@ -3,7 +3,7 @@ import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
 import { formatSearched, readWholeWindow } from "./whole-window.ts";
-import type { WindowOptions } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 export interface PatternsOptions extends WindowOptions {
   readonly limit: number;

@@ -7,7 +7,8 @@ import type { Session } from "../session.ts";
 import { printWithContext } from "./logs-context.ts";
 import { findProjectId } from "./project-option.ts";
 import { formatSearched } from "./whole-window.ts";
-import { readWindow, type Window, type WindowOptions } from "./window.ts";
+import { readWindow, type Window } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 export interface QueryOptions extends WindowOptions {
   readonly limit: number;

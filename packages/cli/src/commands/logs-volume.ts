@@ -6,7 +6,7 @@ import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
 import { formatSearched, readWholeWindow } from "./whole-window.ts";
-import type { WindowOptions } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 export interface VolumeOptions extends WindowOptions {
   readonly interval?: VolumeInterval;

@@ -4,7 +4,7 @@ import type { AddCommands } from "./command.ts";
 import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";
-import { addWindowOptions } from "./window.ts";
+import { addWindowOptions } from "./window-options.ts";
 
 export const addLogs: AddCommands = (logs, { open }) => {
   const query = addOutputOptions(

@@ -2,7 +2,8 @@ import { searchAheadMs } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
 import { formatSpan, formatTime, formatZone } from "../times.ts";
 import { formatProject } from "./project-option.ts";
-import { readWindow, type WindowOptions } from "./window.ts";
+import { readWindow } from "./window.ts";
+import type { WindowOptions } from "./window-options.ts";
 
 const defaultWindowMs = 86_400_000;
 

@@ -1,25 +1,12 @@
-import type { Command } from "commander";
 import { usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { formatTime, formatZone, parseTime } from "../times.ts";
-
-export interface WindowOptions {
-  readonly since?: string;
-  readonly from?: string;
-  readonly to?: string;
-}
+import type { WindowOptions } from "./window-options.ts";
 
 /** A span of time as the API takes it: `from` included, `to` excluded. */
 export interface Window {
   readonly from?: string;
   readonly to?: string;
-}
-
-export function addWindowOptions(command: Command): Command {
-  return command
-    .option("--since <time>", "from this long ago (30m, 1h, 2d, 1w) on")
-    .option("--from <time>", "from this time on (2026-11-22, 2026-11-22T08:30, …Z, 1h)")
-    .option("--to <time>", "up to, and without, this time");
 }
 
 export function readWindow(session: Session, { since, from, to }: WindowOptions): Window {
