@@ -286,7 +286,7 @@ function usesInWords(session: Session, subject: Subject, rotation: Rotation): st
   return `was used ${others} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
 }
 
-/** Whether this command uses the previous secret. An imported key does not become one: the new secret is one of ours. */
+/** Whether the key in use is the previous secret. An imported one always is: a rotation makes secrets of our own form. */
 function usesPreviousSecret(session: Session, { isSelf }: Subject, { previousMasked }: Rotation): boolean {
   const { value = "" } = session.credential ?? {};
   return parseKey(value) ? maskKey(value) === previousMasked : isSelf;

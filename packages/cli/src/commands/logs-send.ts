@@ -54,7 +54,7 @@ export async function send(session: Session, file: string | undefined, options: 
     now: session.context.now(),
   };
   try {
-    const positions = options.follow && file ? await openPositions(session, file, publicKey, options) : undefined;
+    const positions = options.follow && file ? openPositions(session, file, publicKey, options) : undefined;
     const sending = { session, client, tally, positions };
     if (positions) await sendPending(sending, positions);
     const { lines, from } = await openInput(session, fromStdin ? undefined : file, positions);
@@ -104,24 +104,23 @@ async function openInput(
     onPart: (part: FollowedPart) => positions.addPart(part),
   };
   const start = await positions.start(file);
-  if (!start) {
-    if (positions.isKept) {
-      onChange(`What was sent of ${file} is not in it any more, so it is sent from its beginning.`);
-    }
-    return { lines: readLines(readText(unpackedAlready(followFile(file, following), file), file)) };
+  if (!start && positions.isKept) {
+    onChange(`What was sent of ${file} is not in it any more, so it is sent from its beginning.`);
   }
+  const bytes = followFile(file, { ...following, first: start?.first });
+  if (!start || start.first.offset === 0) return { lines: readLines(readText(unpackedAlready(bytes, file), file)) };
   const { first, from } = start;
   onChange(`Going on with ${first.path} after line ${count(from.lines)}. --from-start sends it from its beginning.`);
-  return { lines: readLines(followFile(file, { ...following, first }), from.lines), from };
+  return { lines: readLines(bytes, from.lines), from };
 }
 
 /** Where nothing can be written the file is sent all the same, and the next run sends it again. */
-async function openPositions(
+function openPositions(
   session: Session,
   file: string,
   publicKey: string,
   { fromStart = false }: SendOptions,
-): Promise<Positions> {
+): Positions {
   let isTold = false;
   const onProblem = ({ message }: CliError) => {
     if (!isTold) session.say(`${message} So the next run does not know how far ${visible(file)} was sent.`);

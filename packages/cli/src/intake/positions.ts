@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { open, readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { open, readdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { CliError } from "../errors.ts";
 import { writePrivateFile } from "../private-files.ts";
 import type { Batch, InputPlace } from "./batches.ts";
@@ -64,13 +64,12 @@ export class Positions {
   }
 
   /** `onProblem` is told that a position could not be written. With `anew` what was kept is forgotten. */
-  static async open(
+  static open(
     directory: () => string,
     { file, apiUrl, publicKey, anew }: Followed,
     onProblem: (problem: CliError) => void,
-  ): Promise<Positions> {
-    const target = await realpath(file).catch(() => file);
-    const name = sha256(JSON.stringify([target, apiUrl, publicKey])).slice(0, 32);
+  ): Positions {
+    const name = sha256(JSON.stringify([resolve(file), apiUrl, publicKey])).slice(0, 32);
     const path = pathIn(directory, `${name}.json`, onProblem);
     return new Positions(path, anew || path === undefined ? nothing : read(path), onProblem);
   }
@@ -95,9 +94,14 @@ export class Positions {
     return this.#kept.place !== undefined;
   }
 
-  /** Call with each part of the input before its first byte. */
+  /** Call with each part of the input before its first byte. The first file is kept at once: it may be rotated soon. */
   addPart(part: FollowedPart): void {
     this.#parts.push(part);
+    if (!this.#kept.place && part.from === 0) {
+      const { device, inode } = part;
+      const head = { bytes: 0, sha256: sha256("") };
+      this.#keep({ ...this.#kept, place: { device, inode, offset: 0, lines: 0, skip: 0, head } });
+    }
   }
 
   /** Writes down what is about to be sent. Returns the idempotency key to send it with. */
@@ -172,7 +176,7 @@ async function findFile(file: string, place: FilePlace): Promise<string | undefi
   const folder = dirname(file);
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name);
-    if (name.startsWith(basename(file)) && (await isIn(path, place))) return path;
+    if (await isIn(path, place)) return path;
   }
   return undefined;
 }

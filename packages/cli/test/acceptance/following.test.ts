@@ -72,7 +72,9 @@ describe("logs tail", () => {
     expect(tail.lines[0]).toMatch(/^\S+ \S+ {2}ERROR {2}app {2}ERROR one$/);
     tail.stop();
     expect(await tail.exitCode).toBe(130);
-    expect(tail.talk()).toBe("Following what is stored from now on; Ctrl-C ends it.\n");
+    expect(tail.talk()).toMatch(
+      /^Following what is stored from now on, in project \S+ \(SAZABI_PROJECT_ID\); Ctrl-C ends it\.\n$/,
+    );
   });
 
   test("--since shows what there is first, and every entry once, however fast more is sent", async () => {
@@ -81,7 +83,9 @@ describe("logs tail", () => {
     await send(Array.from({ length: count / 2 }, (_, i) => `n${i}`));
     const early = startTail(home, env, ["--since", "1h", "--limit", "1"]);
     expect(await early.exitCode).toBe(0);
-    expect(early.talk()).toMatch(/^Following what is stored since \S+ \S+, and from now on; Ctrl-C ends it\.\n$/);
+    expect(early.talk()).toMatch(
+      /^Following what is stored since \S+ \S+, and from now on, in project \S+ \(.*\); Ctrl-C/,
+    );
     const tail = startTail(home, env, ["--since", "1h", "--json", "--limit", `${count}`]);
     for (let i = count / 2; i < count; i += 300) await send(Array.from({ length: 300 }, (_, k) => `n${i + k}`));
     expect(await tail.exitCode).toBe(0);
@@ -251,6 +255,9 @@ describe("logs send --follow", () => {
     const append = (count: number) => appendFileSync(file, Array.from({ length: count }, next).join(""));
     writeFileSync(file, "");
     append(1500);
+    const first = follow();
+    await untilStored("entry 1", first);
+    await first.kill();
     for (let round = 0; round < kills; round++) {
       const follower = follow();
       append(200);
