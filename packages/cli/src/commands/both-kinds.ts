@@ -169,7 +169,7 @@ async function findNamed(
     throw severalCalled(
       ref,
       `${nounOf(each.map(({ kind }) => kind))}s`,
-      named.map(({ keys, key }) => `${key.id} (${keys.kind} key ${key.masked})`),
+      named.map(({ keys, key }) => `${key.id} (${keys.kind} key ${visible(key.masked)})`),
     );
   }
   return { keys: only.keys, key: await only.keys.get(only.key.id) };

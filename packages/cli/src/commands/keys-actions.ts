@@ -13,7 +13,7 @@ import {
   scopes,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
-import { hideInLogs } from "../output/mask.ts";
+import { receiveSecret } from "../output/mask.ts";
 import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
@@ -70,7 +70,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
       ? createSecret(session, admin, { ...request, ...granted }, options)
       : createPublic(session, admin, request, options);
   const created = await orSayWhereToLook(session, making, "key", "sazabi keys list");
-  hideInLogs(session.context, created.value);
+  receiveSecret(session.context, created.value);
   await session.result(created, () => {
     const expiry = created.expiresAt ? `, expires ${formatMomentWithZone(created.expiresAt)}` : "";
     session.say(
@@ -329,13 +329,15 @@ export async function revoke(session: Session, kinds: readonly KeyKind[], ref: s
   if (kind === "public" && options.reason) session.say("The service keeps no reason for public keys.");
   await keys.revoke(key.id, { force: options.force, reason: options.reason });
   await session.result({ id: key.id, revoked: true }, () =>
-    session.out(`Revoked ${kind} key "${visible(key.name)}" ${key.masked} (${key.id}).`),
+    session.out(`Revoked ${kind} key "${visible(key.name)}" ${visible(key.masked)} (${key.id}).`),
   );
 }
 
 async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeOptions): Promise<void> {
   if (!session.asksForLeave(yes)) return;
   const prompt = await session.context.openPrompt();
-  const sure = await prompt.confirm(`Revoke "${visible(key.name)}" ${key.masked}? What uses it stops working at once.`);
+  const sure = await prompt.confirm(
+    `Revoke "${visible(key.name)}" ${visible(key.masked)}? What uses it stops working at once.`,
+  );
   if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
 }

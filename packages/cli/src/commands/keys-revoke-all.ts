@@ -41,7 +41,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   if (!options.yes) await confirm(session, organization.name, inWords(options, except.length));
   const answer = await explainConflict(admin.keys.revokeAll(request, { force, signal: session.context.signal }));
   await session.result(answer, () => {
-    for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${masked}  ${visible(name)}`);
+    for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${visible(masked)}  ${visible(name)}`);
     const unlisted = answer.revokedCount - answer.revoked.length;
     if (unlisted > 0) session.say(`… and ${unlisted} more. \`sazabi audit list\` shows all of them.`);
     if (answer.revokedCount === 0) return session.say("No key is meant by that: nothing was revoked.");

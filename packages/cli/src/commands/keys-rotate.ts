@@ -12,7 +12,7 @@ import {
   SazabiApiError,
 } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
-import { hideInLogs } from "../output/mask.ts";
+import { receiveSecret } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
 import { keepInProfile } from "../rotation/profile.ts";
@@ -141,7 +141,7 @@ async function report(
   const isShown = handedOver.includes("stdout");
   const answer = { ...created, ...(isShown ? { value } : {}), type: kind, rotation, handedOver, profile };
   await session.result(answer, () => {
-    const line = `Rotated ${titleOf(subject)}: ${created.masked}.`;
+    const line = `Rotated ${titleOf(subject)}: ${visible(created.masked)}.`;
     // Stdout has the secret, and nothing else.
     if (isShown) session.say(line);
     else session.out(line);
@@ -172,8 +172,8 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
     if (isFinal(error, resumed)) forgetUnfinished(configDirectory, key.id);
     throw explainConflict(error, subject);
   }
-  hideInLogs(session.context, created.value);
-  session.say(`New secret of ${titleOf(subject)}: ${created.masked}.`);
+  receiveSecret(session.context, created.value);
+  session.say(`New secret of ${titleOf(subject)}: ${visible(created.masked)}.`);
   // What is repeated may have been taken back in the meantime, and a dead secret is not handed over.
   const isRepeated = resumed || options.idempotencyKey !== undefined;
   if (!isRepeated || (await refusalOf(session, keys.kind, created))?.status !== 401) return created;
@@ -351,7 +351,7 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   );
   await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
   await session.result(await keys.finishRotation(key.id, undefined), () =>
-    session.out(`Finished the rotation of ${titleOf(subject)}: only ${key.masked} works.`),
+    session.out(`Finished the rotation of ${titleOf(subject)}: only ${visible(key.masked)} works.`),
   );
 }
 
@@ -365,12 +365,12 @@ async function cancel(session: Session, subject: Subject, options: RotateOptions
   const { previousMasked } = key.rotation;
   const isInUse = keys.kind === "secret" && maskKey(session.credential?.value ?? "") === key.masked;
   if (isInUse && !options.yes) {
-    throw new CliError(`The key in use is the new secret, ${key.masked}, which this would end.`, {
+    throw new CliError(`The key in use is the new secret, ${visible(key.masked)}, which this would end.`, {
       code: "CONFLICT",
       hint: `Use the previous one, ${previousMasked}, to cancel; or --yes, if somebody has it.`,
     });
   }
-  await confirm(session, options, `End the new secret of ${titleOf(subject)}, ${key.masked}?`);
+  await confirm(session, options, `End the new secret of ${titleOf(subject)}, ${visible(key.masked)}?`);
   const restored = await keys.cancelRotation(key.id);
   forget();
   await session.result(restored, () =>

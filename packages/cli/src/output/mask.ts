@@ -1,9 +1,8 @@
-import { maskKey, mayBeImportedKey } from "@sazabi/sdk";
+import { maskKey, mayBeImportedKey, parseKey } from "@sazabi/sdk";
+import type { Context } from "../context.ts";
+import { CliError } from "../errors.ts";
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-import type { Context } from "../context.ts";
-
 const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)[0-9A-Za-z]+/g;
 
 export function holdsKey(text: string): boolean {
@@ -13,6 +12,23 @@ export function holdsKey(text: string): boolean {
 /** GitHub replaces it in everything that the job prints from now on; it reads stderr, too. */
 export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key: string): void {
   if (env.GITHUB_ACTIONS === "true") stderr.write(`::add-mask::${key}\n`);
+}
+
+/**
+ * Call it with a secret that the service has just made, before it goes anywhere. Throws when it is no key: it may be
+ * anything then, and would be printed, or written into files that shells read.
+ */
+export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: unknown): void {
+  if (typeof value !== "string" || !parseKey(value)) {
+    throw new CliError(
+      "The service answered with a secret that is no key of Sazabi. It was not printed or handed over.",
+      {
+        code: "UNEXPECTED_ANSWER",
+        hint: "`sazabi doctor` checks which service this is.",
+      },
+    );
+  }
+  hideInLogs(context, value);
 }
 
 /** Keys that this run was given and that do not look like ours. */

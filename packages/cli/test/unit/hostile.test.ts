@@ -1,7 +1,9 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { keyId, projectId, refusal, secretKeyOf, startService } from "../support/service.ts";
-import { terminal } from "../support/terminal.ts";
+import { scratchDirectory, terminal } from "../support/terminal.ts";
 
 /** What drives a terminal or deceives its reader, whoever wrote it. Line feeds are ours. */
 const dangerous =
@@ -194,5 +196,35 @@ describe("300 hostile texts", { timeout: 60_000 }, () => {
         if (found) expect.fail(`${argv.join(" ").slice(0, 200)}: ${JSON.stringify(found)}`);
       }
     }
+  });
+});
+
+describe("a service that answers with something else than a key", () => {
+  const evil = "sk_live_x\nPATH=/evil\u001b]0;title\u0007";
+  const answers = (value: unknown, masked = "sk_live_…wxyz") => ({
+    "POST /v1/secret-keys": () => ({ status: 201, body: { secretKey: secretKeyOf("sk_live_wxyz", { value }) } }),
+    [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("sk_live_wxyz", { masked }) } }),
+    [`POST /v1/secret-keys/${keyId}/rotate`]: () => ({
+      status: 201,
+      body: { secretKey: secretKeyOf("sk_live_wxyz", { value, masked }) },
+    }),
+  });
+
+  test.each([evil, "", 7, null, "$(touch /tmp/x)"])("is not printed, and not written anywhere: %j", async (value) => {
+    const { env } = await startService(answers(value));
+    const output = join(scratchDirectory(), "output");
+    writeFileSync(output, "");
+    for (const argv of [
+      ["keys", "create", "ci"],
+      ["keys", "rotate", keyId, "--github-output"],
+      ["keys", "rotate", keyId, "--stdout"],
+    ]) {
+      const { code, out, err } = await terminal({ env: { ...env, GITHUB_OUTPUT: output } }).run(argv);
+      expect({ argv, code, out }).toEqual({ argv, code: 1, out: "" });
+      expect(err).toContain("a secret that is no key");
+      expect(err).not.toMatch(dangerous);
+      expect(err).not.toContain("evil");
+    }
+    expect(readFileSync(output, "utf8")).toBe("");
   });
 });

@@ -60,7 +60,10 @@ describe("keys create", () => {
 
   test("passes style, expiry, scopes and project on", async () => {
     const { env, asked } = await startService({
-      "POST /v1/secret-keys": () => ({ status: 201, body: { secretKey: { ...secretKeyOf("wxyz"), value: "v" } } }),
+      "POST /v1/secret-keys": () => ({
+        status: 201,
+        body: { secretKey: { ...secretKeyOf("wxyz"), value: someKey("secret") } },
+      }),
     });
     const { run } = terminal({ env, now: new Date("2026-11-22T00:00:00Z") });
     const base = ["keys", "create", "--name", "n"];
@@ -91,7 +94,11 @@ describe("keys create", () => {
     const ended = secretKeyOf("wxyz", { expiresAt: "2026-11-22T11:01:00.000Z" });
     const headers = { date: clock.toUTCString() };
     const { env, asked } = await startService({
-      "POST /v1/secret-keys": () => ({ status: 201, headers, body: { secretKey: { ...ending, value: "v" } } }),
+      "POST /v1/secret-keys": () => ({
+        status: 201,
+        headers,
+        body: { secretKey: { ...ending, value: someKey("secret") } },
+      }),
       "GET /v1/secret-keys": () => ({ headers, body: { secretKeys: [ending, ended], nextCursor: null } }),
       [`GET /v1/secret-keys/${keyId}`]: () => ({ headers, body: { secretKey: ended } }),
       [`PATCH /v1/secret-keys/${keyId}`]: () => ({ headers, body: { secretKey: ending } }),
@@ -115,7 +122,7 @@ describe("keys create", () => {
     const { env } = await startService({
       "POST /v1/secret-keys": () => ({
         status: 201,
-        body: { secretKey: { ...secretKeyOf("wxyz"), expiresAt, value: "v" } },
+        body: { secretKey: { ...secretKeyOf("wxyz"), expiresAt, value: someKey("secret") } },
       }),
       [`GET /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz") } }),
       [`PATCH /v1/secret-keys/${keyId}`]: () => ({ body: { secretKey: secretKeyOf("wxyz", { expiresAt }) } }),
@@ -147,7 +154,10 @@ describe("keys create", () => {
 
   test("a project chosen for everyday use does not narrow a secret key", async () => {
     const { env, asked } = await startService({
-      "POST /v1/secret-keys": () => ({ status: 201, body: { secretKey: { ...secretKeyOf("wxyz"), value: "v" } } }),
+      "POST /v1/secret-keys": () => ({
+        status: 201,
+        body: { secretKey: { ...secretKeyOf("wxyz"), value: someKey("secret") } },
+      }),
     });
     await terminal({ env: { ...env, SAZABI_PROJECT_ID: projectId } }).run(["keys", "create", "n"]);
     expect(asked[0]?.json).toEqual({ name: "n" });
@@ -170,13 +180,14 @@ describe("keys create", () => {
   });
 
   test("a public key goes to the project that is named, by id or by name", async () => {
+    const shown = someKey("public");
     const { env, asked } = await startService({
       "GET /v1/projects": () => ({ body: { projects: [{ id: projectId, name: "Shop" }] } }),
-      "POST /v1/public-keys": () => ({ status: 201, body: { publicKey: { ...publicKeyOf(), value: "pk" } } }),
+      "POST /v1/public-keys": () => ({ status: 201, body: { publicKey: { ...publicKeyOf(), value: shown } } }),
     });
     const { run } = terminal({ env });
     expect((await run(["keys", "public-keys", "create", "--name", "Production logs", "--project", "Shop"])).out).toBe(
-      "pk\n",
+      `${shown}\n`,
     );
     expect((await run(["public-keys", "create", "--name", "Production logs"])).code).toBe(0);
     expect(asked.filter(({ method }) => method === "POST").map(({ json }) => json)).toEqual([
@@ -300,7 +311,7 @@ describe("keys list", () => {
 describe("where a key may be used", () => {
   const created = (kind: "secretKey" | "publicKey") => () => ({
     status: 201,
-    body: { [kind]: { ...secretKeyOf("wxyz"), value: "v" } },
+    body: { [kind]: { ...secretKeyOf("wxyz"), value: someKey("secret") } },
   });
 
   test("is named when it is made: addresses for both kinds, origins for public ones", async () => {
