@@ -6,7 +6,7 @@ export const exits = {
     means:
       "failed: the service said no, the output could not be written, lines were not accepted, a rotation is not finished, the record does not hold",
   },
-  usage: { code: 2, means: "wrong use: an unknown command or option, a value that cannot be, a choice left open" },
+  usage: { code: 2, means: "usage error: unknown command or option, invalid or ambiguous value" },
   notFound: { code: 3, means: "not found" },
   denied: { code: 4, means: "not authenticated, or not allowed; the keychain did not give the key" },
   unreachable: { code: 5, means: "nothing answered at the address, or only that the service is not available" },

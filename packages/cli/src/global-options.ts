@@ -7,15 +7,15 @@ export function addGlobalOptions(program: Command): void {
   program
     .option("--json", "print the result as JSON")
     .option("-q, --quiet", "print nothing but the result and errors")
-    .option("--profile <name>", "use this profile's key and settings, whatever the environment says")
+    .option("--profile <name>", "use this profile, overriding environment variables")
     .option("--api-url <url>", "address of the API (default: SAZABI_API_URL, the profile's, http://127.0.0.1:4600)")
     .addOption(program.createOption("--api-base-url <url>", "the same").conflicts("apiUrl").hideHelp())
     .option("--key-stdin", "read the secret key from stdin, for this command")
-    .option("--no-input", "never ask anything")
+    .option("--no-input", "disable prompts")
     .option("--no-pager", "print long output as it is, also at a terminal")
     .addOption(program.createOption("--color <when>", "colour the output").choices(["always", "never", "auto"]))
     .addOption(program.createOption("--no-color", "the same as --color never"))
-    .option("--ca-file <file>", "trust these certificate authorities, too (default: SAZABI_CA_FILE)")
+    .option("--ca-file <file>", "also trust the CA certificates in this PEM file (default: SAZABI_CA_FILE)")
     .option("--timeout <seconds>", "give up on a request after this long (default: 30)", parseSeconds);
 }
 

@@ -251,7 +251,7 @@ class DeclaredOption {
     return isRepeatable(this.#parse);
   }
 
-  /** `invalid` when the value will not do. */
+  /** `invalid` when the value is not valid. */
   valueOf(text: string | undefined, previous: unknown): unknown {
     if (text === undefined) return this.#on;
     if (this.#choices && !this.#choices.includes(text)) return invalid;

@@ -155,7 +155,7 @@ function mistake(error: CommanderError, argv: readonly string[], whole: Command)
     error.code === "commander.unknownCommand" ? meantElsewhere(error.message, command, whole) : undefined;
   const hints = elsewhere ? [elsewhere] : suggested;
   if (error.code === "commander.unknownOption" && command.registeredArguments.length > 0) {
-    hints.push("If it is no option, put -- before it.");
+    hints.push("To pass it as text, put -- before it.");
   }
   hints.push(`See \`${nameOf(command)} --help\`.`);
   return usageError(message, hints.join(" "));

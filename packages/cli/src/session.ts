@@ -447,7 +447,7 @@ export class Session {
     return key;
   }
 
-  /** A variable that is set to nothing is not set. */
+  /** Empty variables are treated as unset. */
   #env(name: string): string | undefined {
     return this.context.env[name]?.trim() || undefined;
   }
@@ -490,7 +490,7 @@ function checkAddress(value: string, source: string): string {
   try {
     return readBaseUrl(value);
   } catch (error) {
-    throw usageError(`${source}: ${JSON.stringify(value)} will not do. ${(error as Error).message}`);
+    throw usageError(`Invalid ${source} ${JSON.stringify(value)}. ${(error as Error).message}`);
   }
 }
 

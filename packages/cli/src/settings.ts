@@ -126,5 +126,5 @@ export function findProfile(settings: Settings, name: string): Profile | undefin
 
 export function checkProfileName(name: string): string {
   if (/^[A-Za-z0-9][\w.-]{0,63}$/.test(name) && parseKey(name) === undefined) return name;
-  throw usageError(`${JSON.stringify(name)} will not do as the name of a profile.`, "Use letters, digits, - and _.");
+  throw usageError(`Invalid profile name ${JSON.stringify(name)}.`, "Use letters, digits, - and _.");
 }

@@ -198,7 +198,7 @@ const secretKeys = (transport: Transport) => ({
   },
 
   /**
-   * Ends the key, at once and for good, also the one that asks. The service refuses (409) to end the organization's last
+   * Revokes the key immediately and permanently, also the one that asks. The service refuses (409) to end the organization's last
    * key that can administer it, unless `force` is set. `reason`, up to 200 characters, goes on the record.
    */
   async revoke(id: string, options: RequestOptions & Revocation = {}): Promise<void> {
@@ -235,7 +235,7 @@ const publicKeys = (transport: Transport) => ({
     );
   },
 
-  /** Ends the key, at once and for good. */
+  /** Revokes the key immediately and permanently. */
   async deactivate(id: string, { projectId, ...options }: RequestOptions & InProject = {}): Promise<PublicKey> {
     const deactivation = path`/public-keys/${id}/deactivate`;
     return member(

@@ -19,7 +19,7 @@ export function requireKey(option: string, kind: KeyKind, key: string): string {
 export const keyFaults: Readonly<Record<KeyFault, string>> = {
   other: "it begins with none of sk_live_, pk_live_, sazabi_secret_, sazabi_public_",
   quoted: "it stands in quotes, which are not part of it",
-  length: "it is too short or too long; was it cut off, or is something else attached",
+  length: "its length is wrong: characters are missing or extra",
   alphabet: "it holds a character that no key has",
   checksum: "its checksum is wrong, so it was mistyped or made up",
 };

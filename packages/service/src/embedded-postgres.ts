@@ -142,7 +142,7 @@ async function holdServer({ cluster, settings, onProgress, port }: Start): Promi
   // server that died a moment ago may still be ending.
   for (const deadline = performance.now() + 20_000; ; await sleep(250)) {
     const found = await findPostmaster(cluster);
-    if (found) onProgress("PostgreSQL is running already: taking it over");
+    if (found) onProgress("PostgreSQL is already running in this data folder: checking whether another Sazabi uses it");
     else await rotateLog(cluster);
     const postmaster = found ?? (await startPostmaster(cluster, port ?? (await findFreePort()), settings));
     const hold = await connectWhenReady(postmaster, cluster, onProgress).catch(async (error) => {

@@ -53,7 +53,7 @@ function openOwnPostgres(dataDir: string): Promise<EmbeddedPostgres> {
 }
 
 async function stop({ service, postgres }: Running): Promise<void> {
-  say("Stopping: finishing what was taken …");
+  say("Shutting down: flushing queued logs …");
   const deadline = setTimeout(() => {
     log.error("stopped before everything was finished", { afterMs: stopDeadlineMs });
     process.exit(1);

@@ -22,6 +22,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
     ...(actor === undefined ? {} : { actorId: checkId("--actor", actor) }),
     ...(target === undefined ? {} : { targetId: checkId("--target", target) }),
   };
+  const isNarrowed = Object.keys(filter).length > 0;
   const admin = await session.admin();
   const { signal } = session.context;
   const page = await collect(options, (page) => admin.audit.list({ ...page, ...filter }, { signal }));
@@ -36,7 +37,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
       { title: "from", value: (event) => event.address, narrow: "drop" },
       { title: "target id", value: (event) => event.target.id, narrow: "drop" },
     ],
-    "There is nothing on record.",
+    isNarrowed ? "Nothing on record matches." : "There is nothing on record.",
   );
 }
 

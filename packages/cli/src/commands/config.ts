@@ -97,6 +97,6 @@ async function readValue(session: Session, name: string, text: string): Promise<
     return (await settable[name]?.(text, session)) as string;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw usageError(`${JSON.stringify(text)} will not do for ${name}. ${(error as Error).message}`);
+    throw usageError(`Invalid ${name} ${JSON.stringify(text)}. ${(error as Error).message}`);
   }
 }

@@ -107,13 +107,13 @@ async function checkAddress(session: Session): Promise<string> {
   if (Math.abs(apartMs) <= clocksApartMs || Number.isNaN(apartMs)) return `${address} (${source}) answers`;
   const seconds = Math.round(Math.abs(apartMs) / 1000);
   throw new CliError(`The clock here is ${seconds} s ${apartMs > 0 ? "ahead of" : "behind"} that of ${address}.`, {
-    hint: "Set it right: --since and other times ago go by it.",
+    hint: "Correct the clock: --since and other relative times depend on it.",
   });
 }
 
 async function checkService(session: Session, finding: Promise<Credential>): Promise<string> {
   const credential = await finding.catch(() => undefined);
-  if (!credential) throw new CliError("Not asked: there is no key to ask with.");
+  if (!credential) throw new CliError("Skipped: no key configured.");
   const me = await (await session.openAdmin(credential)).me({ signal: session.context.signal });
   return `${session.apiUrl.value} accepts the key: organization ${me.organization.name}`;
 }

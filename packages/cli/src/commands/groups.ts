@@ -51,7 +51,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "audit",
-    description: "read the record of what was done, and verify it",
+    description: "view and verify the audit log",
     load: async () => (await import("./audit.ts")).addAudit,
   },
   {
@@ -76,7 +76,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "profiles",
-    description: "keep several logins apart",
+    description: "manage profiles",
     load: async () => (await import("./profiles.ts")).addProfiles,
   },
   {

@@ -163,7 +163,8 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
   const each = kinds.map((kind) => keysOf(session, admin, kind, options));
   const { items, ...rest } = await withEveryProject(session, admin, each, (lists) => readLists(lists, options, filter));
   sayWhichProject(session, kinds, options);
-  await session.list({ items, nextCursor: null, ...rest }, keyColumns(session, kinds, items), "There are no keys.");
+  const none = unusedFor === undefined ? "There are no keys." : `No key is unused for ${unusedFor} or longer.`;
+  await session.list({ items, nextCursor: null, ...rest }, keyColumns(session, kinds, items), none);
   if (rest.more) session.say(`${items.length} shown, there are more: --all shows them.`);
 }
 
@@ -211,7 +212,7 @@ function sayWhichProject(session: Session, kinds: readonly KeyKind[], { project 
 export function readDays(option: string, text: string): number {
   const days = (parseDuration(text) ?? Number.NaN) / 86_400_000;
   if (Number.isInteger(days) && days >= 1 && days <= 3650) return days;
-  throw usageError(`${option} does not understand ${JSON.stringify(text)}.`, "Use whole days, up to 3650d: 90d, 2w.");
+  throw usageError(`Invalid ${option} ${JSON.stringify(text)}.`, "Use whole days, at most 3650d: 90d, 2w.");
 }
 
 function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly KeyRow[]): readonly Column<KeyRow>[] {
@@ -219,11 +220,11 @@ function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly 
   const time = (text: string | null) => text && formatTime(new Date(text)).slice(0, 16);
   return [
     { title: "id", value: (key) => key.id, narrow: "keep" },
-    ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "keep" } as const] : []),
+    ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "drop" } as const] : []),
     { title: "name", value: (key) => key.name, narrow: "cut" },
     { title: "key", value: (key) => key.masked, narrow: "drop" },
     ...(hasProjects ? [{ title: "project", value: (key: KeyRow) => key.projectId, narrow: "drop" } as const] : []),
-    { title: "status", value: (key) => statusOf(session, key), narrow: "drop" },
+    { title: "status", value: (key) => statusOf(session, key), narrow: "keep" },
     { title: "last used", value: (key) => time(key.lastUsedAt) ?? "never", narrow: "drop" },
     { title: "expires", value: (key) => time(key.expiresAt) ?? "never", narrow: "drop" },
     { title: "created", value: (key) => time(key.createdAt), narrow: "drop" },

@@ -12,7 +12,12 @@ export async function inspect(session: Session, key: string | undefined): Promis
   });
   if (found.valid) return session.remark("Whether the service still accepts it is not known here.");
   if (session.flags.json) throw new CliError("Not a valid key.", { code: "MALFORMED_KEY" });
-  if (mayBeImportedKey(text)) session.remark("If it was imported, only the service can tell whether it is one.");
+  if (mayBeImportedKey(text)) {
+    throw new CliError(`${visible(found.masked)} is not a key that Sazabi made.`, {
+      code: "MALFORMED_KEY",
+      hint: "If it was imported, only the service can tell: `sazabi whoami --key-stdin` asks it.",
+    });
+  }
   const kind = found.kind ? `a ${found.kind} key` : "a key";
   throw new CliError(`${visible(found.masked)} is not ${kind}: ${keyFaults[found.fault satisfies KeyFault]}.`, {
     code: "MALFORMED_KEY",

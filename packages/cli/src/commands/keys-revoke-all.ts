@@ -66,7 +66,7 @@ function inWords({ kind, project, unusedFor, includeSelf }: RevokeAllOptions, sp
 }
 
 async function confirm(session: Session, organization: string, what: string): Promise<void> {
-  session.say(`This revokes ${what}, at once and for good. What uses them stops working.`);
+  session.say(`This revokes ${what}, immediately and permanently. What uses them stops working.`);
   const prompt = await session.context.openPrompt();
   const typed = await prompt.line(`Type the organization's name, ${visible(organization)}, to go on: `);
   if (typed.trim() !== organization.trim()) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });

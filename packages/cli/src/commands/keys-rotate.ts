@@ -82,7 +82,7 @@ function readGrace(text: string): number {
   if (text === "0") return 0;
   const seconds = (parseDuration(text) ?? Number.NaN) / 1000;
   if (seconds <= maxGraceSeconds) return seconds;
-  throw usageError(`--grace does not understand ${JSON.stringify(text)}.`, "Use 0, 90s, 30m, 1h, 7d, up to 30d.");
+  throw usageError(`Invalid --grace ${JSON.stringify(text)}.`, "Use 0, 90s, 30m, 1h, 7d; at most 30d.");
 }
 
 // --- rotate
@@ -164,7 +164,7 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
     graceSeconds: handOverGraceSeconds,
     startedAt: session.context.now().toISOString(),
   });
-  if (resumed) session.say(`Going on with the rotation that was begun at ${formatTime(new Date(rotation.startedAt))}.`);
+  if (resumed) session.say(`Continuing the rotation that was begun at ${formatTime(new Date(rotation.startedAt))}.`);
   let created: Created<AnyKey>;
   try {
     created = await keys.rotate(key.id, { graceSeconds: rotation.graceSeconds }, rotation.idempotencyKey);
@@ -227,7 +227,7 @@ const fences: readonly (string | undefined)[] = ["address_not_allowed", "origin_
 /** Asks the service with the new secret itself. */
 async function prove(session: Session, kind: KeyKind, created: Created<AnyKey>): Promise<void> {
   const refusal = await refusalOf(session, kind, created);
-  if (!refusal) return session.say("It works: the service accepted a request with it.");
+  if (!refusal) return session.say("New secret verified.");
   if (!fences.includes(refusal.reason)) {
     throw new CliError(`The service does not accept the new secret: ${refusal.message}`, { code: "NOT_PROVEN" });
   }
@@ -280,10 +280,11 @@ function usesInWords(session: Session, subject: Subject, rotation: Rotation): st
   const others = Math.max(previousUses - own, 0);
   const besides = own > 0 ? `, not counting ${own} ${own === 1 ? "request" : "requests"} of this command` : "";
   if (others === 0 || !previousLastUsedAt) return `has not been used${besides}`;
+  const times = others === 1 ? "once" : `${others} times`;
   // The last use of all is one of this command.
-  if (own > 0) return `was used ${others} times${besides}`;
+  if (own > 0) return `was used ${times}${besides}`;
   const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
-  return `was used ${others} times, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
+  return `was used ${times}, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
 }
 
 /** Whether the key in use is the previous secret. An imported one always is: a rotation makes secrets of our own form. */

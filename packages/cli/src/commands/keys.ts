@@ -18,7 +18,7 @@ export const addKeys: AddCommands = (keys, opening) => {
   addPublicKeys(keys.command("public-keys").description("keys that can only send logs to one project"), opening);
 
   const createEither = addCreateOptions(
-    keys.command("create").description("create a key and print it, this once"),
+    keys.command("create").description("create a key and print it (shown only once)"),
     "secret",
   );
   addExamples(
@@ -45,7 +45,7 @@ export const addKeys: AddCommands = (keys, opening) => {
 
   addRevokeOptions(
     addExamples(
-      keys.command("revoke").description("end a key, at once and for good"),
+      keys.command("revoke").description("revoke a key immediately and permanently"),
       'sazabi keys revoke ci --reason "moved to another service"',
     ),
   )
@@ -77,7 +77,7 @@ export const addKeys: AddCommands = (keys, opening) => {
     .description("end every key at once, or those that the filters name, for good")
     .addOption(keys.createOption("--kind <kind>", "only these").choices(["secret", "public"]))
     .option("--project <project>", "only keys of this project, by id or name")
-    .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
+    .option("--unused-for <days>", "only keys unused for at least this long, e.g. 90d")
     .option("--except <ids>", "ids of keys that stay, with commas between", collectList)
     .option("--keep-self", "the key in use stays (the default)")
     .option("--include-self", "the key in use ends, too")
@@ -96,7 +96,7 @@ the keys is accepted anywhere.
     .action(async (options) => (await import("./keys-revoke-all.ts")).revokeAll(open(), options));
 
   addExamples(
-    keys.command("inspect").description("tell what a pasted key is and whether it is mistyped; asks no service"),
+    keys.command("inspect").description("check a key's type and checksum offline"),
     "sazabi keys inspect < key.txt",
   )
     .argument("[key]", "the key; - (the default) reads it from stdin")
@@ -113,7 +113,10 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
   const withProject = (command: Command) =>
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;
 
-  const create = addCreateOptions(group.command("create").description("create a key and print it, this once"), kind);
+  const create = addCreateOptions(
+    group.command("create").description("create a key and print it (shown only once)"),
+    kind,
+  );
   addExamples(
     create,
     kind === "secret"
@@ -162,7 +165,7 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
     .action(async (ref, options) => (await actions()).update(open(), kind, ref, options));
 
   addExamples(
-    withProject(addRevokeOptions(group.command("revoke").description("end a key, at once and for good"))),
+    withProject(addRevokeOptions(group.command("revoke").description("revoke a key immediately and permanently"))),
     `${words} revoke ${name}`,
   )
     .aliases(kind === "secret" ? ["delete"] : ["deactivate", "delete"])
@@ -182,7 +185,7 @@ function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
 
 const rotation = () => import("./keys-rotate.ts");
 
-const rotateDescription = "give a key a new secret; the previous one works on for a time of grace";
+const rotateDescription = "rotate a key; the previous secret stays valid for a grace period";
 
 const selfExample = "  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'";
 
@@ -244,7 +247,7 @@ function addKeyListOptions(command: Command, kinds: readonly KeyKind[]): Command
   const more = rotationFields.map((name) => `rotation.${name}`);
   if (kinds.includes("public")) more.push("dataSourceConnectionId");
   return addListOptions(addOutputOptions(command, { fields, more }))
-    .option("--unused-for <days>", "only keys that nobody used for so long (90d)")
+    .option("--unused-for <days>", "only keys unused for at least this long, e.g. 90d")
     .option("--revoked", "with those that were revoked or deactivated");
 }
 

@@ -52,7 +52,7 @@ With --json, as with --ndjson, each entry is one line.
     );
   takeQueries(query);
 
-  const tail = addOutputOptions(logs.command("tail").description("follow what is sent, as it is stored"), {
+  const tail = addOutputOptions(logs.command("tail").description("stream new log entries"), {
     fields: ["timestamp", "level", "service", "message", "id", "environment", "trace_id", "span_id", "attributes"],
     more: ["severity", "body", "resource"],
     open: ["attributes", "resource"],
@@ -102,7 +102,7 @@ time; --csv and --json have both.
   takeQueries(volume);
 
   const patterns = addOutputOptions(
-    addWindowOptions(logs.command("patterns").description("what messages have in common, most frequent first")),
+    addWindowOptions(logs.command("patterns").description("group similar messages, most frequent first")),
     {
       fields: [
         "occurrences",

@@ -15,7 +15,7 @@ export function addListOptions(command: Command): Command {
   return command
     .option("--limit <n>", "show at most this many", parseLimit, 50)
     .option("--all", "show all of them")
-    .option("--cursor <cursor>", "go on where an earlier list ended");
+    .option("--cursor <cursor>", "continue from the cursor of a previous page");
 }
 
 export function parseLimit(text: string): number {

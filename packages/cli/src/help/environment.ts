@@ -32,11 +32,11 @@ export const environment: readonly Variables[] = [
   },
   {
     names: ["FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "TERM"],
-    means: "colour; the first that speaks decides, after `--color`",
+    means: "colour, in order of precedence after `--color`",
   },
   { names: ["SAZABI_PAGER", "PAGER"], means: "the program that long output is read in" },
   { names: ["LC_ALL", "LC_CTYPE", "LANG"], means: "whether bars may be block characters" },
   { names: ["CI"], means: "no progress display, no pager" },
 ];
 
-export const emptyVariables = "A variable that is set to nothing is not set.";
+export const emptyVariables = "Empty variables are treated as unset.";

@@ -18,7 +18,7 @@ export const topics: readonly Topic[] = [
   },
   {
     name: "exit-codes",
-    description: "how a command says what became of it",
+    description: "what the exit codes of commands mean",
     load: async () => (await import("./topic-texts.ts")).exitCodesText,
   },
   {

@@ -66,7 +66,7 @@ export class Tally {
     }
     if (this.old > 0) {
       const lines = this.old === 1 ? "1 entry is" : `${count(this.old)} entries are`;
-      const [keeps, gets] = ["where the service keeps less", this.old === 1 ? "it gets" : "they get"];
+      const [keeps, gets] = ["if the service keeps logs for less time", this.old === 1 ? "it gets" : "they get"];
       this.#session.say(`${lines} older than ${oldDays} days: ${keeps}, ${gets} the time of arrival.`);
     }
     if (this.timeless > 0) {

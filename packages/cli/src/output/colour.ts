@@ -12,7 +12,7 @@ export interface Palette {
 type When = "always" | "never" | "auto";
 
 /**
- * Whether a stream gets colour. The first that speaks decides: `--color`, FORCE_COLOR, NO_COLOR, CLICOLOR_FORCE,
+ * Whether a stream gets colour. In order of precedence: `--color`, FORCE_COLOR, NO_COLOR, CLICOLOR_FORCE,
  * CLICOLOR=0 or TERM=dumb, and at last whether it is a terminal.
  */
 export function resolveColour(

@@ -46,7 +46,7 @@ function toEnvFile(session: Session, kind: KeyKind, path: string): HandOver {
     deliver: (value, key) => {
       const names = setInEnvFile(path, variable, value, key);
       session.say(`Handed over: ${names.join(", ")} in ${path}.`);
-      if (isOpenToOthers(path)) session.say(`Others on this machine can read ${path}: chmod 600 keeps them out.`);
+      if (isOpenToOthers(path)) session.say(`Warning: ${path} is readable by other users (chmod 600 ${path}).`);
     },
   };
 }

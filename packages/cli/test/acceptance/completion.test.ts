@@ -76,7 +76,7 @@ describe.skipIf(!has("fish"))("in fish", () => {
 
   test("commands, options and names come up with what they are", async () => {
     const run = await person();
-    expect(await run("fish", complete("sazabi keys ins"))).toMatch(/^inspect\ttell what a pasted key is/);
+    expect(await run("fish", complete("sazabi keys ins"))).toMatch(/^inspect\tcheck a key's type and checksum/);
     expect(await run("fish", complete("sazabi logs query --oldest"))).toMatch(/^--oldest-first\t/);
     expect(await run("fish", complete("sazabi keys revoke CI"))).toContain(
       "CI/CD $(touch owned)\tsecret key sk_live_…wxyz",

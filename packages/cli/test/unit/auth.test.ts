@@ -87,7 +87,7 @@ describe("auth login", () => {
   test.each([
     ["a public key", someKey("public"), "is a public key"],
     ["a mistyped key", `${someKey("secret").slice(0, -6)}000000`, "checksum"],
-    ["a key in two halves", "sk_live_abc def", "too short"],
+    ["a key in two halves", "sk_live_abc def", "its length is wrong"],
     ["no key at all", "hello", "begins with none"],
   ])("refuses %s without asking the service", async (_, key, words) => {
     const { url, asked } = await startService();

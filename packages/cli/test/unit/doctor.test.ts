@@ -29,7 +29,7 @@ describe("doctor", () => {
     expect(code).toBe(1);
     expect(found.address).toEqual({ ok: true, message: `${url} (SAZABI_API_URL) answers` });
     expect(found.key).toMatchObject({ ok: false, message: expect.stringContaining("Not logged in") });
-    expect(found.service).toMatchObject({ ok: false, message: expect.stringContaining("no key to ask with") });
+    expect(found.service).toMatchObject({ ok: false, message: expect.stringContaining("no key configured") });
     const away = await diagnose({ env: { SAZABI_API_URL: "http://127.0.0.1:9" } });
     expect(away.found.address).toMatchObject({ ok: false, message: expect.stringContaining("connection refused") });
   });

@@ -668,8 +668,10 @@ describe("keys list at a terminal", () => {
     const lines = out.trimEnd().split("\n");
     expect(lines).toHaveLength(2);
     expect(lines.filter((line) => widthOf(line) > columns)).toEqual([]);
-    expect(lines[1]).toMatch(new RegExp(`^${keyId} {2}secret {2}a name.*…`));
-    if (columns === 60) expect(err).toBe("Left out to fit the terminal: key, status, last used, expires, created.\n");
+    // Whether a key is live says more than its kind.
+    expect(lines[1]).toMatch(new RegExp(`^${keyId} {2}${columns === 60 ? "" : "secret {2}"}a name.*…`));
+    expect(lines[1]).toContain("active");
+    if (columns === 60) expect(err).toBe("Left out to fit the terminal: type, key, last used, expires, created.\n");
   });
 });
 

@@ -172,7 +172,7 @@ describe("logs send says", () => {
     const { code, err } = await run(["logs", "send", path, "--line-times"]);
     expect(code).toBe(0);
     expect(err).toContain(
-      "2 entries are older than 30 days: where the service keeps less, they get the time of arrival.",
+      "2 entries are older than 30 days: if the service keeps logs for less time, they get the time of arrival.",
     );
     expect((await run(["logs", "send", path])).err).toContain("1 entry is older than 30 days");
   });
@@ -286,7 +286,7 @@ describe("logs send refuses", () => {
     ["a directory", ["/tmp"], "is a directory", 2],
     ["a binary", [process.execPath], "is not text", 2],
     ["a secret key as public key", ["/dev/null", "--public-key", someKey("secret")], "is a secret key", 4],
-    ["a mistyped key", ["/dev/null", "--public-key", "pk_live_x"], "too short", 4],
+    ["a mistyped key", ["/dev/null", "--public-key", "pk_live_x"], "its length is wrong", 4],
     ["key and logs both from stdin", ["--public-key", "-"], "both", 2],
     ["an unknown level", ["/dev/null", "--level", "loud"], "Allowed choices", 2],
   ])("%s", async (_, argv, words, exitCode) => {

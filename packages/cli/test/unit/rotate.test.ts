@@ -201,7 +201,7 @@ describe("keys rotate", () => {
     [["keys", "rotate"], "--self"],
     [["keys", "rotate", "ci", "--self"], "Which key"],
     [["keys", "rotate", "ci", "--grace", "soon"], "--grace"],
-    [["keys", "rotate", "ci", "--grace", "31d"], "up to 30d"],
+    [["keys", "rotate", "ci", "--grace", "31d"], "at most 30d"],
     [["keys", "rotate", "ci", "--finish", "--cancel"], "exclude each other"],
     [["keys", "rotate", "ci", "--cancel", "--stdout"], "hands nothing over"],
     [["keys", "public-keys", "rotate", "ci", "--self"], "unknown option"],

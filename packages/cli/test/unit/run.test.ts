@@ -195,7 +195,7 @@ describe("which key is used", () => {
     expect(asked.map(({ headers }) => headers.authorization)).toEqual(Array(2).fill(`Bearer ${secretKey}`));
   });
 
-  test("a variable that is set to nothing is not set, and a stray newline does no harm", async () => {
+  test("an empty variable is treated as unset, and a stray newline does no harm", async () => {
     const { url, secretKey } = await startService();
     const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: "", SAZABI_TOKEN: `${secretKey}\n` };
     expect((await terminal({ env }).run(["whoami"])).code).toBe(0);

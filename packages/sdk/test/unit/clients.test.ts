@@ -24,7 +24,7 @@ describe("a client takes only the kind of key it is for", () => {
   test.each([
     ["a public key", someKey("public"), /takes a secret key/],
     ["a mistyped key", `${secretKey.slice(0, -1)}${secretKey.endsWith("0") ? "1" : "0"}`, /checksum/],
-    ["a key that was cut off", secretKey.slice(0, 30), /too short/],
+    ["a key that was cut off", secretKey.slice(0, 30), /its length is wrong/],
     ["something else", "hunter2", /begins with none/],
     ["a text with spaces", "hunter2 and more of it", /begins with none/],
     ["a key in quotes", `"${secretKey}"`, /in quotes/],

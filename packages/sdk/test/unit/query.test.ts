@@ -447,6 +447,11 @@ describe("habits of other languages are warned of, with the right form", () => {
 
   test.each([
     ["status!=200", "Write -status:200."],
+    ["status>=500", "Write status:>=500."],
+    ["level<=warn error", "Write level:<=warn."],
+    ['message=~"inst.*"', "Write message:/expression/."],
+    ["service=dpkg", "Write service:dpkg."],
+    ["host.name==a", "Write host.name:a."],
     ['user!="Ada L"', 'Write -user:"…".'],
     ["level!=info error", "Write -level:info."],
     ["!level:info", "Write -level:info."],

@@ -66,7 +66,8 @@ function choose(organizations: Awaited<ReturnType<typeof listOrganizations>>, wa
   const found = wanted === undefined ? only : organizations.find(({ slug }) => slug === wanted);
   if (found && (wanted !== undefined || organizations.length === 1)) return found;
   const names = organizations.map(({ slug }) => slug).join(", ");
-  throw new Error(`Name the organization: ${names}.`);
+  const unknown = wanted === undefined ? "" : `There is no organization "${wanted.slice(0, 100)}". `;
+  throw new Error(`${unknown}Name the organization: ${names}.`);
 }
 
 async function withDatabase<T>(options: AdminKeyOptions, work: (db: Database) => Promise<T>): Promise<T> {

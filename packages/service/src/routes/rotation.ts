@@ -126,6 +126,6 @@ function sealed(): ApiError {
 function underWay(): ApiError {
   return new ApiError(
     "CONFLICT",
-    "A rotation of this key is under way: two of its secrets work. Finish or cancel that rotation first.",
+    "A rotation of this key is already in progress; both secrets are valid. Finish or cancel that rotation first.",
   );
 }

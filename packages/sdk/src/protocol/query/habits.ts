@@ -3,26 +3,36 @@ import type { Token } from "./tokens.ts";
 
 /**
  * Warnings for what other query languages write and this one takes as text, each with the right form: `k!=v`, `!k:v`, `||`,
- * `{a="b"}`, `not`.
+ * `{a="b"}`, `not`, `k>=v`, `k=~v`; and `k=v`, where it is the whole query: pasted log lines are full of it.
  */
 export function habitWarnings(text: string, tokens: readonly Token[]): readonly QueryWarning[] {
   return tokens.flatMap((token, place) => {
     if (token.kind !== "term") return [];
     const { start, end } = token;
     const word = text.slice(start, end);
-    const message = ofWord(word) ?? (isBesideCondition(text, tokens, place) ? ofKeyword(word) : undefined);
+    const message =
+      ofWord(word) ??
+      (tokens.length === 1 ? ofPair(word) : undefined) ??
+      (isBesideCondition(text, tokens, place) ? ofKeyword(word) : undefined);
     return message === undefined ? [] : [{ message, start, end }];
   });
 }
 
 const value = `("[^"]*"?|[^\\s"=~]+)`;
 const unequal = new RegExp(`^(@?[A-Za-z_][\\w.-]*)(?:!=|<>)${value}$`);
+const comparison = new RegExp(`^(@?[A-Za-z_][\\w.-]*)(>=|<=|=~)${value}$`);
+const pair = new RegExp(`^(@?[A-Za-z_][\\w.-]*)={1,2}([^\\s"=~]+)$`);
 const bang = /^!(@?[A-Za-z_][\w.-]*:\S+)$/;
 const selector = /^\{\s*([A-Za-z_]\w*)\s*(=|!=|=~|!~)\s*("[^"]*"?)/;
 
 function ofWord(word: string): string | undefined {
   const [, name, other] = unequal.exec(word) ?? [];
   if (name) return `!= is no operator here; taken as text. Write -${name}:${other?.startsWith('"') ? '"…"' : other}.`;
+  const [, compared, sign = "", bound = ""] = comparison.exec(word) ?? [];
+  if (compared) {
+    const right = sign === "=~" ? "/expression/" : `${sign}${bound}`;
+    return `${sign} needs a colon before it; taken as text. Write ${compared}:${right}.`;
+  }
   const [, condition] = bang.exec(word) ?? [];
   if (condition) return `! is no operator here; taken as text. Write -${condition}.`;
   if (word === "||") return "|| is no operator here; taken as text. Write OR.";
@@ -33,6 +43,11 @@ function ofWord(word: string): string | undefined {
   if (label)
     return `This is no selector; taken as text. Write ${operator.startsWith("!") ? "-" : ""}${label}:${operator.endsWith("~") ? "/expression/" : text}.`;
   return undefined;
+}
+
+function ofPair(word: string): string | undefined {
+  const [, name, other] = pair.exec(word) ?? [];
+  return name ? `= is no operator here; taken as text. Write ${name}:${other}.` : undefined;
 }
 
 /** Lower-case keywords are words, unless they stand beside a condition. */
