@@ -21,7 +21,7 @@ export function habitWarnings(text: string, tokens: readonly Token[]): readonly 
 const value = `("[^"]*"?|[^\\s"=~]+)`;
 const unequal = new RegExp(`^(@?[A-Za-z_][\\w.-]*)(?:!=|<>)${value}$`);
 const comparison = new RegExp(`^(@?[A-Za-z_][\\w.-]*)(>=|<=|=~)${value}$`);
-const pair = new RegExp(`^(@?[A-Za-z_][\\w.-]*)={1,2}([^\\s"=~]+)$`);
+const pair = /^(@?[A-Za-z_][\w.-]*)={1,2}([^\s"=~]+)$/;
 const bang = /^!(@?[A-Za-z_][\w.-]*:\S+)$/;
 const selector = /^\{\s*([A-Za-z_]\w*)\s*(=|!=|=~|!~)\s*("[^"]*"?)/;
 
