@@ -235,8 +235,8 @@ function scopeOf(project: number, query: string): LogScope {
   return { projectNumbers: [project], query: parseQuery(query).ast, fromMicros, toMicros: (today + 2 * dayMs) * 1000 };
 }
 
-function search(logs: LogStore, project: number, query: string) {
-  return logs.search({ ...scopeOf(project, query), direction: "desc", limit, after: undefined });
+async function search(logs: LogStore, project: number, query: string) {
+  return (await logs.search({ ...scopeOf(project, query), direction: "desc", limit, after: undefined })).logs;
 }
 
 async function searchFile(grep: "rg" | "grep", pattern: readonly string[], file: string): Promise<void> {

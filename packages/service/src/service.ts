@@ -21,6 +21,7 @@ import { Connections } from "./http/connections.ts";
 import { headRefusal } from "./http/request-head.ts";
 import { refuseUnrouted } from "./http/respond.ts";
 import { openServer } from "./http/server.ts";
+import { UnsentAnswers } from "./http/unsent-answers.ts";
 import { log } from "./log.ts";
 import { openClickHouseLogStore } from "./logs/clickhouse/store.ts";
 import { LogTails } from "./logs/live-tail/log-tails.ts";
@@ -48,6 +49,8 @@ export interface ServiceOptions extends Omit<Config, OptionalSetting>, Partial<P
   readonly onProgress?: (message: string) => void;
   /** Requests a minute for a secret key without a limit of its own. */
   readonly requestsPerMinute?: number;
+  /** A connection whose client takes nothing of its answer for so long is closed. Default 60 s. */
+  readonly stuckAnswerMs?: number;
   /** Another place for logs than PostgreSQL. */
   readonly openLogStore?: (url: string) => LogStore;
 }
@@ -143,7 +146,9 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const watchdog = new EventLoopWatchdog();
   opened.push(() => watchdog.close());
   const bodies = new BodyBudget();
-  const connections = new Connections(trustedProxies);
+  const unsent = new UnsentAnswers();
+  const connections = new Connections(trustedProxies, options.stuckAnswerMs);
+  opened.push(() => connections.close());
   const requests = new RequestCounts();
   const reports = new KeyReports(db, keys);
   opened.push(() => reports.close());
@@ -159,6 +164,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
     nativeQueries,
     tails,
     bodies,
+    unsent,
     connections,
     requests,
     watchdog,
@@ -193,6 +199,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
       return requests.count(refusal ? refuseUnrouted(env, refusal) : app.fetch(request, env));
     },
     bodies,
+    unsent,
     connections,
     trustedProxies,
   });

@@ -64,7 +64,7 @@ describe.skipIf(clickHouseMissing !== "")(`an insert that ends early${clickHouse
       fromMicros: start - minute,
       toMicros: start + minute,
     };
-    const found = await store.search({ ...scope, direction: "asc", limit: 2000, after: undefined });
+    const { logs: found } = await store.search({ ...scope, direction: "asc", limit: 2000, after: undefined });
     const followed = await store.follow({ ...scope, after: new Map(), limit: 2000 });
     const [counted] = await store.volume({ ...scope, bucketMicros: 60 * minute, groupBy: undefined });
     // One truth, whoever asks.

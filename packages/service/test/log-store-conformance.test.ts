@@ -80,8 +80,8 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
         let after: LogPosition | undefined;
         for (;;) {
           const page = await store.search({ ...scope, direction: "asc", limit, after });
-          found.push(...page.slice(0, limit));
-          if (page.length <= limit) return found;
+          found.push(...page.logs);
+          if (!page.more) return found;
           after = found.at(-1)?.position;
         }
       }

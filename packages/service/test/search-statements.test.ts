@@ -70,9 +70,8 @@ async function pages(project: number, direction: LogSearch["direction"], limit: 
       after,
     };
     const found = await searchLogs(reads, search, { sealed, timeoutMs: 60_000 });
-    const page = found.slice(0, limit);
-    read.push({ entries: page.length, statements });
-    after = found.length > limit ? page.at(-1)?.position : undefined;
+    read.push({ entries: found.logs.length, statements });
+    after = found.more ? found.logs.at(-1)?.position : undefined;
   } while (after);
   return read;
 }

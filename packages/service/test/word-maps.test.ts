@@ -73,7 +73,7 @@ async function find(projectNumber: number, text: string, limit = 20) {
     limit,
     after: undefined,
   });
-  return found.map(({ message }) => message);
+  return found.logs.map(({ message }) => message);
 }
 
 test("a search finds with maps what the reference finds, for any query", { timeout: 300_000 }, async () => {

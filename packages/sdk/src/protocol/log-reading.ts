@@ -89,6 +89,8 @@ export interface LogFacet {
     readonly from: Timestamp;
     readonly to: Timestamp;
     readonly warnings: readonly QueryWarning[];
+    /** Fewer values are shown than were asked for and exist, since they are large. */
+    readonly truncated?: true;
   };
 }
 
@@ -164,6 +166,8 @@ export interface LogContext {
   readonly before: readonly LogEntry[];
   /** Oldest first. */
   readonly after: readonly LogEntry[];
+  /** On these sides fewer entries are shown than were asked for and exist, since they are large. */
+  readonly truncated?: { readonly before: boolean; readonly after: boolean };
 }
 
 export interface LogContextRequest {

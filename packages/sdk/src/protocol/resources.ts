@@ -369,7 +369,9 @@ export interface QueryWarning {
 }
 
 export interface LogQueryResult {
+  /** Up to 8 MiB of JSON: fewer than were asked for where entries are large. */
   readonly data: readonly LogEntry[];
+  /** Null on the last page. A short page with a cursor is not the last. */
   readonly nextCursor: string | null;
   readonly meta: {
     readonly count: number;

@@ -5,20 +5,36 @@ import { log } from "../log.ts";
 const maxConnections = 10_000;
 const maxConnectionsPerAddress = 1_000;
 const logEveryMs = 10_000;
+const defaultStuckMs = 60_000;
 
-/** The connections of a server, counted by address (of IPv6: by /64), so that one address cannot take all of them. */
+/**
+ * The connections of a server, counted by address (of IPv6: by /64), so that one address cannot take all of them. One whose
+ * client takes nothing of its answer for a minute is closed.
+ */
 export class Connections {
   /** How many are open now. */
   open = 0;
   /** How many were closed because their address had 1,000 open, since the start. */
   refused = 0;
+  /** How many were closed because their client took nothing of its answer, since the start. */
+  stuck = 0;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
+  /** Each with what its client had taken, and when it took something last. */
+  readonly #sockets = new Map<Socket, { takenBytes: number; atMs: number }>();
+  readonly #stuckMs: number;
+  readonly #sweeps: NodeJS.Timeout;
   readonly #byBlock = new Map<string, number>();
   /** Their connections are those of many clients, and only bounded together. */
   readonly #trustedProxies: AddressList | undefined;
 
-  constructor(trustedProxies: AddressList | undefined) {
+  constructor(trustedProxies: AddressList | undefined, stuckMs = defaultStuckMs) {
     this.#trustedProxies = trustedProxies;
+    this.#stuckMs = stuckMs;
+    this.#sweeps = setInterval(() => this.#closeStuck(), stuckMs / 12).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#sweeps);
   }
 
   limit(server: Server): void {
@@ -35,7 +51,26 @@ export class Connections {
       return;
     }
     this.#add(block, 1);
-    socket.once("close", () => this.#add(block, -1));
+    this.#sockets.set(socket, { takenBytes: 0, atMs: 0 });
+    socket.once("close", () => {
+      this.#add(block, -1);
+      this.#sockets.delete(socket);
+    });
+  }
+
+  /** Nothing is said of a connection without an answer on its way: it waits for a request, or we do for its answer. */
+  #closeStuck(): void {
+    const nowMs = performance.now();
+    for (const [socket, last] of this.#sockets) {
+      const takenBytes = socket.bytesWritten - socket.writableLength;
+      if (socket.writableLength === 0 || takenBytes !== last.takenBytes) {
+        last.takenBytes = takenBytes;
+        last.atMs = nowMs;
+      } else if (nowMs - last.atMs >= this.#stuckMs) {
+        this.stuck += 1;
+        socket.destroy();
+      }
+    }
   }
 
   #noteRefused(address: string): void {

@@ -6,6 +6,7 @@ import { hideKeys } from "../misplaced-keys.ts";
 import type { Queryable } from "../store/database.ts";
 import type { BodyBudget, BodyHolders, BodyReservation } from "./body-budget.ts";
 import { forwardedAddress } from "./client-address.ts";
+import type { UnsentAnswers } from "./unsent-answers.ts";
 
 /** A request that was admitted, to be judged again: a key may lose its rights while the request is under way. */
 export interface Admission {
@@ -25,6 +26,7 @@ export interface Admission {
 interface RequestBindings extends HttpBindings {
   readonly trustedProxies?: AddressList | undefined;
   readonly bodies: BodyBudget;
+  readonly unsent: UnsentAnswers;
   /** Found once for each request that came through a proxy. */
   clientAddress?: string;
   /** The name an error is reported under, e.g. `secretKeys.create`. */

@@ -3,6 +3,8 @@ import { ApiError } from "../errors.ts";
 import { log } from "../log.ts";
 import { isUnavailable } from "../store/database.ts";
 import { answerHeaders, type HttpContext, type HttpEnv, requestId } from "./context.ts";
+import { jsonObject } from "./json-text.ts";
+import { largeAnswer } from "./large-answer.ts";
 import { otlpStatus } from "./otlp-answer.ts";
 
 type SuccessStatus = 200 | 201 | 202;
@@ -12,8 +14,18 @@ type SuccessStatus = 200 | 201 | 202;
  * There is one set of handlers for both.
  */
 export function ok(c: HttpContext, resource: object, status: SuccessStatus = 200): Response {
-  const versioned = c.req.path.startsWith("/v1/");
-  return json(c, versioned ? resource : { data: resource, error: null }, status);
+  return json(c, isVersioned(c) ? resource : { data: resource, error: null }, status);
+}
+
+/** As `ok`, for a resource that may be large. Members may be `JsonText`. */
+export function okLarge(c: HttpContext, resource: Readonly<Record<string, unknown>>): Response {
+  const text = jsonObject(resource);
+  const answer = isVersioned(c) ? text : jsonObject({ data: text, error: null });
+  return answer.short === undefined ? largeAnswer(c, answer) : jsonResponse(c, answer.short, 200);
+}
+
+function isVersioned(c: HttpContext): boolean {
+  return c.req.path.startsWith("/v1/");
 }
 
 /** Answers in the envelope on every path: the intake, whose answer spec/2 and its senders share. */
@@ -81,9 +93,13 @@ function refuse(c: HttpContext, error: ApiError): Response {
   return c.env.answersProtobuf ? otlpStatus(c, body, error.status) : json(c, body, error.status);
 }
 
-/** Made without Hono's helper: with plain headers node's adapter needs no `Headers` object at all. */
 function json(c: HttpContext, body: object, status: number): Response {
+  return jsonResponse(c, JSON.stringify(body), status);
+}
+
+/** Made without Hono's helper: with plain headers node's adapter needs no `Headers` object at all. */
+function jsonResponse(c: HttpContext, text: string, status: number): Response {
   const headers = answerHeaders(c);
   headers["content-type"] = "application/json";
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(text, { status, headers });
 }

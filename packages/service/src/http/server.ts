@@ -4,10 +4,12 @@ import type { AddressList } from "../addresses.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { Connections } from "./connections.ts";
 import type { HttpEnv } from "./context.ts";
+import type { UnsentAnswers } from "./unsent-answers.ts";
 
 export interface ServerOptions {
   readonly fetch: (request: Request, env: HttpEnv["Bindings"]) => Response | Promise<Response>;
   readonly bodies: BodyBudget;
+  readonly unsent: UnsentAnswers;
   readonly connections: Connections;
   readonly trustedProxies: AddressList | undefined;
 }
@@ -22,11 +24,11 @@ const keepAliveTimeoutMs = 65_000;
 const connectionsCheckingIntervalMs = 2_000;
 
 /** An HTTP server with limits on time and connections. It does not listen yet. */
-export function openServer({ fetch, bodies, connections, trustedProxies }: ServerOptions): Server {
+export function openServer({ fetch, bodies, unsent, connections, trustedProxies }: ServerOptions): Server {
   const server = createAdaptorServer({
     fetch(request, bindings) {
       const { incoming, outgoing } = bindings as HttpBindings;
-      return fetch(request, { incoming, outgoing, bodies, trustedProxies });
+      return fetch(request, { incoming, outgoing, bodies, unsent, trustedProxies });
     },
     // HTTP/1.0 requests may have no Host; the health checks of some load balancers have none.
     hostname: "localhost",

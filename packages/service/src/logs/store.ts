@@ -52,9 +52,20 @@ export interface LogScope {
 export interface LogSearch extends LogScope {
   readonly direction: "asc" | "desc";
   readonly limit: number;
+  /** Of what an answer shows of entries, roughly; the first entry may be larger. Default 8 MiB. */
+  readonly maxBytes?: number | undefined;
   /** Exclusive. */
   readonly after: LogPosition | undefined;
 }
+
+export interface FoundLogs {
+  readonly logs: readonly StoredLog[];
+  /** There are more entries, beyond the limit of entries or of bytes. */
+  readonly more: boolean;
+}
+
+/** Of the entries of one answer. */
+export const maxAnswerBytes = 8 * 1024 * 1024;
 
 export interface StoredLog {
   readonly position: LogPosition;
@@ -189,11 +200,14 @@ export interface LogStore {
    * body, `UNAVAILABLE` when the database is away: then whether the entries were stored is unknown.
    */
   append(batch: LogBatch, options?: AppendOptions): Promise<StoredResult>;
-  /** In the order asked for; one more than `limit` when there is more. */
-  search(search: LogSearch): Promise<readonly StoredLog[]>;
+  /** In the order asked for, up to the limits of entries and bytes. */
+  search(search: LogSearch): Promise<FoundLogs>;
   /** Exactly the entries that `search` finds, counted; oldest bucket first, and only buckets that hold some. */
   volume(request: VolumeRequest): Promise<readonly VolumeCount[]>;
-  /** The most frequent values of a field, as texts, most frequent first. Entries without a value are left out. */
+  /**
+   * The most frequent values of a field, as texts, most frequent first, up to the one with which they have 8 MiB. Entries
+   * without a value are left out.
+   */
   facet(request: FacetRequest): Promise<readonly FacetValue[]>;
   /** The most frequent kinds of messages, most frequent first; every entry is counted in one of them. */
   patterns(request: PatternRequest): Promise<readonly FoundPattern[]>;

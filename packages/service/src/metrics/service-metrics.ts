@@ -5,6 +5,7 @@ import type { KeyUses } from "../auth/key-uses.ts";
 import type { FairConcurrencyLimiter } from "../fair-concurrency.ts";
 import type { BodyBudget } from "../http/body-budget.ts";
 import type { Connections } from "../http/connections.ts";
+import type { UnsentAnswers } from "../http/unsent-answers.ts";
 import type { LogTails } from "../logs/live-tail/log-tails.ts";
 import type { Database } from "../store/database.ts";
 import { countReplicas } from "../store/key-changes.ts";
@@ -23,6 +24,7 @@ export interface MeasuredParts {
   readonly nativeQueries: FairConcurrencyLimiter;
   readonly tails: LogTails;
   readonly bodies: BodyBudget;
+  readonly unsent: UnsentAnswers;
   readonly connections: Connections;
   readonly requests: RequestCounts;
   readonly watchdog: EventLoopWatchdog;
@@ -30,8 +32,8 @@ export interface MeasuredParts {
 
 /** What the parts of the service report. The log store registers its own. */
 export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
-  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, connections, requests, watchdog } =
-    parts;
+  const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, unsent } = parts;
+  const { connections, requests, watchdog } = parts;
   watchdog.registerAt(metrics);
   metrics.counter("sazabi_requests_total", "Answered requests by class of status.", () => requests.samples());
   metrics.gauge("sazabi_requests_in_flight", "Requests whose answer is not made yet.", () => requests.inFlight);
@@ -41,6 +43,17 @@ export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): 
     "Connections refused because their address had too many.",
     () => connections.refused,
   );
+  metrics.counter(
+    "sazabi_connections_stuck_total",
+    "Connections closed because their client took nothing of its answer.",
+    () => connections.stuck,
+  );
+  metrics.gauge("sazabi_unsent_answer_bytes", "Bytes of large answers that are being sent.", () => {
+    return unsent.gauges().bytes;
+  });
+  metrics.counter("sazabi_answers_cut_off_total", "Large answers cut off because all of them held too much.", () => {
+    return unsent.gauges().cutOff;
+  });
   metrics.gauge("sazabi_lease_held", "1 while keys are checked from memory.", () => Number(keys.leaseHeld));
   metrics.gauge("sazabi_replicas", "Processes that hold a lease on this database.", () => countReplicas(db));
   metrics.counter("sazabi_dead_key_uses_total", "Requests with a key that is no longer valid.", () =>

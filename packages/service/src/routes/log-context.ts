@@ -2,11 +2,13 @@ import type { LogContext } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
+import { TimeSlices } from "../event-loop-fairness.ts";
 import type { HttpEnv } from "../http/context.ts";
+import { type JsonText, jsonArray, jsonOf, jsonWithin } from "../http/json-text.ts";
 import { readProject } from "../http/project.ts";
 import { readQuery } from "../http/request.ts";
-import { ok } from "../http/respond.ts";
-import type { LogSearch, StoredLog } from "../logs/store.ts";
+import { okLarge } from "../http/respond.ts";
+import { type LogSearch, maxAnswerBytes } from "../logs/store.ts";
 import type { Services } from "../services.ts";
 import { toEntry } from "./log-search.ts";
 import { runSearch } from "./run-search.ts";
@@ -17,6 +19,12 @@ const contextQuery = z.strictObject({ projectId: z.uuid().optional(), before: co
 /** Neighbours are looked for in every day that there is: the limit, not the window, says what it costs. */
 const allTimes = { fromMicros: 0, toMicros: Date.UTC(9999, 0) * 1000 };
 
+/** Of the entries on each side; one entry has less than half of it. */
+const maxSideBytes = maxAnswerBytes / 2;
+
+/** A `LogContext` whose entries are JSON already. */
+type ContextAnswer = Readonly<Record<"log" | "before" | "after", JsonText>> & Pick<LogContext, "truncated">;
+
 /** One entry, and what stands around it. */
 export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
   new Hono<HttpEnv>().get(
@@ -25,28 +33,32 @@ export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: 
       const { projectId, before, after } = readQuery(c, contextQuery);
       const id = readLogId(c.req.param("id") ?? "");
       const project = await readProject(db, caller, projectId);
-      const context = await runSearch(c, searches, caller, async (signal) => {
+      const projectIds = new Map([[project.number, project.id]]);
+      const context = await runSearch(c, searches, caller, async (signal): Promise<ContextAnswer> => {
         const [found] = await logs.find([project.number], id, signal);
         if (!found) throw noSuchEntry();
-        const neighbours = async (direction: LogSearch["direction"], limit: number): Promise<readonly StoredLog[]> => {
-          if (limit === 0) return [];
+        const slices = new TimeSlices();
+        const neighbours = async (direction: LogSearch["direction"], limit: number) => {
+          if (limit === 0) return { texts: [], truncated: false };
           const search = { projectNumbers: [project.number], query: { kind: "everything" }, ...allTimes } as const;
-          const page = await logs.search({ ...search, direction, limit, after: found.position, signal });
-          return page.slice(0, limit);
+          const bounds = { direction, limit, maxBytes: maxSideBytes, after: found.position, signal };
+          const { logs: read, more } = await logs.search({ ...search, ...bounds });
+          const entries = read.map((log) => toEntry(log, projectIds));
+          const texts = await jsonWithin(entries, maxSideBytes, slices);
+          return { texts, truncated: texts.length < limit && (more || texts.length < read.length) };
         };
+        const earlier = await neighbours("desc", before);
+        const later = await neighbours("asc", after);
         return {
-          log: found,
-          before: [...(await neighbours("desc", before))].reverse(),
-          after: await neighbours("asc", after),
+          log: await jsonOf(toEntry(found, projectIds), slices),
+          before: await jsonArray(earlier.texts.reverse(), slices),
+          after: await jsonArray(later.texts, slices),
+          ...((earlier.truncated || later.truncated) && {
+            truncated: { before: earlier.truncated, after: later.truncated },
+          }),
         };
       });
-      const projectIds = new Map([[project.number, project.id]]);
-      const answer: LogContext = {
-        log: toEntry(context.log, projectIds),
-        before: context.before.map((log) => toEntry(log, projectIds)),
-        after: context.after.map((log) => toEntry(log, projectIds)),
-      };
-      return ok(c, answer);
+      return okLarge(c, context);
     }),
   );
 

@@ -19,11 +19,12 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
+import { jsonArray, jsonWithin } from "../http/json-text.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
-import { ok } from "../http/respond.ts";
+import { ok, okLarge } from "../http/respond.ts";
 import { maxCounts } from "../logs/counts.ts";
-import type { VolumeCount, VolumeRequest } from "../logs/store.ts";
+import { maxAnswerBytes, type VolumeCount, type VolumeRequest } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import { readWindow, type Window, windowOfDates } from "../logs/window.ts";
 import type { Services } from "../services.ts";
@@ -102,18 +103,23 @@ export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } 
           field: resolveField(storable(field)),
           limit,
         };
-        const values = await runSearch(c, searches, caller, (signal) => logs.facet({ ...request, signal }));
-        const facet: LogFacet = {
+        const { values, truncated } = await runSearch(c, searches, caller, async (signal) => {
+          const found = await logs.facet({ ...request, signal });
+          const shown = found.map(({ value, entries }) => ({ value, count: entries }));
+          const texts = await jsonWithin(shown, maxAnswerBytes);
+          return { values: await jsonArray(texts), truncated: texts.length < found.length };
+        });
+        return okLarge(c, {
           field,
-          values: values.map(({ value, entries }) => ({ value, count: entries })),
+          values,
           meta: {
             took: Math.round(performance.now() - startedAt),
             from: isoOfMicros(window.fromMicros),
             to: isoOfMicros(window.toMicros),
             warnings,
-          },
-        };
-        return ok(c, facet);
+            ...(truncated && { truncated }),
+          } satisfies LogFacet["meta"],
+        });
       }),
     );
 

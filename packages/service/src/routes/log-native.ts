@@ -3,9 +3,10 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
+import { jsonOf } from "../http/json-text.ts";
 import { readProject } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
-import { ok } from "../http/respond.ts";
+import { okLarge } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { runSearch } from "./run-search.ts";
 
@@ -30,15 +31,15 @@ export const logNativeRoutes = ({ db, logs, nativeQueries, guards: { secretKey }
       const { projectId, query } = await readBody(c, nativeBody);
       const project = await readProject(db, caller, projectId);
       const request = { projectNumber: project.number, text: query };
-      const { text, truncated } = await runSearch(c, nativeQueries, caller, (signal) =>
-        logs.queryNative({ ...request, signal }),
-      );
+      const { result, truncated } = await runSearch(c, nativeQueries, caller, async (signal) => {
+        const { text, truncated } = await logs.queryNative({ ...request, signal });
+        return { result: await jsonOf(text), truncated };
+      });
       const took = Math.round(performance.now() - startedAt);
-      const result: NativeQueryResult = {
-        result: text,
+      const rest: Omit<NativeQueryResult, "result"> = {
         format: "text",
         meta: { backendId: logs.backend.id, took, truncated },
       };
-      return ok(c, result);
+      return okLarge(c, { result, ...rest });
     }),
   );

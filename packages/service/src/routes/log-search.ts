@@ -10,10 +10,12 @@ import {
 } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import type { SecretCaller } from "../auth/caller.ts";
+import { TimeSlices } from "../event-loop-fairness.ts";
 import type { HttpContext } from "../http/context.ts";
+import { type JsonText, jsonArray, jsonWithin } from "../http/json-text.ts";
 import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
 import { queryOfFilters, queryOfWords } from "../logs/filters.ts";
-import type { StoredLog } from "../logs/store.ts";
+import { maxAnswerBytes, type StoredLog } from "../logs/store.ts";
 import { isoOfMicros } from "../logs/time.ts";
 import type { Window } from "../logs/window.ts";
 import type { Services } from "../services.ts";
@@ -83,17 +85,22 @@ export interface Search {
   readonly direction: "asc" | "desc" | undefined;
   readonly limit: number;
   readonly cursor?: string | undefined;
+  /** What is shown of an entry. Default: all of it. */
+  readonly shape?: ((entry: LogEntry) => object) | undefined;
   /** When the request came, by `performance.now()`. */
   readonly startedAt: number;
 }
 
-/** One page of a search, when it is the caller's turn. */
+/** A `LogQueryResult` whose entries are JSON already. */
+type SearchAnswer = Omit<LogQueryResult, "data"> & { readonly data: JsonText };
+
+/** One page of a search, when it is the caller's turn. It ends early where its entries are large. */
 export async function answerSearch(
   c: HttpContext,
   { logs, searches }: Pick<Services, "logs" | "searches">,
   caller: SecretCaller,
-  { projects, query, warnings, window, direction = "desc", limit, cursor, startedAt }: Search,
-): Promise<LogQueryResult> {
+  { projects, query, warnings, window, direction = "desc", limit, cursor, shape, startedAt }: Search,
+): Promise<SearchAnswer> {
   const search = {
     projectNumbers: projects.map(({ number }) => number),
     query,
@@ -102,21 +109,36 @@ export async function answerSearch(
     limit,
     after: cursor === undefined ? undefined : decodeCursor(cursor),
   };
-  const found = await runSearch(c, searches, caller, (signal) => logs.search({ ...search, signal }));
   const projectIds = new Map(projects.map(({ number, id }) => [number, id]));
-  const page = found.slice(0, limit);
-  const last = page.at(-1);
+  // Made in the caller's turn, so that only so many answers are in memory twice.
+  const { data, count, last, more } = await runSearch(c, searches, caller, async (signal) => {
+    const found = await logs.search({ ...search, signal });
+    const slices = new TimeSlices();
+    const entries = await jsonWithin(shown(found.logs, projectIds, shape), maxAnswerBytes, slices);
+    const count = entries.length;
+    const more = found.more || count < found.logs.length;
+    return { data: await jsonArray(entries, slices), count, last: found.logs[count - 1], more };
+  });
   return {
-    data: page.map((log) => toEntry(log, projectIds)),
-    nextCursor: last && found.length > limit ? encodeCursor(last.position) : null,
+    data,
+    nextCursor: last && more ? encodeCursor(last.position) : null,
     meta: {
-      count: page.length,
+      count,
       took: Math.round(performance.now() - startedAt),
       from: isoOfMicros(window.fromMicros),
       to: isoOfMicros(window.toMicros),
       warnings,
     },
   };
+}
+
+/** Each when it is asked for: most of them may not be. */
+function* shown(
+  logs: readonly StoredLog[],
+  projectIds: ReadonlyMap<number, string>,
+  shape: (entry: LogEntry) => object = (entry) => entry,
+): Generator<object> {
+  for (const log of logs) yield shape(toEntry(log, projectIds));
 }
 
 export function toEntry(log: StoredLog, projectIds: ReadonlyMap<number, string>): LogEntry {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { HttpEnv } from "../http/context.ts";
 import { readProjects } from "../http/project.ts";
 import { readBody } from "../http/request.ts";
-import { ok } from "../http/respond.ts";
+import { okLarge } from "../http/respond.ts";
 import { readWindow } from "../logs/window.ts";
 import type { Services } from "../services.ts";
 import { answerSearch, pagination, readSearch, searchMembers } from "./log-search.ts";
@@ -33,6 +33,7 @@ export const logRoutes = (services: Services) => {
       const window = readWindow(wanted.filters, services.now());
       const { query, warnings } = readSearch(wanted.search, wanted.filters);
       const projects = await readProjects(db, caller, wanted.projectId);
+      const { select } = wanted;
       const result = await answerSearch(c, services, caller, {
         projects,
         query,
@@ -41,16 +42,16 @@ export const logRoutes = (services: Services) => {
         direction: wanted.sort?.direction,
         limit,
         cursor,
+        shape: select && ((entry) => selectFields(entry, select)),
         startedAt,
       });
-      return ok(c, { ...result, data: result.data.map((entry) => selectFields(entry, wanted.select)) });
+      return okLarge(c, result);
     }),
   );
 };
 
 /** Keeps the members asked for; `id` and `timestamp` always stay, since pages are built on them. */
-function selectFields(entry: LogEntry, select: readonly string[] | undefined): LogEntry {
-  if (!select) return entry;
+function selectFields(entry: LogEntry, select: readonly string[]): object {
   const kept = new Set(["id", "timestamp", ...select]);
-  return Object.fromEntries(Object.entries(entry).filter(([name]) => kept.has(name))) as unknown as LogEntry;
+  return Object.fromEntries(Object.entries(entry).filter(([name]) => kept.has(name)));
 }

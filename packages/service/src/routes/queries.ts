@@ -14,7 +14,7 @@ import { once, withoutSecret } from "../http/idempotency.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readProject, readProjects } from "../http/project.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
-import { noContent, ok } from "../http/respond.ts";
+import { noContent, ok, okLarge } from "../http/respond.ts";
 import { windowOfDates } from "../logs/window.ts";
 import { holdsKey } from "../misplaced-keys.ts";
 import type { Services } from "../services.ts";
@@ -174,7 +174,7 @@ export const queryRoutes = (services: Services) => {
           ...wanted.pagination,
           startedAt,
         });
-        return ok(c, result);
+        return okLarge(c, result);
       }),
     );
 };

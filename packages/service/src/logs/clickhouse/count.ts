@@ -1,6 +1,6 @@
 import { type ConditionField, levels } from "@sazabi/sdk/protocol";
 import { maxCounts as defaultMaxCounts, tooManyCounts } from "../counts.ts";
-import type { FacetRequest, FacetValue, VolumeCount, VolumeRequest } from "../store.ts";
+import { type FacetRequest, type FacetValue, maxAnswerBytes, type VolumeCount, type VolumeRequest } from "../store.ts";
 import { attributeExists, attributeText } from "./compile.ts";
 import { entriesOf, type Reading } from "./reader.ts";
 import { ch, int64, type Statement, verbatim } from "./statement.ts";
@@ -55,7 +55,9 @@ export async function countValues(reading: Reading, request: FacetRequest): Prom
   const { field, limit, signal } = request;
   const condition = await entriesOf(reading, request);
   if (!condition) return [];
-  const rows = await reading.server.rows<{ value: string; entries: string }>(
+  const values: FacetValue[] = [];
+  let bytes = 0;
+  await reading.server.takeRows<{ value: string; entries: string }>(
     ch`
       select ${textOf(field)} as value, count() as entries
       from logs where ${condition} and value is not null
@@ -63,11 +65,13 @@ export async function countValues(reading: Reading, request: FacetRequest): Prom
       order by entries desc, value
       limit ${int64(limit)}`,
     { timeoutMs: reading.timeoutMs, signal },
+    ({ value, entries }) => {
+      values.push({ value: field === "level" ? (levelName(value) as string) : value, entries: Number(entries) });
+      bytes += value.length;
+      return bytes < maxAnswerBytes;
+    },
   );
-  return rows.map(({ value, entries }) => ({
-    value: field === "level" ? (levelName(value) as string) : value,
-    entries: Number(entries),
-  }));
+  return values;
 }
 
 /** The value of a field as text, or null. */

@@ -60,7 +60,9 @@ async function followProject(reading: Reading, request: ProjectRequest): Promise
     ch`(${compileQuery(query)})`,
     ...holes.filter(([first]) => first <= commits.lastId).map(isOutside),
   ];
-  const rows = await reading.server.rows<LogRow & { bytes_before: string | null }>(
+  const taken: LogRow[] = [];
+  let more = false;
+  await reading.server.takeRows<LogRow & { bytes_before: string | null }>(
     ch`
       select *, sum(length(message) + arraySum(arrayMap(value -> length(value), mapValues(attributes)))) over (
         order by id rows between unbounded preceding and 1 preceding) as bytes_before
@@ -69,10 +71,14 @@ async function followProject(reading: Reading, request: ProjectRequest): Promise
       )
       order by id`,
     { timeoutMs: reading.timeoutMs, signal },
+    (row) => {
+      more = taken.length === limit || Number(row.bytes_before) >= maxBytes;
+      if (!more) taken.push(row);
+      return !more;
+    },
   );
-  const taken = rows.slice(0, limit).filter(({ bytes_before }) => Number(bytes_before) < maxBytes);
   const logs = taken.map(toLog);
-  if (taken.length === rows.length) return { logs, after: commits.lastId, more: commits.more };
+  if (!more) return { logs, after: commits.lastId, more: commits.more };
   return { logs, after: BigInt((taken.at(-1) as LogRow).id), more: true };
 }
 

@@ -1,8 +1,15 @@
 import type { Database } from "../../store/database.ts";
-import type { LogPosition, LogScope, LogSearch, StoredLog } from "../store.ts";
+import {
+  type FoundLogs,
+  type LogPosition,
+  type LogScope,
+  type LogSearch,
+  maxAnswerBytes,
+  type StoredLog,
+} from "../store.ts";
 import { compileQuery } from "./compile.ts";
 import type { ClickHouse } from "./connection.ts";
-import { type LogRow, logColumns, toLog } from "./rows.ts";
+import { answerBytes, type LogRow, logColumns, toLog } from "./rows.ts";
 import { ch, int64, joined, type Statement, verbatim } from "./statement.ts";
 import { isVisible, readVisible } from "./visible.ts";
 
@@ -13,22 +20,32 @@ export interface Reading {
   readonly timeoutMs: number;
 }
 
-export async function searchLogs(reading: Reading, search: LogSearch): Promise<readonly StoredLog[]> {
-  const { after, direction, projectNumbers } = search;
+export async function searchLogs(reading: Reading, search: LogSearch): Promise<FoundLogs> {
+  const { after, direction, projectNumbers, limit, maxBytes = maxAnswerBytes } = search;
   const condition = await entriesOf(reading, search);
-  if (!condition) return [];
+  if (!condition) return { logs: [], more: false };
   // Of one project, the order of the table, which is read only as far as the limit.
   const columns = projectNumbers.length === 1 ? ["project_number", "ts", "id"] : ["ts", "project_number", "id"];
   const order = verbatim(columns.map((column) => `${column} ${direction}`).join(", "));
-  const rows = await reading.server.rows<LogRow>(
+  const logs: StoredLog[] = [];
+  let bytes = 0;
+  let more = false;
+  await reading.server.takeRows<LogRow>(
     ch`
       select ${logColumns} from logs
       where ${condition}${after ? ch` and ${beyond(after, direction)}` : ch``}
       order by ${order}
-      limit ${int64(search.limit + 1)}`,
+      limit ${int64(limit + 1)}`,
     { timeoutMs: reading.timeoutMs, signal: search.signal },
+    (row) => {
+      more = logs.length === limit || bytes >= maxBytes;
+      if (more) return false;
+      logs.push(toLog(row));
+      bytes += answerBytes(row);
+      return true;
+    },
   );
-  return rows.map(toLog);
+  return { logs, more };
 }
 
 /** The condition on rows that are in the scope and committed; undefined when there can be none. */

@@ -12,6 +12,13 @@ export type LogRow = RowOf<Readonly<Record<string, string>>>;
 export const logColumns = verbatim(`project_number, toUnixTimestamp64Micro(ts) as micros, id, level,
   service, environment, trace_id, span_id, message, attributes`);
 
+/** Roughly what an answer shows of a row: the message stands in it twice, and JSON escapes may make it longer. */
+export function answerBytes({ message, attributes }: LogRow): number {
+  let bytes = 2 * message.length;
+  for (const key in attributes) bytes += key.length + (attributes[key] as string).length;
+  return bytes;
+}
+
 /** A row as a line of JSON, as the server takes it. */
 export function rowLine(projectNumber: number, id: number, entry: NormalisedEntry, patternId: number | null): string {
   const { timestampMicros, level, service, environment, traceId, spanId, message } = entry;

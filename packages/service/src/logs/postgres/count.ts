@@ -2,7 +2,14 @@ import { type ConditionField, levels, type QueryNode } from "@sazabi/sdk/protoco
 import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
 import { maxCounts as defaultMaxCounts, tooManyCounts } from "../counts.ts";
-import type { FacetRequest, FacetValue, LogScope, VolumeCount, VolumeRequest } from "../store.ts";
+import {
+  type FacetRequest,
+  type FacetValue,
+  type LogScope,
+  maxAnswerBytes,
+  type VolumeCount,
+  type VolumeRequest,
+} from "../store.ts";
 import { compileQuery } from "./compile.ts";
 import { within } from "./reader.ts";
 
@@ -88,13 +95,21 @@ async function readCounts(
 export async function countValues(db: Database, request: FacetRequest): Promise<readonly FacetValue[]> {
   const { field, limit } = request;
   const column = field === "level" ? field : "column" in field ? field.column : undefined;
+  const collation = field === "level" ? sql`` : sql`collate "C"`;
   const { rows } = await db.query<{ value: string; entries: string }>(
     sql`
-      select value::text, entries::text
-      from (${counts(request, isCounted(column), { value: rawOf(field) })}) c
-      where value is not null
-      order by c.entries desc, value ${field === "level" ? sql`` : sql`collate "C"`}
-      limit ${limit}`,
+      select value, entries::text from (
+        select value, entries, place, sum(octet_length(value)) over (order by place rows unbounded preceding) as bytes
+        from (
+          select value::text, entries, row_number() over (order by entries desc, value ${collation}) as place
+          from (${counts(request, isCounted(column), { value: rawOf(field) })}) c
+          where value is not null
+          order by place
+          limit ${limit}
+        ) most
+      ) counted
+      where bytes - octet_length(value) < ${maxAnswerBytes}
+      order by place`,
     request,
   );
   return rows.map(({ value, entries }) => ({

@@ -154,7 +154,7 @@ async function readRows(
     sql`
       select * from (
         select first.*, count(*) over () as total,
-               coalesce(sum(octet_length(message) + pg_column_size(attributes)) over (
+               coalesce(sum(octet_length(message) + octet_length(attributes::text)) over (
                  order by id rows between unbounded preceding and 1 preceding), 0) as bytes_before
         from (
           select l.*

@@ -10,6 +10,9 @@ export const logColumns =
   raw(`project_number, ts, (extract(epoch from ts) * 1000000)::bigint::text as micros, id, level,
   service, environment, trace_id, span_id, message, attributes`);
 
+/** Roughly what an answer shows of a row: the message stands in it twice, and JSON escapes may make it longer. */
+export const answerBytes = raw("(2 * octet_length(message) + octet_length(attributes::text))");
+
 /** The window, without what is past the retention of its project. */
 export function within(scope: Pick<LogScope, "projectNumbers" | "fromMicros" | "toMicros" | "keptFrom">): Sql {
   const starts = scope.projectNumbers.map((number) => Math.max(scope.fromMicros, scope.keptFrom?.get(number) ?? 0));

@@ -1,12 +1,12 @@
 import type { QueryNode } from "@sazabi/sdk/protocol";
 import type { Database } from "../../store/database.ts";
 import { join, raw, type Sql, sql } from "../../store/sql.ts";
-import type { LogPosition, LogSearch, StoredLog } from "../store.ts";
+import { type FoundLogs, type LogPosition, type LogSearch, maxAnswerBytes, type StoredLog } from "../store.ts";
 import { isoOfMicros } from "../time.ts";
 import { tooLong } from "../too-long.ts";
 import { compileQuery } from "./compile.ts";
 import { partsOf, type TimeRange } from "./parts.ts";
-import { type LogRow, logColumns, toLog, within } from "./reader.ts";
+import { answerBytes, type LogRow, logColumns, toLog, within } from "./reader.ts";
 import type { Sealed } from "./sealing.ts";
 import { mayHold, placesOf } from "./word-maps.ts";
 
@@ -21,13 +21,18 @@ export async function searchLogs(
   db: Database,
   search: LogSearch,
   { sealed, timeoutMs }: { readonly sealed: Sealed; readonly timeoutMs: number },
-): Promise<readonly StoredLog[]> {
+): Promise<FoundLogs> {
+  const { limit, maxBytes = maxAnswerBytes } = search;
   const range = rangeOf(search);
   const nearest = mayMatchFew(search.query) ? await findNearest(db, search, range) : undefined;
-  const wanted = search.limit + 1;
-  if (!nearest) return readAlong(db, search, { ...range, limit: wanted });
+  const wanted = limit + 1;
+  if (!nearest) {
+    const { logs, bytes } = await readAlong(db, search, { ...range, limit: wanted, maxBytes });
+    return { logs: logs.slice(0, limit), more: logs.length === wanted || bytes >= maxBytes };
+  }
   const deadline = performance.now() + timeoutMs;
   const found: StoredLog[] = [];
+  let foundBytes = 0;
   const parts = partsOf(range, {
     nearest,
     nearestRows,
@@ -37,11 +42,14 @@ export async function searchLogs(
   });
   for (const part of parts) {
     if (performance.now() > deadline) throw tooLong();
-    const reading = { ...part, limit: wanted - found.length };
-    found.push(...(part.along ? await readAlong(db, search, reading) : await readAtOnce(db, search, reading, sealed)));
-    if (found.length === wanted) break;
+    const reading = { ...part, limit: wanted - found.length, maxBytes: maxBytes - foundBytes };
+    const read = part.along ? readAlong(db, search, reading) : readAtOnce(db, search, reading, sealed);
+    const { logs, bytes } = await read;
+    found.push(...logs);
+    foundBytes += bytes;
+    if (found.length === wanted || foundBytes >= maxBytes) break;
   }
-  return found;
+  return { logs: found.slice(0, limit), more: found.length === wanted || foundBytes >= maxBytes };
 }
 
 /** Whether what matches may be far apart: only then is it worth more than one statement. */
@@ -82,14 +90,40 @@ async function findNearest(db: Database, search: LogSearch, range: TimeRange): P
 /** So many of a range, in the order of the search. */
 interface Reading extends TimeRange {
   readonly limit: number;
+  /** The first entry may be larger. */
+  readonly maxBytes: number;
+}
+
+interface Read {
+  readonly logs: readonly StoredLog[];
+  /** At least `maxBytes` when there may be more entries than fit. */
+  readonly bytes: number;
+}
+
+/** The rows of `found`, as far as they fit. Texts beyond that are not read from where the table keeps long ones. */
+async function readWithin(db: Database, found: Sql, search: LogSearch, { limit, maxBytes }: Reading): Promise<Read> {
+  const order = raw(search.direction);
+  const { rows } = await db.query<LogRow & { bytes: string }>(
+    sql`
+    select * from (
+      select f.*, ${answerBytes} as own_bytes, sum(${answerBytes}) over (
+               order by ts ${order}, project_number ${order}, id ${order} rows unbounded preceding
+             )::bigint as bytes
+      from (${found}) f
+    ) counted
+    where bytes - own_bytes < ${maxBytes}::bigint
+    order by ts ${order}, project_number ${order}, id ${order}
+    limit ${limit}`,
+    search,
+  );
+  return { logs: rows.map(toLog), bytes: Number(rows.at(-1)?.bytes ?? 0) };
 }
 
 /** Each project is read along its own index, and the streams are merged: the cost follows the limit, not the range. */
-async function readAlong(db: Database, search: LogSearch, reading: Reading): Promise<readonly StoredLog[]> {
+function readAlong(db: Database, search: LogSearch, reading: Reading): Promise<Read> {
   const order = raw(search.direction);
   const { limit } = reading;
-  const { rows } = await db.query<LogRow>(
-    sql`
+  const found = sql`
     select l.*
     from unnest(${search.projectNumbers}::int[]) as p(number)
     cross join lateral (
@@ -99,10 +133,8 @@ async function readAlong(db: Database, search: LogSearch, reading: Reading): Pro
       limit ${limit}
     ) l
     order by l.ts ${order}, l.project_number ${order}, l.id ${order}
-    limit ${limit}`,
-    search,
-  );
-  return rows.map(toLog);
+    limit ${limit}`;
+  return readWithin(db, found, search, reading);
 }
 
 /**
@@ -110,12 +142,7 @@ async function readAlong(db: Database, search: LogSearch, reading: Reading): Pro
  * Words that no index finds are looked for where they can be by the maps of words, and in entries without a message,
  * which the maps do not know and an index finds.
  */
-async function readAtOnce(
-  db: Database,
-  search: LogSearch,
-  reading: Reading,
-  sealed: Sealed,
-): Promise<readonly StoredLog[]> {
+function readAtOnce(db: Database, search: LogSearch, reading: Reading, sealed: Sealed): Promise<Read> {
   const order = raw(search.direction);
   const isIndexed = sealed.words && reading.toMicros <= sealed.beforeMicros;
   const condition = isIndexed ? undefined : mayHold(search.query);
@@ -135,14 +162,11 @@ async function readAtOnce(
         ${all(sql`message = '' and ${matching}`)}
       ) l`
     : sql`(${all(matching)}) l`;
-  const { rows } = await db.query<LogRow>(
-    sql`
+  const found = sql`
     select l.* from ${from}
     order by ts + interval '0' ${order}, project_number ${order}, id ${order}
-    limit ${reading.limit}`,
-    search,
-  );
-  return rows.map(toLog);
+    limit ${reading.limit}`;
+  return readWithin(db, found, search, reading);
 }
 
 /** The window, cut at the cursor, so that the index begins where the last page ended. */
