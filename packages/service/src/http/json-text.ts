@@ -1,58 +1,53 @@
 import { TimeSlices } from "../event-loop-fairness.ts";
 
-/** Characters that are encoded, or escaped, in one step, and the size of the pieces that an answer is sent in. */
+/** Characters of a text that become JSON in one step: six times as many at most. */
+const stepCharacters = 16 * 1024;
+/** A piece is encoded when it has as many characters. */
 const pieceCharacters = 64 * 1024;
 
-/** JSON as UTF-8, in pieces. The last part is a text as long as it is short, so that a small answer is one text. */
+/**
+ * JSON that may be large, as UTF-8 in pieces: a text of megabytes would be made in one step. The end of it is a text, so
+ * that small JSON is one.
+ */
 export class JsonText {
   readonly #pieces: Buffer[] = [];
-  #text = "";
+  #pieceBytes = 0;
+  #end = "";
 
-  /** Undefined when it is so long that it consists of pieces. */
-  get short(): string | undefined {
-    return this.#pieces.length === 0 ? this.#text : undefined;
+  get bytes(): number {
+    return this.#pieceBytes + Buffer.byteLength(this.#end);
   }
 
-  /** All of it. The pieces that were added last are made now. */
-  pieces(): Buffer[] {
-    this.#encodeText();
+  /** All of it when it is short, otherwise undefined. */
+  get short(): string | undefined {
+    return this.#pieces.length === 0 ? this.#end : undefined;
+  }
+
+  pieces(): readonly Buffer[] {
+    this.#encodeEnd();
     return this.#pieces;
   }
 
   add(json: string | JsonText): void {
     if (typeof json === "string") {
-      this.#text += json;
+      this.#end += json;
     } else {
-      if (json.#pieces.length > 0) this.#encodeText();
-      this.#pieces.push(...json.#pieces);
-      this.#text += json.#text;
+      if (json.#pieces.length > 0) this.#encodeEnd();
+      for (const piece of json.#pieces) this.#addPiece(piece);
+      this.#end += json.#end;
     }
-    if (this.#text.length >= pieceCharacters) this.#encodeText();
+    if (this.#end.length >= pieceCharacters) this.#encodeEnd();
   }
 
-  #encodeText(): void {
-    for (const piece of piecesOf(this.#text)) this.#pieces.push(Buffer.from(piece));
-    this.#text = "";
+  #encodeEnd(): void {
+    if (this.#end !== "") this.#addPiece(Buffer.from(this.#end));
+    this.#end = "";
   }
-}
 
-/** An array of values that are JSON already. */
-export async function jsonArray(values: readonly string[], slices = new TimeSlices()): Promise<JsonText> {
-  const json = new JsonText();
-  json.add("[");
-  for (const [index, value] of values.entries()) {
-    if (index > 0) json.add(",");
-    await addInSteps(json, value, slices);
+  #addPiece(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.#pieceBytes += piece.length;
   }
-  json.add("]");
-  return json;
-}
-
-/** A text, or an object with long texts as members. */
-export async function jsonOf(value: string | object, slices = new TimeSlices()): Promise<JsonText> {
-  const json = new JsonText();
-  await addInSteps(json, await jsonInSteps(value, slices), slices);
-  return json;
 }
 
 /** An object. Its members may be JSON already; one that is undefined is left out. */
@@ -69,71 +64,90 @@ export function jsonObject(members: Readonly<Record<string, unknown>>): JsonText
   return json;
 }
 
-/** The values as JSON up to `maxBytes` together, but the first of them in any case. Values may have long members. */
+/** An array of values that are JSON already. */
+export function jsonArray(values: readonly JsonText[]): JsonText {
+  const json = new JsonText();
+  json.add("[");
+  for (const [index, value] of values.entries()) {
+    if (index > 0) json.add(",");
+    json.add(value.short ?? value);
+  }
+  json.add("]");
+  return json;
+}
+
+/**
+ * The values as JSON, as many as have `maxBytes` together, and the first in any case. Made in slices of time: see `jsonOf`.
+ */
 export async function jsonWithin(
   values: Iterable<object>,
   maxBytes: number,
   slices = new TimeSlices(),
-): Promise<string[]> {
-  const texts: string[] = [];
+): Promise<JsonText[]> {
+  const within: JsonText[] = [];
   let bytes = 0;
   for (const value of values) {
-    const text = await jsonInSteps(value, slices);
-    bytes += Buffer.byteLength(text) + 1;
-    if (texts.length > 0 && bytes > maxBytes) break;
-    texts.push(text);
+    const json = await jsonOf(value, slices);
+    bytes += json.bytes + 1;
+    if (within.length > 0 && bytes > maxBytes) break;
+    within.push(json);
   }
-  return texts;
+  return within;
 }
 
-async function addInSteps(json: JsonText, text: string, slices: TimeSlices): Promise<void> {
-  for (const piece of piecesOf(text)) {
-    json.add(piece);
-    await slices.spend(piece.length);
-  }
+/** A value of JSON, whose arrays are small. What is large is made in slices of time. */
+export async function jsonOf(value: unknown, slices = new TimeSlices()): Promise<JsonText> {
+  const size = sizeOf(value);
+  if (size > stepCharacters && typeof value === "string") return jsonOfText(value, slices);
+  if (size > stepCharacters && isObject(value)) return jsonOfMembers(value, slices);
+  const json = new JsonText();
+  json.add(JSON.stringify(value));
+  await slices.spend(size);
+  return json;
 }
 
-/** A text as JSON, a long one in slices of time. */
-async function jsonOfText(text: string, slices: TimeSlices): Promise<string> {
-  if (text.length <= pieceCharacters) return JSON.stringify(text);
-  const pieces: string[] = [];
-  for (const piece of piecesOf(text)) {
-    pieces.push(JSON.stringify(piece).slice(1, -1));
-    await slices.spend(piece.length);
-  }
-  return `"${pieces.join("")}"`;
+/** In characters, roughly. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (!isObject(value)) return 0;
+  let size = 0;
+  for (const name in value) size += name.length + sizeOf(value[name]);
+  return size;
 }
 
-/** Its long texts in steps; whatever else it holds is at most as large as an entry's attributes. */
-async function jsonInSteps(value: string | object, slices: TimeSlices): Promise<string> {
-  if (typeof value === "string") return jsonOfText(value, slices);
-  const members: string[] = [];
-  let isLong = false;
-  for (const member of Object.values(value)) isLong ||= typeof member === "string" && member.length > pieceCharacters;
-  if (!isLong) {
-    const text = JSON.stringify(value);
-    await slices.spend(text.length);
-    return text;
-  }
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+async function jsonOfMembers(value: Readonly<Record<string, unknown>>, slices: TimeSlices): Promise<JsonText> {
+  const members: Record<string, JsonText> = Object.create(null);
+  // The message of an entry is two of its members.
+  const made = new Map<unknown, JsonText>();
   for (const [name, member] of Object.entries(value)) {
-    const json = typeof member === "string" ? await jsonOfText(member, slices) : JSON.stringify(member);
-    if (json === undefined) continue;
-    members.push(`${JSON.stringify(name)}:${json}`);
-    await slices.spend(json.length);
+    const json = made.get(member) ?? (await jsonOf(member, slices));
+    if (typeof member === "string") made.set(member, json);
+    members[name] = json;
   }
-  return `{${members.join(",")}}`;
+  return jsonObject(members);
 }
 
-/** The text in pieces; no character beyond the first 65,536 is cut in two. */
-function* piecesOf(text: string): Generator<string> {
+async function jsonOfText(text: string, slices: TimeSlices): Promise<JsonText> {
+  const json = new JsonText();
+  json.add('"');
   for (let from = 0; from < text.length; ) {
-    let to = Math.min(from + pieceCharacters, text.length);
-    if (to < text.length && isHighSurrogate(text.charCodeAt(to - 1))) to -= 1;
-    yield text.slice(from, to);
+    const to = endOfStep(text, from);
+    json.add(JSON.stringify(text.slice(from, to)).slice(1, -1));
+    await slices.spend(to - from);
     from = to;
   }
+  json.add('"');
+  return json;
 }
 
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
+/** Not between the two halves of a character beyond U+FFFF. */
+function endOfStep(text: string, from: number): number {
+  const to = from + stepCharacters;
+  if (to >= text.length) return text.length;
+  const last = text.charCodeAt(to - 1);
+  return last >= 0xd800 && last <= 0xdbff ? to - 1 : to;
 }

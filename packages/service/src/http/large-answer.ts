@@ -10,8 +10,8 @@ const recheckEveryMs = 500;
  */
 export function largeAnswer(c: HttpContext, json: JsonText): Response {
   const { outgoing, admission, unsent } = c.env;
-  const pieces = json.pieces().reverse();
-  const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const bytes = json.bytes;
+  const pieces = [...json.pieces()].reverse();
   const cutOff = () => void outgoing.destroy();
   const recheck = async () => admission?.assertStillAllowed();
   const rechecks = setInterval(() => void recheck().catch(cutOff), recheckEveryMs);

@@ -39,20 +39,20 @@ export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: 
         if (!found) throw noSuchEntry();
         const slices = new TimeSlices();
         const neighbours = async (direction: LogSearch["direction"], limit: number) => {
-          if (limit === 0) return { texts: [], truncated: false };
+          if (limit === 0) return { entries: [], truncated: false };
           const search = { projectNumbers: [project.number], query: { kind: "everything" }, ...allTimes } as const;
           const bounds = { direction, limit, maxBytes: maxSideBytes, after: found.position, signal };
           const { logs: read, more } = await logs.search({ ...search, ...bounds });
-          const entries = read.map((log) => toEntry(log, projectIds));
-          const texts = await jsonWithin(entries, maxSideBytes, slices);
-          return { texts, truncated: texts.length < limit && (more || texts.length < read.length) };
+          const shown = read.map((log) => toEntry(log, projectIds));
+          const entries = await jsonWithin(shown, maxSideBytes, slices);
+          return { entries, truncated: entries.length < limit && (more || entries.length < read.length) };
         };
         const earlier = await neighbours("desc", before);
         const later = await neighbours("asc", after);
         return {
           log: await jsonOf(toEntry(found, projectIds), slices),
-          before: await jsonArray(earlier.texts.reverse(), slices),
-          after: await jsonArray(later.texts, slices),
+          before: jsonArray(earlier.entries.reverse()),
+          after: jsonArray(later.entries),
           ...((earlier.truncated || later.truncated) && {
             truncated: { before: earlier.truncated, after: later.truncated },
           }),

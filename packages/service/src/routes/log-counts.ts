@@ -106,8 +106,8 @@ export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } 
         const { values, truncated } = await runSearch(c, searches, caller, async (signal) => {
           const found = await logs.facet({ ...request, signal });
           const shown = found.map(({ value, entries }) => ({ value, count: entries }));
-          const texts = await jsonWithin(shown, maxAnswerBytes);
-          return { values: await jsonArray(texts), truncated: texts.length < found.length };
+          const within = await jsonWithin(shown, maxAnswerBytes);
+          return { values: jsonArray(within), truncated: within.length < found.length };
         });
         return okLarge(c, {
           field,

@@ -10,7 +10,6 @@ import {
 } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import type { SecretCaller } from "../auth/caller.ts";
-import { TimeSlices } from "../event-loop-fairness.ts";
 import type { HttpContext } from "../http/context.ts";
 import { type JsonText, jsonArray, jsonWithin } from "../http/json-text.ts";
 import { decodeCursor, encodeCursor } from "../logs/cursor.ts";
@@ -113,11 +112,10 @@ export async function answerSearch(
   // Made in the caller's turn, so that only so many answers are in memory twice.
   const { data, count, last, more } = await runSearch(c, searches, caller, async (signal) => {
     const found = await logs.search({ ...search, signal });
-    const slices = new TimeSlices();
-    const entries = await jsonWithin(shown(found.logs, projectIds, shape), maxAnswerBytes, slices);
+    const entries = await jsonWithin(shown(found.logs, projectIds, shape), maxAnswerBytes);
     const count = entries.length;
     const more = found.more || count < found.logs.length;
-    return { data: await jsonArray(entries, slices), count, last: found.logs[count - 1], more };
+    return { data: jsonArray(entries), count, last: found.logs[count - 1], more };
   });
   return {
     data,
