@@ -94,7 +94,7 @@ test("a search finds with maps what the reference finds, for any query", { timeo
       const { ast } = parseQuery(text);
       const expected = newestFirst.filter((entry) => evaluate(ast, entry)).slice(0, 21);
       hits += expected.length > 0 && expected.length < 21 ? 0 : 1;
-      expect(await find(project, text)).toEqual(expected.map(({ message }) => message));
+      expect(await find(project, text)).toEqual(expected.slice(0, 20).map(({ message }) => message));
     }),
     { numRuns: 300, seed: 3 },
   );

@@ -22,13 +22,14 @@ export async function printWithContext(
   const printed = new Set<string>();
   for (const hit of hits) {
     const { signal } = session.context;
-    const { before, after } = await admin.logs.get(hit.id, {
+    const { before, after, truncated } = await admin.logs.get(hit.id, {
       projectId: hit.projectId,
       before: lines,
       after: lines,
       signal,
     });
     const around = [...before, hit, ...after];
+    if (truncated) session.say(`Around entry ${hit.id} fewer than ${lines} are shown on a side: they are large.`);
     const meets = around.some((entry) => printed.has(refOf(entry)));
     if (session.format === "text" && printed.size > 0 && !meets) session.out(out.dim("--"));
     for (const entry of around) {

@@ -3,6 +3,8 @@ import type { LogFields } from "./store.ts";
 /** The newest entries; what only older ones hold is not told. */
 export const sampledEntries = 1_000;
 export const maxNames = 20_000;
+/** Characters of all names of attributes that are told. */
+const maxNameCharacters = 256 * 1024;
 
 /** From how many of the sampled entries of a service have an attribute; with `key` null, how many there are. */
 export function gatherFields(
@@ -21,8 +23,16 @@ export function gatherFields(
   }
   return {
     services: services.filter(({ service }) => service !== "").sort(mostFirst(({ service }) => service)),
-    attributes: [...attributes.values()].sort(mostFirst(({ key }) => key)),
+    attributes: withinCharacters([...attributes.values()].sort(mostFirst(({ key }) => key))),
   };
+}
+
+function withinCharacters<T extends { readonly key: string }>(attributes: readonly T[]): readonly T[] {
+  let characters = 0;
+  return attributes.filter(({ key }) => {
+    characters += key.length;
+    return characters <= maxNameCharacters;
+  });
 }
 
 function mostFirst<T extends { readonly entries: number }>(nameOf: (one: T) => string): (a: T, b: T) => number {

@@ -52,16 +52,28 @@ export const logSchemaRoutes = ({ db, logs, searches, now, guards: { secretKey }
     }),
   );
 
+/** Of a question: each is looked for in every name. */
+const wordsLooked = 50;
+
 type Bundle = LogSchema["selectedBundles"][number];
 
 /** A service with its attributes is a bundle. Those come first whose names the question has words of. */
 function bundlesFor(question: string, { services, attributes }: LogFields): readonly Bundle[] {
-  const words = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [])];
+  const words = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [])].slice(0, wordsLooked);
   const hits = (name: string) => words.filter((word) => name.toLowerCase().includes(word)).length;
+  const ofServices = new Map<string, { keys: string[]; hits: number }>();
+  for (const { service } of services) ofServices.set(service, { keys: [], hits: 2 * hits(service) });
+  for (const { key, services: having } of attributes) {
+    const keyHits = hits(key);
+    for (const service of having) {
+      const known = ofServices.get(service);
+      known?.keys.push(key);
+      if (known) known.hits += keyHits;
+    }
+  }
   return services
     .map(({ service, entries }) => {
-      const keys = attributes.filter((attribute) => attribute.services.includes(service)).map(({ key }) => key);
-      const score = 2 * hits(service) + keys.reduce((sum, key) => sum + hits(key), 0);
+      const { keys, hits: score } = ofServices.get(service) ?? { keys: [], hits: 0 };
       return { id: service, service, keys, rowCount: entries, score };
     })
     .sort((a, b) => b.score - a.score || b.rowCount - a.rowCount);

@@ -63,6 +63,44 @@ export const hostileRequests: readonly HostileRequests[] = [
     },
   },
   {
+    name: "searches for control characters that were planted",
+    attack: async (url, keys, signal) => {
+      for (let sent = 0; sent < 10; sent++) {
+        const body = Array.from({ length: 6 }, () => ({ message: "\u0001".repeat(262_000) }));
+        await request(url, "POST /v1/logs", keys, { body });
+      }
+      return repeat(4, signal, async () => {
+        const answer = await request(url, "POST /v1/logs/query", keys, { body: {}, signal });
+        await answer.arrayBuffer();
+        return [answer.status];
+      });
+    },
+  },
+  {
+    name: "large answers that nobody reads",
+    attack: async (url, keys, signal) => {
+      for (let sent = 0; sent < 2; sent++) {
+        const body = Array.from({ length: 36 }, () => ({ message: "y".repeat(250_000) }));
+        await request(url, "POST /v1/logs", keys, { body });
+      }
+      const sockets: Socket[] = [];
+      await repeat(4, signal, async () => {
+        const socket = await openSocket(url);
+        sockets.push(socket);
+        socket.pause();
+        const body = '{"pagination":{"limit":1000}}';
+        socket.write(
+          `POST /v1/logs/query HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keys.secretKey}\r\n` +
+            `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+        );
+        await rest(20);
+        return [];
+      });
+      for (const socket of sockets) socket.destroy();
+      return [];
+    },
+  },
+  {
     name: "keys that are made one after the other",
     attack: (url, keys, signal) =>
       repeat(24, signal, async () => [
