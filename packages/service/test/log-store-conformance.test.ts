@@ -513,6 +513,53 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
         });
       });
 
+      describe("searching what is large", () => {
+        const sizes = {
+          messages: { message: "x".repeat(200_000), attributes: {} },
+          attributes: { message: "m", attributes: { text: "x".repeat(200_000) } },
+        };
+        test.each(Object.entries(sizes))(
+          "pages of large %s are bounded in bytes, and hold each once",
+          async (_, large) => {
+            const project = await newProject(database.url);
+            await append(
+              project,
+              Array.from({ length: 60 }, (_, at) => entryAt(start + at, large)),
+            );
+            for (const query of ["", "x* OR text:x*"]) {
+              const scope = { ...everythingOf(project), query: parseQuery(query).ast, maxBytes: 2_000_000 };
+              const first = await store.search({ ...scope, direction: "desc", limit: 1000, after: undefined });
+              expect(first.logs.length).toBeLessThan(12);
+              expect(first.more).toBe(true);
+              const all = await searchAll(scope);
+              expect(all.map(({ position }) => Number(position.id))).toEqual(
+                Array.from({ length: 60 }, (_, at) => at + 1),
+              );
+              const one = await store.search({
+                ...scope,
+                maxBytes: 1,
+                direction: "asc",
+                limit: 1000,
+                after: undefined,
+              });
+              expect(one).toMatchObject({ logs: { length: 1 }, more: true });
+            }
+          },
+        );
+
+        test("values of a field are taken up to the one with which they have 8 MiB", async () => {
+          const project = await newProject(database.url);
+          const values = Array.from({ length: 60 }, (_, at) => `${at} ${"x".repeat(200_000)}`);
+          await append(
+            project,
+            values.map((text) => entryAt(start, { attributes: { text } })),
+          );
+          const found = await store.facet({ ...everythingOf(project), field: { attribute: "text" }, limit: 100 });
+          expect(found).toHaveLength(42);
+          expect(found.map(({ value }) => value)).toEqual([...values].sort().slice(0, 42));
+        });
+      });
+
       describe("following", () => {
         test("what is large comes in parts: an answer is bounded in bytes, and nothing is lost", async () => {
           const project = await newProject(database.url);

@@ -28,7 +28,7 @@ export function largeAnswer(c: HttpContext, json: JsonText): Response {
     {
       async pull(controller) {
         await recheck().catch(cutOff);
-        const piece = pieces.pop();
+        const piece = outgoing.destroyed ? undefined : pieces.pop();
         if (!piece) return controller.close();
         held.sent(piece.length);
         controller.enqueue(piece);
