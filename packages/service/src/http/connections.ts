@@ -51,7 +51,7 @@ export class Connections {
       return;
     }
     this.#add(block, 1);
-    this.#sockets.set(socket, { takenBytes: 0, atMs: 0 });
+    this.#sockets.set(socket, { takenBytes: 0, atMs: performance.now() });
     socket.once("close", () => {
       this.#add(block, -1);
       this.#sockets.delete(socket);
