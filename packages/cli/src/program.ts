@@ -167,6 +167,9 @@ function meantElsewhere(message: string, command: Command, whole: Command): stri
   if (word === "version") return "Did you mean `sazabi --version`?";
   if (topics.some(({ name }) => name === word)) return `Did you mean \`sazabi help ${word}\`?`;
   const below = [...shownBelow(command)].filter((one) => one.name() === word);
+  const isInGroup = command.parent !== null;
+  // `sazabi keys delete` does not mean `sazabi profiles delete`.
+  if (below.length === 0 && isInGroup && destructive.has(word)) return undefined;
   const meant = below.length > 0 ? below : [...shownBelow(whole)].filter((one) => one.name() === word);
   const names = meant.map(nameOf).map((name) => ({ name, words: name.split(" ").length }));
   const nearest = names.filter(({ words }) => words === Math.min(...names.map((one) => one.words)));
@@ -174,6 +177,9 @@ function meantElsewhere(message: string, command: Command, whole: Command): stri
   if (nearest.length === 0 || nearest.length > 3) return undefined;
   return `Did you mean ${nearest.map(({ name }) => `\`${name}\``).join(" or ")}?`;
 }
+
+/** Commands that end or remove something. */
+const destructive: ReadonlySet<string> = new Set(["delete", "revoke", "revoke-all", "remove", "logout", "unset"]);
 
 function* shownBelow(command: Command): Generator<Command> {
   const shown = command.createHelp().visibleCommands(command);

@@ -103,6 +103,8 @@ export async function updateSettings(directory: string, change: (settings: Setti
       projectName: "sazabi",
       projectSuffix: "",
       configFileMode: 0o600,
+      // An empty file, and one with a byte order mark, are read above and are no JSON for it.
+      clearInvalidConfig: true,
     });
     conf.store = { ...changed };
     return changed;

@@ -63,6 +63,26 @@ test("a cursor that no page gave is refused, by every list", async () => {
   }
 });
 
+test("a cursor of the audit log is the number of one of its events", async () => {
+  for (const cursor of ["99999999", "x", "0", "1.5", ""]) {
+    const { status, body } = await send(service, `GET /v1/audit?cursor=${cursor}`, { headers });
+    expect({ cursor, status, path: body.issues?.[0].path }).toEqual({ cursor, status: 400, path: "cursor" });
+    expect(body.message).not.toContain("NaN");
+  }
+  const { body } = await send(service, "GET /v1/audit?limit=1", { headers });
+  expect((await send(service, `GET /v1/audit?cursor=${body.head.seq}`, { headers })).status).toBe(200);
+});
+
+test("who uses a key that is dead is counted, and shown", async () => {
+  const { id, value } = (await create({ name: "leaver" }, "secret")).body.secretKey;
+  await send(service, `DELETE /v1/secret-keys/${id}`, { headers });
+  for (let use = 0; use < 3; use++) {
+    expect((await send(service, "GET /v1/me", { headers: bearer(value) })).status).toBe(401);
+  }
+  const usage = await send(service, `GET /v1/keys/${id}/usage`, { headers });
+  expect(usage.body).toMatchObject({ points: [{ accepted: 0, refused: 3 }] });
+});
+
 test("a cursor of the last item is the end of the list, also when its key was revoked meanwhile", async () => {
   const keys = (await send(service, "GET /v1/secret-keys?limit=100", { headers })).body.secretKeys;
   const last = keys.at(-1).id;

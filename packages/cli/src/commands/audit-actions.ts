@@ -1,5 +1,6 @@
 import type { AuditEvent, AuditFault, AuditHead } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
+import { maskImported } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
@@ -43,6 +44,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
 
 function checkId(option: string, text: string): string {
   if (isId(text)) return text;
+  maskImported(text);
   throw usageError(`${option} takes an id, and ${visible(text)} is none.`, "`sazabi keys list` has the ids of keys.");
 }
 

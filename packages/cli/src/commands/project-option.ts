@@ -1,5 +1,6 @@
 import type { SazabiAdmin } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
+import { maskImported } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
@@ -40,6 +41,7 @@ export async function requireProjectId(
   const [only] = named;
   if (only && named.length === 1) return only.id;
   const known = projects.map(({ name }) => name).join(", ");
+  if (!only) maskImported(idOrName);
   const problem = only ? "Several projects are" : "No project is";
   throw new CliError(`${problem} called ${visible(idOrName)} (${source}).`, {
     code: only ? "AMBIGUOUS" : "NOT_FOUND",

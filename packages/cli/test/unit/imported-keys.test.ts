@@ -119,3 +119,15 @@ test("a key in quotes is refused, and the quotes are pointed out", async () => {
     expect(err).toContain("it stands in quotes, which are not part of it");
   }
 });
+
+test("an imported key in place of a project or an id is not repeated", async () => {
+  const { env } = await service({ "GET /v1/projects": () => ({ body: { projects: [{ id: "p", name: "Shop" }] } }) });
+  for (const argv of [
+    ["logs", "query", "x", "--project", imported],
+    ["audit", "list", "--target", imported],
+  ]) {
+    const { code, err } = await terminal({ env }).run(argv);
+    expect(code).toBeGreaterThan(0);
+    expect(err).not.toContain(secretPart);
+  }
+});

@@ -105,6 +105,7 @@ describe("a wrong command line exits 2", () => {
     ["help for a mistyped topic", ["help", "enviroment"], "Did you mean environment?"],
     ["help for a topic in another number", ["help", "exit-code"], "Did you mean exit-codes?"],
     ["help for a mistyped command of a group", ["help", "keys", "rotat"], "Did you mean rotate?"],
+    ["a command that ends something, in another group", ["keys", "delete", "x"], "See `sazabi keys --help`"],
     ["a command without its group", ["tail", "level:error"], "Did you mean `sazabi logs tail`?"],
     ["a short form that there is not", ["keys", "get", "ci"], "Did you mean `sazabi keys secret-keys get` or"],
     ["a topic without help", ["exit-codes"], "Did you mean `sazabi help exit-codes`?"],

@@ -101,7 +101,11 @@ describe("settings that cannot be read", () => {
         writeFileSync(path, text);
         chmodSync(path, 0o600);
       });
-      expect((await terminal({ configDirectory: directory }).run(["profiles", "list"])).code).toBe(0);
+      const { run } = terminal({ configDirectory: directory });
+      expect((await run(["profiles", "list"])).code).toBe(0);
+      expect(await run(["config", "set", "apiUrl", "http://127.0.0.1:9"])).toMatchObject({ code: 0 });
+      expect((await run(["config", "get", "apiUrl"])).out).toBe("http://127.0.0.1:9\n");
+      expect((await run(["profiles", "list", "--json"])).out.includes('"work"')).toBe(text.includes("work"));
     }
   });
 });

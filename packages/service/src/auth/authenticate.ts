@@ -204,6 +204,8 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 }
 
 function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
+  // The owner sees who still uses a key that is dead.
+  if (key && deathOf(key, nowMs)) recordUse(check, key, { isAccepted: false, nowMs });
   refuseDead(check, key, nowMs);
   const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
@@ -212,14 +214,23 @@ function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response
 }
 
 function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
-  const { auth, c, address } = check;
-  auth.uses.record(key, !refusal, nowMs, address, c.env.incoming.headers["user-agent"]);
+  const { auth, c } = check;
+  recordUse(check, key, { isAccepted: !refusal, nowMs });
   if (refusal) throw refusal;
   check.admitted = key;
   c.env.admission = check;
   return auth.keys.mayHoldImported(c.env.incoming.url ?? "")
     ? refuseImportedInUrl(check, key).then(() => handled(check, key))
     : handled(check, key);
+}
+
+interface Use {
+  readonly isAccepted: boolean;
+  readonly nowMs: number;
+}
+
+function recordUse({ auth, c, address }: Check, key: KnownKey, { isAccepted, nowMs }: Use): void {
+  auth.uses.record(key, isAccepted, nowMs, address, c.env.incoming.headers["user-agent"]);
 }
 
 /** A key of the caller's organization; of others' it is not for the caller to know. */

@@ -6,6 +6,7 @@ import { readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import type { Services } from "../services.ts";
 import { findAuditHead, listAuditEvents } from "../store/audit.ts";
+import { unknownCursor } from "../store/cursor.ts";
 import { hasHiddenCharacter, hiddenMessage } from "./text-fields.ts";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
@@ -21,7 +22,11 @@ const listQuery = z.object({
   from: time.optional(),
   to: time.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(50),
-  cursor: z.coerce.number().int().min(1).optional(),
+  cursor: z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, "must be the nextCursor of an earlier answer")
+    .transform(Number)
+    .optional(),
 });
 
 /** What was done in the organization, newest first, and the end of its chain. */
@@ -32,6 +37,7 @@ export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
       if (caller.projectId) throw organizationOnly();
       const { limit, cursor, ...filter } = readQuery(c, listQuery);
       const head = await findAuditHead(db, caller.organizationId);
+      if (cursor !== undefined && cursor > head.seq) throw unknownCursor();
       const events = await listAuditEvents(db, caller.organizationId, { ...filter, before: cursor, limit });
       const page = events.slice(0, limit);
       const nextCursor = events.length > limit ? String(page.at(-1)?.seq) : null;
