@@ -51,7 +51,7 @@ export async function* makeBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
-  const joiner = new RecordJoiner({ ...defaults, isStart: (from?.lines ?? 0) === 0 });
+  const joiner = new RecordJoiner(defaults);
   const reading = new Reading(from);
   const take = (unsent: readonly LogRecord[]): Batch => {
     const batch = forming.take();

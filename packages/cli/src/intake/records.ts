@@ -15,25 +15,22 @@ const maxRecordChars = 200_000;
 interface JoinerOptions {
   readonly multiline: boolean;
   readonly now: Date;
-  /** False when the first line is not the first of its file. */
-  readonly isStart?: boolean;
 }
 
 /**
  * Makes records of lines: container wrapping is removed and split lines are joined; with `multiline`, also stack traces and
- * JSON that is printed over several lines. An array of objects becomes its objects.
+ * JSON that is printed over several lines, and an array of objects becomes its objects.
  */
 export class RecordJoiner {
   readonly #multiline: boolean;
   readonly #now: Date;
-  readonly #json: JsonJoiner;
+  readonly #json = new JsonJoiner();
   readonly #partials = new Map<string, LogRecord>();
   #open: { lines: string[]; chars: number; first: LogRecord } | undefined;
 
-  constructor({ multiline, now, isStart = true }: JoinerOptions) {
+  constructor({ multiline, now }: JoinerOptions) {
     this.#multiline = multiline;
     this.#now = now;
-    this.#json = new JsonJoiner(isStart);
   }
 
   /** The first line that is needed for records that are still to come; undefined when that is the next one. */
@@ -51,8 +48,9 @@ export class RecordJoiner {
     if (unwrapped === undefined) return [];
     if (!this.#multiline) return [unwrapped];
     const bracket = this.#json.releaseBracket(unwrapped);
+    const released = bracket ? this.#join(bracket) : [];
     const taken = unwrapped.members === undefined ? this.#json.add(unwrapped) : undefined;
-    return [...bracket, ...(taken ? [...this.#close(), ...taken] : this.#join(unwrapped))];
+    return [...released, ...(taken ? [...this.#close(), ...taken] : this.#join(unwrapped))];
   }
 
   /** The input pauses: an open stack trace is complete, and JSON or a split line is not. */
@@ -81,6 +79,8 @@ export class RecordJoiner {
       return [];
     }
     const done = this.#close();
+    const objects = objectsOf(record.text.trim(), record);
+    if (objects) return [...done, ...objects];
     this.#open = { lines: [record.text], chars: record.text.length, first: record };
     return done;
   }
@@ -180,44 +180,35 @@ class JsonJoiner {
   #lines: Line[] = [];
   #chars = 0;
   #depth = 0;
-  #isStart: boolean;
-  /** A `[` that begins the input: an array, when an object follows. */
+  /** A `[` on a line of its own: an array, when an object follows. */
   #bracket: Line | undefined;
   /** The bracket of the array that the next lines are in. */
   #array: Line | undefined;
-
-  constructor(isStart: boolean) {
-    this.#isStart = isStart;
-  }
 
   get firstHeld(): Line | undefined {
     return this.#array ?? this.#bracket ?? this.#lines[0];
   }
 
   /** The bracket as a line of its own, when what follows shows that it begins no array. */
-  releaseBracket(next: LogRecord): readonly LogRecord[] {
+  releaseBracket(next: LogRecord): Line | undefined {
     const bracket = this.#bracket;
-    if (!bracket) return [];
     this.#bracket = undefined;
-    this.#array = next.text.trimStart().startsWith("{") ? bracket : undefined;
-    return this.#array ? [] : [bracket];
+    if (!bracket || next.members !== undefined || !next.text.trimStart().startsWith("{")) return bracket;
+    this.#array = bracket;
+    return undefined;
   }
 
   /** Undefined: the line is not part of JSON over several lines. */
   add(line: Line): readonly LogRecord[] | undefined {
     const text = line.text.trim();
-    const isStart = this.#isStart;
-    this.#isStart = false;
-    if (this.#lines.length === 0) {
-      if (isStart && text === "[") {
-        this.#bracket = line;
-        return [];
-      }
-      if (this.#array) return this.#addInArray(line, text);
-      if (isStart && text.startsWith("[{") && text.endsWith("]")) return objectsOf(text, line);
-      if (line.text.trimEnd() !== "{") return undefined;
-    }
-    return this.#collect(line, text);
+    if (this.#lines.length > 0) return this.#collect(line, text);
+    const inArray = this.#array ? this.#addInArray(line, text) : undefined;
+    if (inArray) return inArray;
+    const start = line.text.trimEnd();
+    if (start === "{" || start === "[{") return this.#collect(line, text);
+    if (start !== "[") return undefined;
+    this.#bracket = line;
+    return [];
   }
 
   #addInArray(line: Line, text: string): readonly LogRecord[] | undefined {
@@ -227,7 +218,10 @@ class JsonJoiner {
     }
     const object = text.replace(/,$/, "");
     if (isObject(object)) return [{ ...line, text: object }];
-    return text.startsWith("{") ? this.#collect(line, text) : undefined;
+    if (text.startsWith("{")) return this.#collect(line, text);
+    // Some write the commas in front. Anything else is no longer in the array.
+    if (!text.startsWith(",")) this.#array = undefined;
+    return undefined;
   }
 
   #collect(line: Line, text: string): readonly LogRecord[] {
@@ -241,9 +235,10 @@ class JsonJoiner {
       .join(" ")
       .replace(/,$/, "");
     const first = this.#lines[0] as Line;
-    if (!isObject(whole)) return this.end();
+    const records = isObject(whole) ? [{ ...first, text: whole }] : objectsOf(whole, first);
+    if (!records) return this.end();
     this.#clear();
-    return [{ ...first, text: whole }];
+    return records;
   }
 
   /** What turned out to be no JSON: its lines. */
@@ -271,7 +266,9 @@ function depthChange(line: string): number {
   return depth;
 }
 
-function objectsOf(text: string, line: Line): readonly LogRecord[] | undefined {
+/** The objects of a JSON array that holds nothing else. */
+function objectsOf(text: string, line: LogRecord): readonly LogRecord[] | undefined {
+  if (!text.endsWith("]") || !/^\[\s*\{/.test(text)) return undefined;
   try {
     const values = parseExactJson(text) as readonly unknown[];
     const areObjects =

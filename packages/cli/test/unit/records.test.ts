@@ -110,6 +110,51 @@ describe("JSON over several lines", () => {
     expect(textsOf(text.split("\n")).map((one) => JSON.parse(one))).toEqual([{ a: 1 }, { b: { c: 2 } }]);
   });
 
+  test.each([
+    ["on one line", '[{"a":1},{"b":2}]', ['{"a":1}', '{"b":2}']],
+    ["with spaces", '[ {"a":1}, {"b":2} ]', ['{"a":1}', '{"b":2}']],
+    ["printed", JSON.stringify([{ a: 1 }, { b: 2 }], null, 2), ['{ "a": 1 }', '{ "b": 2 }']],
+    ["with its brackets on the lines of its objects", '[{\n"a": 1\n}, {\n"b": 2\n}]', ['{"a":1}', '{"b":2}']],
+    ["an object a line", '[\n{"a":1},\n{"b":2}\n]', ['{"a":1}', '{"b":2}']],
+  ])("as an array is its objects wherever it stands: %s", (_, array, objects) => {
+    expect(textsOf(["text", ...array.split("\n"), ...array.split("\n"), "more", "  of it"])).toEqual([
+      "text",
+      ...objects,
+      ...objects,
+      "more\n  of it",
+    ]);
+  });
+
+  test("as an array inside the wrapping of containers is its objects", () => {
+    expect(recordsOf(['2026-11-30T09:00:00.1Z stdout F [{"a":1},{"b":2}]'])).toMatchObject([
+      { text: '{"a":1}', members: { stream: "stdout" } },
+      { text: '{"b":2}', members: { stream: "stdout" } },
+    ]);
+  });
+
+  test("as an array of other things stays text", () => {
+    expect(textsOf(["[", "2026-11-30T09:00:00.1Z stdout F {}"])).toEqual(["[", "{}"]);
+    for (const line of ["[1,2]", '[{"a":1},2]', "[]", '["a"]', "[{]", '[{"a":1}] x', "[[{}]]"]) {
+      expect(textsOf(["text", line, "text"])).toEqual(["text", line, "text"]);
+    }
+    const printed = JSON.stringify([1, "a"], null, 2);
+    expect(textsOf([...printed.split("\n"), "text", ...printed.split("\n")])).toEqual([printed, "text", printed]);
+  });
+
+  test("that is indented below text belongs to it", () => {
+    expect(textsOf(["body:", '  [{"a":1}]', "next"])).toEqual(['body:\n  [{"a":1}]', "next"]);
+  });
+
+  test("as an array that is cut off ends where another thing follows", () => {
+    expect(textsOf(["[", '{"a":1},', "text", "  more", "[", '{"b":2}', "]", "text"])).toEqual([
+      '{"a":1}',
+      "text\n  more",
+      '{"b":2}',
+      "text",
+    ]);
+    expect(textsOf(["[", '{"a":1},', "[", '{"b":2}', "]"])).toEqual(['{"a":1}', '{"b":2}']);
+  });
+
   test("as an array keeps the digits of long integers", () => {
     expect(textsOf(['[{"id":9007199254740993}]'])).toEqual(['{"id":"9007199254740993"}']);
   });
@@ -162,6 +207,9 @@ test("nothing is lost, whatever the lines are", () => {
     "]",
     "{}",
     '{"a":1},',
+    '[{"a":1},{"b":2}]',
+    "[{",
+    "}]",
     "Caused by: x",
     "#1 x",
     "Traceback (most recent call last):",
