@@ -57,7 +57,7 @@ export async function send(session: Session, file: string | undefined, options: 
     const positions = options.follow && file ? openPositions(session, file, publicKey, options) : undefined;
     const sending = { session, client, tally, positions };
     if (positions) await sendPending(sending, positions);
-    const { lines, from } = await openInput(session, fromStdin ? undefined : file, positions);
+    const { lines, from } = await openInput(sending, fromStdin ? undefined : file);
     const batchOptions = { ...defaults, from, tellsPlaces: positions !== undefined };
     for await (const batch of makeBatches(lines, batchOptions, session.context.signal)) {
       await sendBatch(sending, batch, positions?.begin(batch) ?? randomUUID());
@@ -88,16 +88,16 @@ interface OpenInput {
 }
 
 /** The lines of a file or of stdin; with positions, those that were not sent yet and those that are still to come. */
-async function openInput(
-  session: Session,
-  file: string | undefined,
-  positions: Positions | undefined,
-): Promise<OpenInput> {
+async function openInput({ session, tally, positions }: Sending, file: string | undefined): Promise<OpenInput> {
   const onChange = (what: string) => session.say(visible(what));
+  const onOtherEncoding = () => {
+    tally.otherEncoding++;
+  };
   if (file === undefined) {
-    return { lines: readLines(readText(unpacked(session.context.stdin, "stdin", onChange), "stdin")) };
+    const text = readText(unpacked(session.context.stdin, "stdin", onChange), "stdin");
+    return { lines: readLines(text, { onOtherEncoding }) };
   }
-  if (!positions) return { lines: readLines(readText(await openFile(file, onChange), file)) };
+  if (!positions) return { lines: readLines(readText(await openFile(file, onChange), file), { onOtherEncoding }) };
   const following = {
     signal: session.context.signal,
     onChange,
@@ -108,10 +108,12 @@ async function openInput(
     onChange(`What was sent of ${file} is not in it any more, so it is sent from its beginning.`);
   }
   const bytes = followFile(file, { ...following, first: start?.first });
-  if (!start || start.first.offset === 0) return { lines: readLines(readText(unpackedAlready(bytes, file), file)) };
+  if (!start || start.first.offset === 0) {
+    return { lines: readLines(readText(unpackedAlready(bytes, file), file), { onOtherEncoding }) };
+  }
   const { first, from } = start;
   onChange(`Going on with ${first.path} after line ${count(from.lines)}. --from-start sends it from its beginning.`);
-  return { lines: readLines(bytes, from.lines), from };
+  return { lines: readLines(bytes, { linesBefore: from.lines, onOtherEncoding }), from };
 }
 
 /** Where nothing can be written the file is sent all the same, and the next run sends it again. */
@@ -247,9 +249,18 @@ async function reportTally(session: Session, tally: Tally): Promise<void> {
   await session.result({ accepted, rejected }, () =>
     session.out(`${count(accepted)} accepted, ${count(rejected)} rejected`),
   );
-  if (accepted > 0) session.remark(`See them: ${tally.sentEntries.queryCommand(session.context.now())}`);
+  if (accepted > 0) session.remark(tally.sentEntries.queryHint(session.context.now(), searchOptions(session)));
   if (rejected > 0)
     throw new CliError(`${count(rejected)} of ${count(accepted + rejected)} lines were not accepted.`, {
       code: "REJECTED",
     });
+}
+
+/** The options without which a query would search another service or project than the one that took the entries. */
+function searchOptions(session: Session): readonly string[] {
+  const { profile, apiUrl, caFile } = session.flags;
+  const { projectInUse } = session;
+  const isOther = projectInUse?.source === "--project" && projectInUse.value !== session.project(undefined)?.value;
+  const options = { profile, "api-url": apiUrl, "ca-file": caFile, project: isOther ? projectInUse.value : undefined };
+  return Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
 }

@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+
 /** A line longer than this is cut: the service keeps 256 KiB of a message, and notes that it was cut. */
 export const maxLineBytes = 1024 * 1024;
 
@@ -11,11 +13,20 @@ export interface Line {
   readonly end: number;
 }
 
+interface ReadLinesOptions {
+  readonly linesBefore?: number | undefined;
+  /** Called for each line with bytes that are not UTF-8. */
+  readonly onOtherEncoding?: () => void;
+}
+
 /**
  * The lines of a stream of bytes, in groups as they arrive. Blank lines are left out but counted, after `linesBefore`. Holds
  * no more than one chunk and one line, however long the input is.
  */
-export async function* readLines(chunks: AsyncIterable<Uint8Array>, linesBefore = 0): AsyncGenerator<readonly Line[]> {
+export async function* readLines(
+  chunks: AsyncIterable<Uint8Array>,
+  { linesBefore = 0, onOtherEncoding }: ReadLinesOptions = {},
+): AsyncGenerator<readonly Line[]> {
   let number = linesBefore;
   let rest: Buffer = Buffer.alloc(0);
   let chunkStart = 0;
@@ -23,6 +34,7 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>, linesBefore 
   const lineOf = (bytes: Buffer, end: number): Line | undefined => {
     number++;
     const text = decode(bytes, number === 1);
+    if (onOtherEncoding && text.includes("\ufffd") && !isUtf8(withoutCutCharacter(bytes))) onOtherEncoding();
     return text.trim() === "" ? undefined : { text, number, start: lineStart, end };
   };
   for await (const chunk of chunks) {
@@ -49,6 +61,14 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>, linesBefore 
 /** A copy, at most `maxLineBytes` long: the chunk it comes from may be used again by its reader. */
 function join(rest: Buffer, more: Buffer): Buffer {
   return Buffer.concat([rest, more.subarray(0, Math.max(0, maxLineBytes - rest.length))]);
+}
+
+/** A line that is cut may end within a character. */
+function withoutCutCharacter(bytes: Buffer): Buffer {
+  if (bytes.length < maxLineBytes) return bytes;
+  let end = maxLineBytes;
+  while (end > maxLineBytes - 4 && ((bytes[end - 1] as number) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end - 1);
 }
 
 function decode(bytes: Buffer, first: boolean): string {

@@ -1,33 +1,41 @@
 import type { SentEntry } from "./entry.ts";
 
-const maxNamedServices = 3;
+const maxNamedServices = 10;
 const hourMs = 3_600_000;
 /** What a query searches by default. */
 const defaultHours = 24;
 
 /** What is needed to find accepted entries again: their services, and the earliest time. */
 export class SentEntries {
-  readonly #services = new Set<string | undefined>();
+  readonly #services = new Set<string>();
+  #someLackService = false;
   #earliestMicros: number | undefined;
 
   add({ service, timeMicros }: Pick<SentEntry, "service" | "timeMicros">): void {
-    if (this.#services.size <= maxNamedServices) this.#services.add(service);
+    if (service === undefined) this.#someLackService = true;
+    else if (this.#services.size <= maxNamedServices) this.#services.add(service);
     if (timeMicros !== undefined) this.#earliestMicros = Math.min(timeMicros, this.#earliestMicros ?? timeMicros);
   }
 
-  /** The command that shows them. With many services, or entries without one, it shows the others of that time, too. */
-  queryCommand(now: Date): string {
-    const ageHours = (now.getTime() - (this.#earliestMicros ?? now.getTime() * 1000) / 1000) / hourMs;
+  /** Names the command that shows them, with these options. With many services it shows all entries of that time. */
+  queryHint(now: Date, options: readonly string[]): string {
+    const condition = this.#condition();
+    const earliestMs = (this.#earliestMicros ?? Number.POSITIVE_INFINITY) / 1000;
+    const ageHours = Math.max(0, now.getTime() - earliestMs) / hourMs;
     // An hour more, for the time until the command is run.
-    const since = ageHours + 1 <= defaultHours ? [] : ["--since", spanOf(Math.ceil(ageHours) + 1)];
-    return ["sazabi logs query", ...since, ...this.#condition()].join(" ");
+    const needsSince = condition === "" || ageHours + 1 > defaultHours;
+    const since = needsSince ? ["--since", spanOf(Math.ceil(ageHours) + 1)] : [];
+    const words = [...options, ...since, ...(condition === "" ? [] : [condition])].map(shellWord);
+    const opening = condition === "" ? "See them, among others" : "See them";
+    return `${opening}: ${["sazabi logs query", ...words].join(" ")}`;
   }
 
-  #condition(): readonly string[] {
-    const services = [...this.#services].filter((service) => service !== undefined);
-    if (services.length < this.#services.size || services.length === 0 || services.length > maxNamedServices) return [];
-    const values = services.map(queryValue);
-    return [shellWord(`service:${values.length === 1 ? values[0] : `(${values.join(" OR ")})`}`)];
+  /** The query that finds them; empty when it would be too long. */
+  #condition(): string {
+    if (this.#services.size > maxNamedServices) return "";
+    const values = [...this.#services].map(queryValue);
+    const named = values.length === 1 ? `service:${values[0]}` : `service:(${values.join(" OR ")})`;
+    return [...(values.length === 0 ? [] : [named]), ...(this.#someLackService ? ["NOT service:*"] : [])].join(" OR ");
   }
 }
 

@@ -18,6 +18,8 @@ export class Tally {
   old = 0;
   /** Plain lines whose time was wanted and could not be read. */
   timeless = 0;
+  /** Lines with bytes that are not UTF-8. */
+  otherEncoding = 0;
   readonly sentEntries: SentEntries;
   readonly #session: Session;
   readonly #showsProgress: boolean;
@@ -51,9 +53,11 @@ export class Tally {
   }
 
   #note(entry: BatchEntry): void {
-    this.sentEntries.add(entry);
+    const nowMicros = this.#session.context.now().getTime() * 1000;
+    const { service, timeMicros = nowMicros } = entry;
+    this.sentEntries.add({ service, timeMicros });
     if (entry.lacksTime) this.timeless++;
-    const oldMicros = (this.#session.context.now().getTime() - oldDays * 86_400_000) * 1000;
+    const oldMicros = nowMicros - oldDays * 86_400_000_000;
     if (entry.timeMicros !== undefined && entry.timeMicros < oldMicros) this.old++;
   }
 
@@ -72,6 +76,10 @@ export class Tally {
     if (this.timeless > 0) {
       const lines = this.timeless === 1 ? "1 line begins" : `${count(this.timeless)} lines begin`;
       this.#session.say(`${lines} with no time that --line-times can read: the time of sending was used.`);
+    }
+    if (this.otherEncoding > 0) {
+      const lines = this.otherEncoding === 1 ? "1 line was" : `${count(this.otherEncoding)} lines were`;
+      this.#session.say(`${lines} not UTF-8: what could not be read is stored as \ufffd.`);
     }
     if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
   }

@@ -43,6 +43,15 @@ describe("lines", () => {
     expect(await linesOf(Buffer.from([0x61, 0xff, 0x62]))).toEqual(["1:a\ufffdb"]);
   });
 
+  test("that are not UTF-8 are told, and no others", async () => {
+    let told = 0;
+    const long = Buffer.concat([Buffer.alloc(maxLineBytes - 1, "x"), Buffer.from("ü\n")]);
+    const chunks = chunksOf(Buffer.from("g\xfcn\n", "latin1"), "\ufffd grün\n", long, Buffer.from([0xff]));
+    const groups = readLines(chunks, { onOtherEncoding: () => told++ });
+    for await (const lines of groups) expect(lines.length).toBeGreaterThan(0);
+    expect(told).toBe(2);
+  });
+
   test("without an end are cut, not gathered without end", async () => {
     const chunk = Buffer.alloc(maxLineBytes / 4, "x");
     const lines = await linesOf(...Array(12).fill(chunk), "\nnext\n");
@@ -216,6 +225,8 @@ describe("batches", () => {
       text.map((end) =>
         JSON.stringify({ Records: [1, 2, 3].map((n) => ({ eventVersion: "1.08", eventName: `e${n} ${end}` })) }),
       ),
+      text.map((end) => JSON.stringify([{ message: "one" }, { message: `of an array ${end}` }])),
+      text.map((end) => JSON.stringify([{ message: "one" }, { message: `of a printed array ${end}` }], null, 2)),
       // A line that the runtime split, with others between its parts.
       text.map((end) =>
         ["stdout P a", "stderr F b", `stderr F c ${end}`, "stdout F d"]
@@ -235,7 +246,7 @@ describe("batches", () => {
       const chunks = Array.from({ length: Math.ceil(bytes.length / 65_536) }, (_, i) =>
         bytes.subarray(i * 65_536, (i + 1) * 65_536),
       );
-      const lines = readLines(chunksOf(...chunks), from?.lines);
+      const lines = readLines(chunksOf(...chunks), { linesBefore: from?.lines });
       const options = { ...defaults, multiline: true, tellsPlaces: true, from };
       for await (const { body, next } of makeBatches(lines, options, never)) {
         batches.push({ entries: body.split("\n"), next: next as InputPlace });

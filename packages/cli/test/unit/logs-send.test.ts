@@ -196,6 +196,39 @@ describe("logs send says", () => {
     );
   });
 
+  test("which project it is in, when a command without --project searches another", async () => {
+    const { env, sendOnly } = await service();
+    const path = file("own.log", "x");
+    const other = "00000000-0000-4000-8000-000000000001";
+    const hintOf = async (variables: Record<string, string>, ...options: readonly string[]) => {
+      const { err } = await terminal({ env: { ...env, ...variables } }).run(["logs", "send", path, ...options]);
+      return /^See them: sazabi logs query (.*)$/m.exec(err)?.[1];
+    };
+    expect(await hintOf({ SAZABI_PROJECT_ID: other }, "--project", projectId)).toBe(
+      `--project ${projectId} service:own`,
+    );
+    expect(await hintOf({}, "--project", projectId)).toBe(`--project ${projectId} service:own`);
+    expect(await hintOf({ SAZABI_PROJECT_ID: other }, "--project", other)).toBe("service:own");
+    expect(await hintOf({ SAZABI_PROJECT_ID: projectId })).toBe("service:own");
+    // The public key decides the project, whatever else is named.
+    const { SAZABI_PUBLIC_KEY: publicKey } = sendOnly;
+    expect(await hintOf({}, "--project", projectId, "--public-key", publicKey)).toBe("service:own");
+    expect(await hintOf({}, "--api-url", sendOnly.SAZABI_API_URL)).toBe(
+      `--api-url ${sendOnly.SAZABI_API_URL} service:own`,
+    );
+  });
+
+  test("how many lines were not UTF-8", async () => {
+    const { sendOnly } = await service();
+    const { run } = terminal({ env: sendOnly });
+    const latin = (text: string) => file("latin.log", Buffer.from(text, "latin1"));
+    expect((await run(["logs", "send", latin("gr\xfcn\nplain\nstra\xdfe\n")])).err).toContain(
+      "2 lines were not UTF-8: what could not be read is stored as \ufffd.",
+    );
+    expect((await run(["logs", "send", latin("gr\xfcn\n")])).err).toContain("1 line was not UTF-8: ");
+    expect((await run(["logs", "send", latin("plain\n")])).err).not.toContain("UTF-8");
+  });
+
   test("nothing of what was rejected in the command", async () => {
     const { sendOnly } = await service(() => ({
       status: 202,

@@ -5,19 +5,47 @@ import { SentEntries } from "../../src/intake/sent-entries.ts";
 const now = new Date("2026-11-30T12:00:00Z");
 const hoursAgo = (hours: number) => (now.getTime() - hours * 3_600_000) * 1000;
 
-function commandFor(...entries: readonly (readonly [service: string | undefined, timeMicros?: number])[]): string {
+type Entry = readonly [service: string | undefined, timeMicros?: number];
+
+function hintFor(entries: readonly Entry[], options: readonly string[] = []): string {
   const sent = new SentEntries();
   for (const [service, timeMicros] of entries) sent.add({ service, timeMicros });
-  return sent.queryCommand(now);
+  return sent.queryHint(now, options);
 }
+
+const commandFor = (...entries: readonly Entry[]) => hintFor(entries).replace("See them: ", "");
 
 describe("the command that shows what was sent", () => {
   test("names the services that were accepted", () => {
     expect(commandFor(["a"])).toBe("sazabi logs query service:a");
     expect(commandFor(["a"], ["b c"], ["a"])).toBe("sazabi logs query 'service:(a OR \"b c\")'");
-    expect(commandFor(["a"], [undefined])).toBe("sazabi logs query");
-    expect(commandFor([undefined])).toBe("sazabi logs query");
-    expect(commandFor(["a"], ["b"], ["c"], ["d"], ["e"])).toBe("sazabi logs query");
+    const ten = [..."abcdefghij"];
+    expect(commandFor(...ten.map((name) => [name] as const))).toBe(`sazabi logs query 'service:(${ten.join(" OR ")})'`);
+  });
+
+  test("finds those without a service", () => {
+    expect(commandFor([undefined])).toBe("sazabi logs query 'NOT service:*'");
+    expect(commandFor(["a"], [undefined])).toBe("sazabi logs query 'service:a OR NOT service:*'");
+    expect(commandFor(["a"], [undefined], ["b c"])).toBe("sazabi logs query 'service:(a OR \"b c\") OR NOT service:*'");
+  });
+
+  test("of too many services shows the others of that time, too, and the hint says so", () => {
+    const eleven = [..."abcdefghijk"];
+    expect(hintFor(eleven.map((name) => [name]))).toBe("See them, among others: sazabi logs query --since 1h");
+    expect(hintFor(eleven.map((name) => [name, hoursAgo(2)]))).toBe(
+      "See them, among others: sazabi logs query --since 3h",
+    );
+    expect(hintFor(eleven.map((name) => [name, hoursAgo(-5)]))).toBe(
+      "See them, among others: sazabi logs query --since 1h",
+    );
+    // A batch that the last run left, whose entries are not known.
+    expect(hintFor([])).toBe("See them, among others: sazabi logs query --since 1h");
+  });
+
+  test("has the options that the search needs, as a shell reads them", () => {
+    expect(hintFor([["a"]], ["--project", "my shop"])).toBe(
+      "See them: sazabi logs query --project 'my shop' service:a",
+    );
   });
 
   test("covers their times", () => {
