@@ -184,6 +184,8 @@ class JsonJoiner {
   #bracket: Line | undefined;
   /** The bracket of the array that the next lines are in. */
   #array: Line | undefined;
+  /** An object was found in that array: it is one. */
+  #hasObjects = false;
 
   get firstHeld(): Line | undefined {
     return this.#array ?? this.#bracket ?? this.#lines[0];
@@ -195,6 +197,7 @@ class JsonJoiner {
     this.#bracket = undefined;
     if (!bracket || next.members !== undefined || !next.text.trimStart().startsWith("{")) return bracket;
     this.#array = bracket;
+    this.#hasObjects = false;
     return undefined;
   }
 
@@ -217,7 +220,10 @@ class JsonJoiner {
       return [];
     }
     const object = text.replace(/,$/, "");
-    if (isObject(object)) return [{ ...line, text: object }];
+    if (isObject(object)) {
+      this.#hasObjects = true;
+      return [{ ...line, text: object }];
+    }
     if (text.startsWith("{")) return this.#collect(line, text);
     // Some write the commas in front. Anything else is no longer in the array.
     if (!text.startsWith(",")) this.#array = undefined;
@@ -237,13 +243,16 @@ class JsonJoiner {
     const first = this.#lines[0] as Line;
     const records = isObject(whole) ? [{ ...first, text: whole }] : objectsOf(whole, first);
     if (!records) return this.end();
+    this.#hasObjects = true;
     this.#clear();
     return records;
   }
 
   /** What turned out to be no JSON: its lines. */
   end(): readonly LogRecord[] {
-    const lines = this.#bracket ? [this.#bracket] : this.#lines;
+    const bracket = this.#bracket ?? (this.#hasObjects ? undefined : this.#array);
+    const lines = bracket ? [bracket, ...this.#lines] : this.#lines;
+    if (bracket) this.#array = undefined;
     this.#bracket = undefined;
     this.#clear();
     return lines;

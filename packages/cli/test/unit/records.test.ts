@@ -164,6 +164,13 @@ describe("JSON over several lines", () => {
       const joined = textsOf(lines).join("\n");
       expect(joined).toBe(lines.join("\n"));
     }
+    for (const lines of [
+      ["[", "{ host: a }", "]"],
+      ["[", "{"],
+      ["[", "  {", "a", "  }", "]"],
+    ]) {
+      expect(textsOf(["text", ...lines]).join("\n")).toBe(["text", ...lines].join("\n"));
+    }
   });
 });
 
