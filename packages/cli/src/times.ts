@@ -60,30 +60,61 @@ function offsetMinutes(zone: string): number | undefined {
   return (zone.startsWith("-") ? -1 : 1) * (hours * 60 + minutes);
 }
 
-/** `2026-11-22 08:30:00`, in local time. */
+/** `2026-11-22 08:30:00`, in local time; `2026-11-01 01:30:00 -04:00` where the local clock shows that time twice. */
 export function formatTime(time: Date): string {
-  return formatParts(time).slice(0, 19);
+  return formatSeconds(time) + offsetIfRepeated(time);
 }
 
-/** `2026-11-22 08:30:00.123`, in local time. */
+/** The same without seconds: `2026-11-22 08:30`. */
+export function formatMinute(time: Date): string {
+  return formatParts(time).slice(0, 16) + offsetIfRepeated(time);
+}
+
+/** The same with milliseconds: `2026-11-22 08:30:00.123`. */
 export function formatMoment(time: Date): string {
-  return formatParts(time);
+  return formatParts(time) + offsetIfRepeated(time);
+}
+
+/** The start of an interval. Those of six hours and of a day are parts of a UTC day: `2026-11-22 UTC`, `2026-11-22 06:00 UTC`. */
+export function formatIntervalStart(time: Date, interval: string): string {
+  if (interval === "1d") return `${time.toISOString().slice(0, 10)} UTC`;
+  if (interval === "6h") return `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return formatTime(time);
 }
 
 /** Of the local zone at `time`: `UTC+02:00`. */
 export function formatZone(time: Date): string {
+  return time.getTimezoneOffset() === 0 ? "UTC" : `UTC${formatOffset(time)}`;
+}
+
+function formatOffset(time: Date): string {
   const minutes = -time.getTimezoneOffset();
-  if (minutes === 0) return "UTC";
   const size = Math.abs(minutes);
-  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return `${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+const dayMs = 86_400_000;
+
+/** ` -04:00` when the local clock shows this time twice, because it is set back between the two; else nothing. */
+function offsetIfRepeated(time: Date): string {
+  const offset = time.getTimezoneOffset();
+  for (const distance of [-dayMs, dayMs]) {
+    const other = new Date(time.getTime() + distance).getTimezoneOffset();
+    if (other === offset) continue;
+    const sameClockTime = new Date(time.getTime() + (other - offset) * 60_000);
+    if (sameClockTime.getTimezoneOffset() === other) return ` ${formatOffset(time)}`;
+  }
+  return "";
 }
 
 /** From one moment to another, each with its zone where the zones differ: `2026-11-22 08:30:00 to … (UTC+02:00)`. */
 export function formatSpan(from: Date, to: Date): string {
   const [zone, endZone] = [formatZone(from), formatZone(to)];
-  if (zone === endZone) return `${formatTime(from)} to ${formatTime(to)} (${zone})`;
-  return `${formatTime(from)} (${zone}) to ${formatTime(to)} (${endZone})`;
+  if (zone === endZone) return `${formatSeconds(from)} to ${formatSeconds(to)} (${zone})`;
+  return `${formatSeconds(from)} (${zone}) to ${formatSeconds(to)} (${endZone})`;
 }
+
+const formatSeconds = (time: Date) => formatParts(time).slice(0, 19);
 
 function formatParts(time: Date): string {
   const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;

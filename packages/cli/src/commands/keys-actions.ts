@@ -17,7 +17,7 @@ import { receiveSecret } from "../output/mask.ts";
 import type { Column } from "../output/table.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { formatTime, formatZone, parseTime } from "../times.ts";
+import { formatMinute, formatTime, formatZone, parseTime } from "../times.ts";
 import {
   type AnyKey,
   endedAt,
@@ -217,7 +217,7 @@ export function readDays(option: string, text: string): number {
 
 function keyColumns(session: Session, kinds: readonly KeyKind[], rows: readonly KeyRow[]): readonly Column<KeyRow>[] {
   const hasProjects = new Set(rows.flatMap(({ type, projectId }) => (type === "public" ? [projectId] : []))).size > 1;
-  const time = (text: string | null) => text && formatTime(new Date(text)).slice(0, 16);
+  const time = (text: string | null) => text && formatMinute(new Date(text));
   return [
     { title: "id", value: (key) => key.id, narrow: "keep" },
     ...(kinds.length > 1 ? [{ title: "type", value: (key: KeyRow) => key.type, narrow: "drop" } as const] : []),

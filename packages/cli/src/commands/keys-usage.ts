@@ -1,7 +1,7 @@
-import type { KeyKind, KeyUsagePoint, UsageInterval } from "@sazabi/sdk";
+import type { KeyKind, KeyUsage, KeyUsagePoint, UsageInterval } from "@sazabi/sdk";
 import type { Column } from "../output/table.ts";
 import type { Session } from "../session.ts";
-import { formatSpan, formatTime } from "../times.ts";
+import { formatIntervalStart, formatSpan } from "../times.ts";
 import { findAmong, type ProjectOption } from "./both-kinds.ts";
 import { readWindow } from "./window.ts";
 import type { WindowOptions } from "./window-options.ts";
@@ -17,7 +17,7 @@ export async function usage(session: Session, kinds: readonly KeyKind[], ref: st
   const admin = await session.admin();
   const { key } = await findAmong(session, admin, kinds, ref, options);
   const found = await admin.keys.usage(key.id, { ...window, ...interval }, { signal: session.context.signal });
-  await session.rows(found.points, columnsFor(found.points), "It was not used.", (points) => ({ ...found, points }));
+  await session.rows(found.points, columnsFor(found), "It was not used.", (points) => ({ ...found, points }));
   const total = (name: "accepted" | "refused") => found.points.reduce((sum, point) => sum + point[name], 0);
   const [from, to] = [new Date(found.from), new Date(found.to)];
   session.remark(
@@ -25,10 +25,10 @@ export async function usage(session: Session, kinds: readonly KeyKind[], ref: st
   );
 }
 
-function columnsFor(points: readonly KeyUsagePoint[]): readonly Column<KeyUsagePoint>[] {
+function columnsFor({ points, interval }: KeyUsage): readonly Column<KeyUsagePoint>[] {
   const severalSecrets = new Set(points.map(({ generation }) => generation)).size > 1;
   return [
-    { title: "from", value: (point) => formatTime(new Date(point.start)), narrow: "keep" },
+    { title: "from", value: (point) => formatIntervalStart(new Date(point.start), interval), narrow: "keep" },
     ...(severalSecrets
       ? [{ title: "secret", value: (point: KeyUsagePoint) => `#${point.generation}`, narrow: "keep" } as const]
       : []),

@@ -3,7 +3,7 @@ import { bar, barStyle } from "../output/bars.ts";
 import { visible } from "../output/visible.ts";
 import { pad, widthOf } from "../output/width.ts";
 import type { Session } from "../session.ts";
-import { formatTime } from "../times.ts";
+import { formatIntervalStart } from "../times.ts";
 import { findProjectId } from "./project-option.ts";
 import { formatSearched, readWholeWindow } from "./whole-window.ts";
 import type { WindowOptions } from "./window-options.ts";
@@ -102,7 +102,7 @@ function everyInterval({ startDate, endDate, interval, series }: LogVolume) {
   const step = volumeIntervals[interval];
   const lines: { readonly title: string; readonly count: number }[] = [];
   for (let at = Math.floor(Date.parse(startDate) / step) * step; at < Date.parse(endDate); at += step) {
-    lines.push({ title: formatTime(new Date(at)), count: counts.get(at) ?? 0 });
+    lines.push({ title: formatIntervalStart(new Date(at), interval), count: counts.get(at) ?? 0 });
   }
   return lines;
 }

@@ -90,7 +90,8 @@ made again, and a line on stderr says so: nothing is missing. Ctrl-C ends it.
       "after",
       `
 Without --since or --from the last 24 hours are counted. With --by the bars are of the whole
-time; --csv and --json have both.
+time; --csv and --json have both. Intervals of 6h and 1d are parts of UTC days, and are labelled
+in UTC.
 
   sazabi logs volume level:error --since 7d
   sazabi logs volume --by service

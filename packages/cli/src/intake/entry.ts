@@ -6,6 +6,7 @@ import {
   parseExactJson,
   parseTimestamp,
   slotValue,
+  withLineLevel,
   wrappedEntries,
 } from "@sazabi/sdk/protocol";
 import { isoOfMicros, leadingTime } from "./line-time.ts";
@@ -43,7 +44,9 @@ export function entriesOf(
   if (!object) return [plainEntry(text, members, defaults)];
   const wrapped = wrappedEntries(object);
   if (!wrapped) return [withDefaults(trimmed, { object, members }, defaults)];
-  return wrapped.map((entry) => withDefaults(JSON.stringify(entry), { object: entry, members }, defaults));
+  return wrapped
+    .map((entry) => (defaults.level === undefined ? withLineLevel(entry) : entry))
+    .map((entry) => withDefaults(JSON.stringify(entry), { object: entry, members }, defaults));
 }
 
 /** Whether the service will cut it. What it counts is the content, without JSON's own characters. */

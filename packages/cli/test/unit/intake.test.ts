@@ -138,6 +138,15 @@ describe("an entry", () => {
     expect(texts).toEqual(records.map((record) => ({ service: "s", ...record })));
   });
 
+  test("of CloudWatch has the level that its line names, or else the one that was given", () => {
+    const event = { id: "1", timestamp: 1_796_031_366_807, message: "[ERROR] boom" };
+    const text = JSON.stringify({ events: [event, { ...event, severity: "debug" }] });
+    const levelsOf = (level: "warn" | undefined) =>
+      entriesOf({ text }, { ...defaults, level }).map((entry) => JSON.parse(entry.text).level);
+    expect(levelsOf(undefined)).toEqual(["error", undefined]);
+    expect(levelsOf("warn")).toEqual(["warn", undefined]);
+  });
+
   test("that is JSON keeps all it has", () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });
     fc.assert(

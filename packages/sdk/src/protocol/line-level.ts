@@ -7,7 +7,7 @@ const colouredReach = 2 * reach;
 
 /**
  * The level that a line of plain text names, or undefined. The first word that stands in the place of a level decides;
- * a word inside double quotes counts only as the value of a key such as `"level"`.
+ * a word inside double quotes counts only as the value of a key such as `"level"`, and one inside a URL does not count.
  */
 export function levelOfLine(line: string): Level | undefined {
   const head = stripColours(line.slice(0, colouredReach)).slice(0, reach);
@@ -17,7 +17,7 @@ export function levelOfLine(line: string): Level | undefined {
   }
   for (const { groups } of head.matchAll(forms)) {
     const word = groups && Object.values(groups).find((group) => group !== undefined);
-    const level = word === undefined ? undefined : parseLevel(word);
+    const level = word === undefined ? undefined : word === phpParse ? "fatal" : parseLevel(word);
     if (level) return level;
   }
   return undefined;
@@ -49,6 +49,9 @@ const capitals =
   "TRACE|DEBUG[1-5]?|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|ALERT|EMERG|EMERGENCY|FATAL|PANIC|SEVERE|TRC|DBG|INF|WRN|FTL|VRB|PNC|DPANIC";
 /** Words that are hardly ever the beginning of a sentence. */
 const plain = "trace|debug|info|notice|warn|warning|error|err|critical|crit|fatal|dpanic";
+/** `PHP Parse error` is fatal; the word is a level only there. */
+const phpParse = "Parse";
+
 const levelKey = "(?:log[_.]?)?level|lvl|severity|severity_?text|level_?name";
 
 /** Alternatives are tried at each place of the line, so the first place wins. The `i` of some of them is written out. */
@@ -57,6 +60,8 @@ const forms = new RegExp(
     // "level": "error"; the other strings in quotes are skipped.
     `"${insensitive(`(?:${levelKey})`)}"\\s*[=:]\\s*"?(?<quotedKey>[\\w.-]+)`,
     `"(?:[^"\\\\]|\\\\.)*"`,
+    // The rest of a URL, and parameters of a path without one, are skipped, up to a further key after a comma.
+    `(?:://|[?&/][\\w.%[\\]-]+=)(?:[^\\s"',;)>}|]|[,;](?!\\w+[=:]))*`,
     // level=error, severity: "ERROR"
     `\\b${insensitive(`(?:${levelKey})`)}'?\\s*[=:]\\s*["']?(?<key>[A-Za-z]+\\d?)`,
     // [error], <warn>, (INFO), and with a name before it: [core:error]
@@ -69,8 +74,9 @@ const forms = new RegExp(
     // error as a column of its own: between tabs, or right after the time
     `(?<=\\t)(?<column>${insensitive(`(?:${plain})`)})(?=\\t)`,
     `(?<=\\d:\\d\\d(?:[.,]\\d+)?(?: ?(?:Z|[AP]M|[+-]\\d\\d:?\\d\\d))?\\]?,?\\s{1,3}\\[?)(?<afterTime>${insensitive(`(?:${plain})`)})(?=[\\s:,|\\]])`,
-    // error: at the start, after `web-1  | ` of docker compose, and after a colon as in `program: error: …`
-    `(?<=^|: |\\| )(?:[\\w.]*?)(?<colon>${insensitive(`(?:${anyCase}|fail|dbug|trce|verbose|silly)`)})(?:\\[\\w+\\])?: `,
+    // error: at the start, after `web-1  | ` of docker compose, and after a colon as in `program: error: …`; of PHP, Swift, Go
+    // and compilers also `fatal error:`
+    `(?<=^|: |\\| |PHP (?:Recoverable |Catchable )?)(?:[\\w.]*?)(?<colon>${insensitive(`(?:${anyCase}|fail|dbug|trce|verbose|silly)`)}|(?<=PHP )${phpParse}(?= error))(?:\\[\\w+\\]| error)?: `,
   ].join("|"),
   "g",
 );

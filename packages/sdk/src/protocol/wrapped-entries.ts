@@ -1,3 +1,6 @@
+import { slotValue } from "./entry-aliases.ts";
+import { levelOfLine } from "./line-level.ts";
+
 type Members = Readonly<Record<string, unknown>>;
 
 /**
@@ -19,6 +22,15 @@ export function wrappedEntries(document: Members): readonly Members[] | undefine
     return withShared(events, others);
   }
   return undefined;
+}
+
+/** The same entry with the level that its message names as a line of text does, when it has no level of its own. */
+export function withLineLevel(entry: Members): Members {
+  const { message, level: own } = entry;
+  const hasOwn = (own ?? "") !== "" || slotValue(entry, "level") !== undefined;
+  if (typeof message !== "string" || hasOwn) return entry;
+  const level = levelOfLine(message);
+  return level === undefined ? entry : { ...entry, level };
 }
 
 const names = ["Records", "logEvents", "events"];

@@ -96,6 +96,19 @@ describe("shapes", () => {
       ),
     ).toEqual([{ owner: "1", logGroup: "g", logStream: "s", ...event }]);
     expect(await values(JSON.stringify({ events: [event], nextForwardToken: "f/1" }))).toEqual([event]);
+    for (const [more, level] of [
+      [{ message: "[ERROR] boom" }, "error"],
+      [{ message: '{"level":"warn","msg":"careful"}' }, "warn"],
+      [{ message: "[ERROR] boom", severity: "debug" }, undefined],
+      [{ message: "[ERROR] boom", level: { id: 1 } }, undefined],
+      [{ message: "nothing" }, undefined],
+    ] as const) {
+      const line = { ...event, ...more };
+      const expected = level === undefined ? line : { ...line, level };
+      expect(await values(JSON.stringify({ events: [line] }))).toEqual([expected]);
+      const document = { logGroup: "g", logEvents: [line] };
+      expect(await values(JSON.stringify(document))).toEqual([{ logGroup: "g", ...expected }]);
+    }
     for (const other of [
       { Records: [1] },
       { Records: [] },

@@ -1,4 +1,4 @@
-import { intakeLimits, levelOfLine, type Rejection, wrappedEntries } from "@sazabi/sdk/protocol";
+import { intakeLimits, levelOfLine, type Rejection, withLineLevel, wrappedEntries } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
 import type { TimeSlices } from "../../event-loop-fairness.ts";
 import { type Format, type IntakeBody, invalid, tooMany } from "../body.ts";
@@ -53,7 +53,7 @@ export function entriesFormat(contentType: string | undefined): Format {
 async function entriesOf(text: string, kind: Kind, slices: TimeSlices): Promise<IntakeBody> {
   const start = text.trimStart();
   if (start === "") throw invalid("The body is empty. Send a JSON object with a message, an array of them, or lines.");
-  if (kind === "logplex") return entriesOfArray(readLogplex(text));
+  if (kind === "logplex") return entriesOfArray(readLogplex(text), slices);
   if (kind === "text" && !/^[{[]/.test(start)) return entriesOfText(text, slices);
   // Such a text is no document; without this, each body of lines would first be an error to be made and thrown away.
   if (kind !== "text" && (await isSeveralLines(start, slices))) return entriesOfLines(text, slices);
@@ -84,48 +84,67 @@ async function beginsWithObjectLine(text: string, slices: TimeSlices): Promise<b
 }
 
 function entriesOfDocument(document: unknown, kind: Kind, slices: TimeSlices): IntakeBody | Promise<IntakeBody> {
-  if (Array.isArray(document)) return entriesOfArray(document);
+  if (Array.isArray(document)) return entriesOfArray(document, slices);
   if (isJsonObject(document)) return entriesOfObject(document, slices);
-  if (kind === "lines" && typeof document === "string") return entriesOfArray([document]);
+  if (kind === "lines" && typeof document === "string") return entriesOfArray([document], slices);
   throw invalid('The body must be a JSON object, an array of objects, or { "logs": […] }.');
 }
 
 /** An object is a batch when its `logs` is a list, and an entry when it is anything with more to it than that. */
 function entriesOfObject(document: JsonObject, slices: TimeSlices): IntakeBody | Promise<IntakeBody> {
   if (isOtlpDocument(document)) return readOtlpDocument(document, slices);
-  if (!Object.hasOwn(document, "logs") || Object.hasOwn(document, "message")) return entriesOfArray([document]);
+  if (!Object.hasOwn(document, "logs") || Object.hasOwn(document, "message")) return entriesOfArray([document], slices);
   const { logs } = document;
-  if (Array.isArray(logs)) return entriesOfArray(logs);
-  if (Object.keys(document).length > 1) return entriesOfArray([document]);
+  if (Array.isArray(logs)) return entriesOfArray(logs, slices);
+  if (Object.keys(document).length > 1) return entriesOfArray([document], slices);
   throw invalid("logs: must be an array of entries.");
 }
 
-function entriesOfArray(values: readonly unknown[]): IntakeBody {
+async function entriesOfArray(values: readonly unknown[], slices: TimeSlices): Promise<IntakeBody> {
   if (values.length > intakeLimits.entries) throw tooMany();
-  const list = new EntryList();
-  for (const value of values) list.add(value);
+  const list = new EntryList(slices);
+  for (const value of values) {
+    const adding = list.add(value);
+    if (adding) await adding;
+  }
   return list;
 }
+
+/** What the level of a wrapped line costs, in characters. */
+const workOfALine = 500;
 
 /** Entries and their verdicts, in the order of the body. */
 class EntryList implements IntakeBody {
   readonly entries: { readonly index: number; readonly value: unknown }[] = [];
   readonly rejected: Rejection[] = [];
+  readonly #slices: TimeSlices;
   #index = 0;
 
-  /** A whole OTLP request among entries would be stored as one of them, which nobody means. */
-  add(value: unknown): void {
+  constructor(slices: TimeSlices) {
+    this.#slices = slices;
+  }
+
+  /** A promise only for a document that wraps entries. A whole OTLP request would be stored as one entry, which nobody means. */
+  add(value: unknown): Promise<void> | undefined {
     if (isJsonObject(value) && isOtlpDocument(value)) {
       this.reject("resourceLogs", "makes this an OTLP request. Send each as a body of its own.");
-      return;
+      return undefined;
     }
     const wrapped = isJsonObject(value) ? wrappedEntries(value) : undefined;
     if (wrapped === undefined) {
       this.entries.push({ index: this.#index++, value });
-      return;
+      return undefined;
     }
     if (this.#index + wrapped.length > intakeLimits.entries) throw tooMany();
-    for (const entry of wrapped) this.entries.push({ index: this.#index++, value: entry });
+    return this.#addWrapped(wrapped);
+  }
+
+  async #addWrapped(wrapped: readonly JsonObject[]): Promise<void> {
+    for (const entry of wrapped) {
+      this.entries.push({ index: this.#index++, value: withLineLevel(entry) });
+      const wait = this.#slices.spend(workOfALine);
+      if (wait) await wait;
+    }
   }
 
   reject(field: string, message: string): void {
@@ -135,26 +154,28 @@ class EntryList implements IntakeBody {
 
 async function entriesOfLines(text: string, slices: TimeSlices): Promise<IntakeBody> {
   await refuseTooManyMembers(text, slices);
-  const list = new EntryList();
+  const list = new EntryList(slices);
   for (const line of linesOf(text)) {
     const wait = slices.spend(line.length);
     if (wait) await wait;
     const parsing = parseEntry(line, slices);
     const parsed = parsing instanceof Promise ? await parsing : parsing;
-    if ("value" in parsed) list.add(parsed.value);
-    else list.reject("", `${parsed.error}.`);
+    if ("error" in parsed) list.reject("", `${parsed.error}.`);
+    const adding = "value" in parsed ? list.add(parsed.value) : undefined;
+    if (adding) await adding;
   }
   return list;
 }
 
 /** Plain text: a line is an entry, with the level it names; one that is a JSON object is that object. */
 async function entriesOfText(text: string, slices: TimeSlices): Promise<IntakeBody> {
-  const list = new EntryList();
+  const list = new EntryList(slices);
   for (const line of linesOf(text)) {
     const wait = slices.spend(line.length);
     if (wait) await wait;
     const parsed = line.startsWith("{") ? await parseEntry(line, slices) : undefined;
-    list.add(parsed && "value" in parsed ? parsed.value : entryOfLine(line));
+    const adding = list.add(parsed && "value" in parsed ? parsed.value : entryOfLine(line));
+    if (adding) await adding;
   }
   return list;
 }
