@@ -1,7 +1,7 @@
 -- The scalar elements, as JSON, of every attribute that is a list: the index of a day that is over finds by them. It may hold
 -- more than the query language calls an element, and nothing less; the pattern is the language's own. Null where there is none.
 create function log_list_elements(attributes jsonb) returns text[]
-language plpgsql immutable strict parallel safe as $$
+language plpgsql immutable strict parallel safe set search_path = sazabi, pg_temp as $$
 begin
   -- Most entries have no list.
   if strpos(attributes::text, '"[') = 0 then return null; end if;
