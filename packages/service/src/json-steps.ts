@@ -1,4 +1,4 @@
-import { intakeLimits } from "@sazabi/sdk/protocol";
+import { endOfJsonString, intakeLimits } from "@sazabi/sdk/protocol";
 import type { TimeSlices } from "./event-loop-fairness.ts";
 
 /** In characters. A text that is longer is not parsed in one step. */
@@ -50,7 +50,6 @@ export function parseInSteps(text: string, options: JsonStepsOptions): Promise<u
 
 const quote = 0x22;
 const comma = 0x2c;
-const backslash = 0x5c;
 const openingBracket = 0x5b;
 const closingBracket = 0x5d;
 const openingBrace = 0x7b;
@@ -122,7 +121,7 @@ class JsonSteps {
 
   /** Returns where the string ends that begins at `start`. */
   #skipString(start: number): number {
-    const end = endOfString(this.#text, start);
+    const end = endOfJsonString(this.#text, start);
     if (end - start <= maxStringLength) return end;
     throw new JsonLimit(`has a string of more than ${maxStringLength} characters as it is written`);
   }
@@ -247,14 +246,4 @@ function add(frame: Frame, value: unknown, end: number): void {
 function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") target[key] = value;
   else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
-}
-
-/** Where the string that begins at `start` ends; the end of the text when it does not. */
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === quote) return at;
-    if (code === backslash) at += 1;
-  }
-  return text.length;
 }

@@ -13,8 +13,8 @@ const minus = 0x2d;
 const backslash = 0x5c;
 
 /**
- * Looks at every sixteenth character, since a run of so many digits has one of them, and then half a run to each side, of
- * which it has one too.
+ * Looks at every sixteenth character. A run of 16 digits contains one of these, and also the character 8 before it or 7
+ * after it.
  */
 function mayHaveBigInteger(text: string): boolean {
   for (let at = shortest - 1; at < text.length; at += shortest) {
@@ -36,7 +36,7 @@ function quoteBigIntegers(text: string): string {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === quote) {
-      at = endOfString(text, at);
+      at = endOfJsonString(text, at);
     } else if (isDigit(code)) {
       const end = endOfDigits(text, at);
       const start = text.charCodeAt(at - 1) === minus ? at - 1 : at;
@@ -65,8 +65,8 @@ function isValue(text: string, start: number, end: number): boolean {
   );
 }
 
-/** The place of the closing quote; the end of the text when there is none. */
-function endOfString(text: string, start: number): number {
+/** The place of the quote that closes the JSON string at `start`; the end of the text when there is none. */
+export function endOfJsonString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === quote) return at;

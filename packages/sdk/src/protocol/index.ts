@@ -2,7 +2,7 @@ export * from "./audit.ts";
 export * from "./durations.ts";
 export * from "./entry-aliases.ts";
 export * from "./errors.ts";
-export { parseExactJson } from "./exact-json.ts";
+export { endOfJsonString, parseExactJson } from "./exact-json.ts";
 export * from "./keys.ts";
 export * from "./levels.ts";
 export * from "./line-level.ts";
