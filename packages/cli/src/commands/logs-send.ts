@@ -83,8 +83,8 @@ interface Sending {
 
 interface OpenInput {
   readonly lines: AsyncIterable<readonly Line[]>;
-  /** Where the input begins, when that is not the beginning of a file. */
-  readonly from?: InputPlace;
+  /** Where the input begins, and how much of it was sent before. */
+  readonly from?: InputPlace | undefined;
 }
 
 /** The lines of a file or of stdin; with positions, those that were not sent yet and those that are still to come. */
@@ -109,7 +109,8 @@ async function openInput({ session, tally, positions }: Sending, file: string | 
   }
   const bytes = followFile(file, { ...following, first: start?.first });
   if (!start || start.first.offset === 0) {
-    return { lines: readLines(readText(unpackedAlready(bytes, file), file), { onOtherEncoding }) };
+    // What was sent may begin with lines that still belong together: then it is skipped, and not the lines.
+    return { lines: readLines(readText(unpackedAlready(bytes, file), file), { onOtherEncoding }), from: start?.from };
   }
   const { first, from } = start;
   onChange(`Going on with ${first.path} after line ${count(from.lines)}. --from-start sends it from its beginning.`);
@@ -220,7 +221,7 @@ async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promi
   for (let tries = 1; ; tries++) {
     try {
       const taken = await trySend();
-      if (tries > 1) session.say(`The service has it, after ${tries} tries. Nothing is missing.`);
+      if (tries > 1) session.say(`The service has it, after ${tries} tries.`);
       return taken;
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
@@ -241,7 +242,8 @@ function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
     const [, index = "0", field = ""] = /^logs\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
     return { index: Number(index), field: field || path, message };
   });
-  return { accepted: 0, rejectedCount: batch.entries.length, rejected };
+  // A batch of the last run comes without its entries.
+  return { accepted: 0, rejectedCount: batch.body.split("\n").filter(Boolean).length, rejected };
 }
 
 async function reportTally(session: Session, tally: Tally): Promise<void> {

@@ -11,7 +11,7 @@ import { type FollowedPart, headBytes } from "./follow.ts";
 interface FilePlace extends InputPlace {
   readonly device: number;
   readonly inode: number;
-  /** Of the bytes at the beginning of the file: with others it is another file, or was written anew. */
+  /** Of the bytes at the beginning of the file. If they differ, it is another file, or its content was replaced. */
   readonly head: { readonly bytes: number; readonly sha256: string };
 }
 
@@ -29,7 +29,7 @@ interface Kept {
 
 const nothing: Kept = { place: undefined, pending: undefined };
 
-/** What a position is kept for: with another key or to another address the file was not sent. */
+/** What a position counts for: one file, address and key. */
 interface Followed {
   readonly file: string;
   readonly apiUrl: string;
@@ -184,7 +184,9 @@ async function findFile(file: string, place: FilePlace): Promise<string | undefi
 async function isIn(path: string, { device, inode, offset, head }: FilePlace): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isFile() || found.dev !== device || found.ino !== inode || found.size < offset) return false;
-  const file = await open(path, "r");
+  // Another file of the folder may not be for us to read.
+  const file = await open(path, "r").catch(() => undefined);
+  if (!file) return false;
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(headBytes), 0, head.bytes, 0);
     return sha256(buffer.subarray(0, bytesRead)) === head.sha256;

@@ -79,7 +79,7 @@ export class Tally {
     }
     if (this.otherEncoding > 0) {
       const lines = this.otherEncoding === 1 ? "1 line was" : `${count(this.otherEncoding)} lines were`;
-      this.#session.say(`${lines} not UTF-8: what could not be read is stored as \ufffd.`);
+      this.#session.say(`${lines} not UTF-8: unreadable bytes are stored as \ufffd.`);
     }
     if (this.rejected > maxNamedRejections) this.#session.say(`… ${count(this.rejected)} lines were rejected in all.`);
   }

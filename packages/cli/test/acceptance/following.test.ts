@@ -192,7 +192,7 @@ describe("logs send --follow", () => {
     child.kill("SIGINT");
     const { code, err } = await end;
     expect(code).toBe(130);
-    for (const words of ["was replaced", "Trying again", "Nothing is missing", "was cut", "Stopped after 8 accepted"]) {
+    for (const words of ["was replaced", "Trying again", "The service has it", "was cut", "Stopped after 8 accepted"]) {
       expect(err).toContain(words);
     }
     expect((await stored()).toSorted()).toEqual([
@@ -310,6 +310,19 @@ describe("logs send --follow", () => {
     expect((await stored()).toSorted()).toEqual(
       [...Array.from({ length: count }, (_, i) => `line ${i}`), "end"].toSorted(),
     );
+  });
+
+  test("stores what an array at the beginning of the file holds once, when it is stopped before its end", async () => {
+    const { file, follow, stored, untilStored } = await newFollowed(service.url);
+    writeFileSync(file, '[\n{"message":"line 1"},\n{"message":"line 2"},\n');
+    const first = follow();
+    await untilStored("line 2", first);
+    await first.kill();
+    const second = follow();
+    appendFileSync(file, '{"message":"end"}\n]\n');
+    await untilStored("end", second);
+    await second.kill();
+    expect((await stored()).toSorted()).toEqual(["end", "line 1", "line 2"]);
   });
 
   test("goes on where it ended, says so, and begins anew when it is told to", async () => {

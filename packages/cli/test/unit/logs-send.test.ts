@@ -223,7 +223,7 @@ describe("logs send says", () => {
     const { run } = terminal({ env: sendOnly });
     const latin = (text: string) => file("latin.log", Buffer.from(text, "latin1"));
     expect((await run(["logs", "send", latin("gr\xfcn\nplain\nstra\xdfe\n")])).err).toContain(
-      "2 lines were not UTF-8: what could not be read is stored as \ufffd.",
+      "2 lines were not UTF-8: unreadable bytes are stored as \ufffd.",
     );
     expect((await run(["logs", "send", latin("gr\xfcn\n")])).err).toContain("1 line was not UTF-8: ");
     expect((await run(["logs", "send", latin("plain\n")])).err).not.toContain("UTF-8");
