@@ -15,7 +15,6 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { type KeyKind, maskKey, mayBeImportedKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
-import { visible } from "../output/visible.ts";
 import { systemMessage } from "../system-message.ts";
 
 export const keyVariables: Readonly<Record<KeyKind, string>> = {
@@ -31,7 +30,7 @@ export interface ReplacedKey {
   readonly secret?: string | undefined;
 }
 
-/** Sees, before anything is changed, that the file can be replaced and that `variable` holds no other key. */
+/** Checks, before any change, that the file can be replaced and that `variable` holds no other key. */
 export function checkEnvFile(path: string, variable: string, { masks }: ReplacedKey): void {
   const target = targetOf(path);
   const content = read(target);
@@ -41,9 +40,10 @@ export function checkEnvFile(path: string, variable: string, { masks }: Replaced
     throw cannot("write", path, cause);
   }
   for (const { groups } of content.matchAll(assignment(variable))) {
-    const value = groups?.value as string;
-    if (/\$[\w({]/.test(value)) {
-      throw new CliError(`${path} takes ${variable} from elsewhere: ${visible(value)}.`, {
+    const { value, quote } = groups as Assignment;
+    // The value is not repeated: a default in it, or a key that holds a `$`, is a secret. Single quotes expand nothing.
+    if (quote !== "'" && /\$[\w({]/.test(value)) {
+      throw new CliError(`${path} takes ${variable} from elsewhere: its value expands another variable or a command.`, {
         code: "OTHER_KEY",
         hint: "Nothing was rotated. Name the file that holds the key itself.",
       });
@@ -113,9 +113,15 @@ function secretsIn(content: string, variable: string, { masks, secret }: Replace
   const values = [...content.matchAll(assignment("[A-Za-z_][\\w.]*"))].map(({ groups }) => groups ?? {});
   const secrets = values.flatMap(({ value = "", name }) => {
     if (parseKey(value)) return masks.includes(maskKey(value)) ? [value] : [];
-    return name === variable && mayBeImportedKey(value) ? [value] : [];
+    return name === variable && masks.some((mask) => fitsMask(mask, value)) ? [value] : [];
   });
   return new Set(secret === undefined ? secrets : [...secrets, secret]);
+}
+
+/** Whether an imported key may be the one that is shown as `mask`; its last four characters may not be known. */
+function fitsMask(mask: string, value: string): boolean {
+  const [prefix = "", lastFour = ""] = mask.split("…");
+  return mayBeImportedKey(value) && value.startsWith(prefix) && (lastFour === "????" || value.endsWith(lastFour));
 }
 
 /** `NAME=value`, `export NAME="value"`, `NAME = 'value' # why`, of names that the expression `name` takes. */

@@ -85,10 +85,22 @@ describe("setInEnvFile", () => {
   });
 });
 
+test("a placeholder that other variables hold too is replaced in its own variable alone", () => {
+  const path = file(`${name}=your-api-key-here\nSTRIPE_API_KEY=your-api-key-here\n`);
+  setInEnvFile(path, name, "new", { masks: ["acme_…wxyz"] });
+  expect(readFileSync(path, "utf8")).toBe(`${name}=new\nSTRIPE_API_KEY=your-api-key-here\n`);
+});
+
 describe("checkEnvFile", () => {
   test.each([`\${OTHER}`, "$OTHER", '"$(cat key)"'])("refuses a file whose variable is %s", (value) => {
     const path = file(`OTHER=x\n${name}=${value}\n`);
     expect(() => checkEnvFile(path, name, none)).toThrow(`takes ${name} from elsewhere`);
+  });
+
+  test("repeats no value that expands something, and takes a literal `$` in single quotes", () => {
+    const path = file(`${name}=\${OTHER:-acme_7f3c9a1be2d84f60a5c1}\n`);
+    expect(() => checkEnvFile(path, name, none)).toThrow(/^(?!.*7f3c9a1be2d84f60).*from elsewhere/);
+    expect(() => checkEnvFile(file(`${name}='abcd$Efgh0123456789'\n`), name, none)).not.toThrow();
   });
 
   test("refuses a file that holds another key, and names neither whole", () => {
