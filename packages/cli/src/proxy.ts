@@ -92,7 +92,7 @@ function matcherOf(entry: string): Matcher | undefined {
 
 /** As the host of a URL is written: `bücher.example` is `xn--bcher-kva.example`. */
 function inAscii(host: string): string {
-  // Of ASCII it would make other texts, too: 10.0.0 would become 10.0.0.0.
+  // It would also change ASCII texts: 10.0.0 would become 10.0.0.0.
   return /^[\x20-\x7e]*$/.test(host) ? host : domainToASCII(host);
 }
 

@@ -70,7 +70,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
       ? createSecret(session, admin, { ...request, ...granted }, options)
       : createPublic(session, admin, request, options);
   const created = await orSayWhereToLook(session, making, "key", "sazabi keys list");
-  receiveSecret(session.context, created.value);
+  receiveSecret(session.context, created.value, `It made the key ${visible(created.id)}: revoke it.`);
   await session.result(created, () => {
     const expiry = created.expiresAt ? `, expires ${formatMomentWithZone(created.expiresAt)}` : "";
     session.say(
@@ -263,7 +263,10 @@ async function printKey(session: Session, key: AnyKey): Promise<void> {
     if ("allowedOrigins" in key && key.allowedOrigins.length > 0) row("Only on", key.allowedOrigins.join(", "));
     if (key.requestsPerMinute) row("Limit", `${key.requestsPerMinute} requests a minute`);
     if (key.rotation)
-      row("Rotation", `${key.rotation.previousMasked} works until ${time(key.rotation.previousExpiresAt, "-")}`);
+      row(
+        "Rotation",
+        `${visible(key.rotation.previousMasked)} works until ${time(key.rotation.previousExpiresAt, "-")}`,
+      );
   });
 }
 

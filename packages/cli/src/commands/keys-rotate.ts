@@ -172,7 +172,8 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
     if (isFinal(error, resumed)) forgetUnfinished(configDirectory, key.id);
     throw explainConflict(error, subject);
   }
-  receiveSecret(session.context, created.value);
+  const wayOut = `The key has two secrets now: \`sazabi keys rotate ${visible(key.id)} --cancel\` ends the new one.`;
+  receiveSecret(session.context, created.value, wayOut);
   session.say(`New secret of ${titleOf(subject)}: ${visible(created.masked)}.`);
   // What is repeated may have been taken back in the meantime, and a dead secret is not handed over.
   const isRepeated = resumed || options.idempotencyKey !== undefined;
@@ -309,7 +310,7 @@ async function letGraceRun(
     session.say("The previous secret does not work any more.");
     return null;
   }
-  session.say(`The previous secret ${rotation.previousMasked} ${usesInWords(session, subject, rotation)}.`);
+  session.say(`The previous secret ${visible(rotation.previousMasked)} ${usesInWords(session, subject, rotation)}.`);
   beforeChange();
   try {
     const { rotation: running } = await keys.finishRotation(key.id, graceSeconds || undefined);
@@ -348,7 +349,7 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   if (!key.rotation) throw notUnderWay(subject);
   const { previousMasked } = key.rotation;
   session.say(
-    `The previous secret ${previousMasked} ${usesInWords(session, subject, key.rotation)}; it works until ${untilOf(key.rotation)}.`,
+    `The previous secret ${visible(previousMasked)} ${usesInWords(session, subject, key.rotation)}; it works until ${untilOf(key.rotation)}.`,
   );
   await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
   await session.result(await keys.finishRotation(key.id, undefined), () =>
@@ -368,14 +369,14 @@ async function cancel(session: Session, subject: Subject, options: RotateOptions
   if (isInUse && !options.yes) {
     throw new CliError(`The key in use is the new secret, ${visible(key.masked)}, which this would end.`, {
       code: "CONFLICT",
-      hint: `Use the previous one, ${previousMasked}, to cancel; or --yes, if somebody has it.`,
+      hint: `Use the previous one, ${visible(previousMasked)}, to cancel; or --yes, if somebody has it.`,
     });
   }
   await confirm(session, options, `End the new secret of ${titleOf(subject)}, ${visible(key.masked)}?`);
   const restored = await keys.cancelRotation(key.id);
   forget();
   await session.result(restored, () =>
-    session.out(`Cancelled the rotation of ${titleOf(subject)}: only ${previousMasked} works.`),
+    session.out(`Cancelled the rotation of ${titleOf(subject)}: only ${visible(previousMasked)} works.`),
   );
 }
 

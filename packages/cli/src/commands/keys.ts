@@ -74,7 +74,7 @@ export const addKeys: AddCommands = (keys, opening) => {
 
   keys
     .command("revoke-all")
-    .description("end every key at once, or those that the filters name, for good")
+    .description("revoke all keys, or those that match the filters, permanently")
     .addOption(keys.createOption("--kind <kind>", "only these").choices(["secret", "public"]))
     .option("--project <project>", "only keys of this project, by id or name")
     .option("--unused-for <days>", "only keys unused for at least this long, e.g. 90d")

@@ -15,16 +15,16 @@ export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key
 }
 
 /**
- * Call it with a secret that the service has just made, before it goes anywhere. Throws when it is no key: it may be
- * anything then, and would be printed, or written into files that shells read.
+ * Call it with a secret that the service has just made, before it is used. Throws when it is not a key: unknown text must
+ * not be printed, or written to files that shells read. `wayOut` says what to do about the key then.
  */
-export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: unknown): void {
+export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: unknown, wayOut: string): void {
   if (typeof value !== "string" || !parseKey(value)) {
     throw new CliError(
       "The service answered with a secret that is no key of Sazabi. It was not printed or handed over.",
       {
         code: "UNEXPECTED_ANSWER",
-        hint: "`sazabi doctor` checks which service this is.",
+        hint: `${wayOut} \`sazabi doctor\` checks which service this is.`,
       },
     );
   }

@@ -22,7 +22,7 @@ export interface HandOver {
   deliver(value: string, key: ReplacedKey): void | Promise<void>;
 }
 
-/** The ways that were named, in the order they are gone; without any, stdout. */
+/** The ways that were named, in the order in which they are used; without any, stdout. */
 export function handOversOf(session: Session, kind: KeyKind, options: HandOverOptions): readonly HandOver[] {
   const { exec, dotenv, envFile = dotenv, githubOutput, stdout } = options;
   const named = [

@@ -41,7 +41,7 @@ const size = formOf("one", [
 
 const forms = [duration, size].map((form) => ({ form, expression: new RegExp(form.pattern) }));
 
-/** Every amount begins so; without it, the text of no unit at all would be a duration. */
+/** Every amount begins like this. Without this check, an empty text would be a duration. */
 export const amountStart = "^-?[0-9]";
 const start = new RegExp(amountStart);
 
