@@ -12,6 +12,8 @@ import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 const dayMs = 86_400_000;
 const today = Math.floor(Date.now() / dayMs) * dayMs;
+/** When every test seals, at whatever hour it runs: the days before are over, this one is not. */
+const noonMicros = (today + dayMs / 2) * 1000;
 const project = 1;
 /** Enough that a scan costs more than an index. */
 const rowsADay = 20_000;
@@ -147,11 +149,11 @@ test("a sealer that is killed in the middle leaves nothing behind that the next 
   const killed = sealer();
   const next = sealer();
   await withOpenTransaction(today - dayMs, async () => {
-    const sealing = killed.seal().catch((error: Error) => error);
+    const sealing = killed.seal(noonMicros).catch((error: Error) => error);
     await expect.poll(isBuilding, { timeout: 20_000, interval: 20 }).toBe(true);
 
     // Another process leaves it alone.
-    await next.seal();
+    await next.seal(noonMicros);
     expect(await validIndexes(today - dayMs)).toBe(0);
 
     await storeEntries([{ timestamp: new Date(today - dayMs + 1000).toISOString(), message: "stored while sealing" }]);
@@ -164,7 +166,7 @@ test("a sealer that is killed in the middle leaves nothing behind that the next 
   });
   await killed.close();
 
-  await next.seal();
+  await next.seal(noonMicros);
   for (const daysAgo of [1, 2, 3]) expect(await validIndexes(today - daysAgo * dayMs)).toBe(3);
   expect(await next.sealed()).toMatchObject({ words: true });
   await next.close();
@@ -174,8 +176,8 @@ test("a sealer that is killed in the middle leaves nothing behind that the next 
 
 test("a day that is not over is not sealed", async () => {
   const sealing = sealer();
-  await storeEntries([{ message: "of today" }]);
-  await sealing.seal();
+  await storeEntries([{ message: "of today", timestamp: today }]);
+  await sealing.seal(noonMicros);
   expect(await validIndexes(today)).toBe(0);
   expect((await sealing.sealed()).beforeMicros).toBe(today * 1000);
   await sealing.close();
