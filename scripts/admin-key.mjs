@@ -5,6 +5,6 @@ const { ensureReady } = await import("./toolchain.mjs");
 
 await run(async () => {
   await ensureReady();
-  const { main } = await import(new URL("../packages/service/dist/admin-key.js", import.meta.url));
+  const { main } = await import(new URL("../packages/service/dist/commands/admin-key.js", import.meta.url));
   await main(process.argv.slice(2));
 });

@@ -54,25 +54,37 @@ const imports: readonly Seed[] = [
   },
   { promise: "main.ts may mount the dashboard", file: "packages/service/src/main.ts", text: loadsDashboard },
   {
-    promise: "the store does not know the HTTP framework",
-    file: "packages/service/src/store/seed-framework.ts",
+    promise: "a store does not know the HTTP framework",
+    file: "packages/service/src/keys/store/seed-framework.ts",
     text: 'import { Hono } from "hono";\nexport const seed = new Hono();\n',
-    caught: "The store knows SQL, not HTTP.",
+    caught: "A store knows SQL, not HTTP.",
   },
-  ...["http/respond.ts", "routes/keys.ts", "auth/authenticate.ts"].map((path) => ({
-    promise: `the store does not know ${dirname(path)}/`,
-    file: `packages/service/src/store/seed-${dirname(path)}.ts`,
+  ...["http/respond.ts", "auth/privileges.ts"].map((path) => ({
+    promise: `a store does not know ${dirname(path)}/`,
+    file: `packages/service/src/projects/${dirname(path)}-store.ts`,
     text: `export * from "../${path}";\n`,
-    caught: "The store knows SQL, not HTTP.",
+    caught: "A store knows SQL, not HTTP.",
   })),
-  ...["routes", "http"].flatMap((folder) =>
-    ["pg", "../store/sql.ts"].map((module, index) => ({
-      promise: `${folder}/ does not reach for ${module}`,
-      file: `packages/service/src/${folder}/seed-${index}.ts`,
+  ...["concurrency", "crypto", "db", "metrics", "net", "redaction"].map((folder) => ({
+    promise: `${folder}/ knows no feature`,
+    file: `packages/service/src/${folder}/seed.ts`,
+    text: 'export * from "../keys/generate.ts";\n',
+    caught: "A foundation knows no feature and no HTTP.",
+  })),
+  ...["http/seed", "keys/routes/seed", "threads/routes"].flatMap((file) =>
+    ["pg", `${"../".repeat(file.split("/").length - 1)}db/sql.ts`].map((module, index) => ({
+      promise: `${file} does not use ${module}`,
+      file: `packages/service/src/${file.replace("threads", `seed-${index}`)}${file.endsWith("routes") ? "" : index}.ts`,
       text: `import * as seed from "${module}";\nexport { seed };\n`,
-      caught: "Queries live in store/.",
+      caught: "SQL is in a store, not in a route.",
     })),
   ),
+  ...["../keys/routes/me.ts", "../threads/routes.ts"].map((path, index) => ({
+    promise: `nothing but app.ts imports ${path}`,
+    file: `packages/service/src/projects/seed-${index}.ts`,
+    text: `export * from "${path}";\n`,
+    caught: "Routes are mounted by app.ts",
+  })),
   {
     promise: "the CLI reaches the service through the SDK",
     file: "packages/cli/src/seed.ts",
@@ -176,6 +188,22 @@ const unused: readonly Seed[] = [
   },
 ];
 
+/** Seen by check-folders.ts. */
+const folders: readonly Seed[] = [
+  {
+    promise: "no cycles between folders",
+    file: "packages/service/src/net/folder-cycle.ts",
+    text: 'export type { Database as Seed } from "../db/database.ts";\n',
+    caught: "imports packages/service/src/db/",
+  },
+  {
+    promise: "no cycles between folders, seen from the other side",
+    file: "packages/service/src/db/folder-cycle.ts",
+    text: 'export const load = () => import("../net/origins.ts");\n',
+    caught: "imports packages/service/src/net/",
+  },
+];
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const scratch = mkdtempSync(join(tmpdir(), "sazabi-boundaries-"));
 const failures: string[] = [];
@@ -183,6 +211,8 @@ try {
   copyRepository();
   sow(unused);
   check(unused, runTool("knip/bin/knip.js", ["--no-progress", "--no-config-hints"]));
+  sow(folders);
+  check(folders, runTool("tsx/dist/cli.mjs", ["scripts/check-folders.ts"]));
   sow(compiled);
   const compilers = ["sdk", "service", "cli"].map((name) =>
     runTool("typescript/bin/tsc", ["--noEmit", "-p", `packages/${name}/tsconfig.build.json`]),
@@ -197,7 +227,7 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 for (const failure of failures) console.error(failure);
-const count = imports.length + compiled.length + unused.length;
+const count = [imports, compiled, unused, folders].flat().length;
 console.log(`${count - failures.length} of ${count} boundaries hold.`);
 process.exitCode = failures.length === 0 ? 0 : 1;
 

@@ -1,7 +1,7 @@
 // The part of docs/cli.md that is made from the code: every command, the exit codes, the variables.
 import { exits } from "../packages/cli/src/errors.ts";
 import { emptyVariables, environment } from "../packages/cli/src/help/environment.ts";
-import { type CommandPage, readHelpPages } from "../packages/cli/src/help/reference.ts";
+import { type CommandPage, readHelpPages } from "../packages/cli/src/reference.ts";
 
 const begin = "<!-- From here on the page is written by `npm run docs:cli`: change the code, and run it. -->";
 const end = "<!-- Here ends what `npm run docs:cli` writes. -->";

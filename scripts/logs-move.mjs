@@ -5,6 +5,6 @@ const { ensureReady } = await import("./toolchain.mjs");
 
 await run(async () => {
   await ensureReady();
-  const { main } = await import(new URL("../packages/service/dist/move-logs.js", import.meta.url));
+  const { main } = await import(new URL("../packages/service/dist/commands/move-logs.js", import.meta.url));
   await main();
 });

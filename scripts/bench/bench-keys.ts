@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomInt } from "node:crypto";
 import { makeKey } from "../../packages/sdk/src/protocol/keys.ts";
-import { type Database, openDatabase } from "../../packages/service/src/store/database.ts";
-import { sql } from "../../packages/service/src/store/sql.ts";
+import { type Database, openDatabase } from "../../packages/service/src/db/database.ts";
+import { sql } from "../../packages/service/src/db/sql.ts";
 
 export interface BenchKey {
   readonly id: string;

@@ -2,10 +2,10 @@
 // STORE=copy it copies the rows into the table `bare` and does nothing else: no ids that are told, no ledger, no counts,
 // no patterns, no words.
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { GroupCommit } from "../../packages/service/dist/logs/group-commit.js";
-import { copyColumns, copyText, numberRows } from "../../packages/service/dist/logs/postgres/copy-text.js";
-import { openService } from "../../packages/service/dist/service.js";
-import { openDatabase } from "../../packages/service/dist/store/database.js";
+import { openService } from "../../packages/service/dist/compose.js";
+import { openDatabase } from "../../packages/service/dist/db/database.js";
+import { GroupCommit } from "../../packages/service/dist/logs/commit-log/group-commit.js";
+import { copyColumns, copyText, numberRows } from "../../packages/service/dist/logs/engines/postgres/copy-text.js";
 
 const lanes = 3;
 

@@ -10,7 +10,7 @@ const ofTheService = createRequire(new URL("../../packages/service/package.json"
 const { createAdaptorServer } = await import(ofTheService.resolve("@hono/node-server"));
 
 const { databaseUrl, dataDir, pepper: pepperText, masterKey } = JSON.parse(process.env.BENCH);
-const { parseKeyring } = await built("auth/keyring");
+const { parseKeyring } = await built("crypto/keyring");
 const pepper = parseKeyring(pepperText);
 const resource = { projects: [{ id: "7d0b4e0e-8a3c-4d9e-9f43-0f3a4a1b2c3d", name: "default", region: "us-west-2" }] };
 
@@ -23,7 +23,7 @@ process.once("disconnect", () => subject.close());
 process.send({ url: subject.url, firstKeys: subject.firstKeys });
 
 async function openReplica() {
-  const { openService } = await built("service");
+  const { openService } = await built("compose");
   return openService({
     host: "127.0.0.1",
     port: 0,
@@ -36,14 +36,14 @@ async function openReplica() {
 }
 
 async function openParts() {
-  const { guards } = await built("auth/authenticate");
-  const { DeadKeyUses } = await built("auth/dead-key-uses");
-  const { FailedAttempts } = await built("auth/failed-attempts");
-  const { KeyDirectory } = await built("auth/key-directory");
-  const { KeyUses } = await built("auth/key-uses");
-  const { LocalRateLimiter } = await built("auth/rate-limit");
+  const { guards } = await built("http/guards");
+  const { DeadKeyUses } = await built("auth/verify/dead-key-uses");
+  const { FailedAttempts } = await built("auth/rate-limit/failed-attempts");
+  const { KeyDirectory } = await built("auth/verify/verifier");
+  const { KeyUses } = await built("keys/usage/uses");
+  const { LocalRateLimiter } = await built("auth/rate-limit/rate-limit");
   const { ok, onError } = await built("http/respond");
-  const { openDatabase } = await built("store/database");
+  const { openDatabase } = await built("db/database");
   const db = openDatabase({ url: databaseUrl, connections: 10, statementTimeoutMs: 0 });
   const failures = new FailedAttempts();
   const keys = new KeyDirectory({

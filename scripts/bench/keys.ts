@@ -5,8 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { migrate } from "../../packages/service/src/db/migrate.ts";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
-import { migrate } from "../../packages/service/src/store/migrate.ts";
 import { type BenchKey, insertKeys } from "./bench-keys.ts";
 import {
   byProcessorTime,

@@ -1,7 +1,8 @@
 // Logs stored durably, over the same handler that stores nothing, and over PostgreSQL's COPY alone.
-import { copyColumns } from "../../packages/service/src/logs/postgres/copy-text.ts";
-import { openDatabase } from "../../packages/service/src/store/database.ts";
-import { sql } from "../../packages/service/src/store/sql.ts";
+
+import { openDatabase } from "../../packages/service/src/db/database.ts";
+import { sql } from "../../packages/service/src/db/sql.ts";
+import { copyColumns } from "../../packages/service/src/logs/engines/postgres/copy-text.ts";
 import { seeded } from "../../packages/service/test/support/seeded.ts";
 import {
   byThroughput,

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { parseQuery } from "@sazabi/sdk/protocol";
-import type { LogScope, LogStore } from "../../packages/service/src/logs/store.ts";
-import { openDatabase } from "../../packages/service/src/store/database.ts";
-import { sql } from "../../packages/service/src/store/sql.ts";
+import { openDatabase } from "../../packages/service/src/db/database.ts";
+import { sql } from "../../packages/service/src/db/sql.ts";
+import type { LogScope, LogStore } from "../../packages/service/src/logs/log-store.ts";
 import {
   clickHouseMissing,
   startClickHouse,

@@ -2,9 +2,9 @@
 // only to check it with zod.
 import { intakeLimits, levels } from "@sazabi/sdk/protocol";
 import { z } from "zod";
-import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/entry.ts";
+import { copyText } from "../../packages/service/src/logs/engines/postgres/copy-text.ts";
+import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/ingest/entry.ts";
 import { PatternMiner } from "../../packages/service/src/logs/patterns/miner.ts";
-import { copyText } from "../../packages/service/src/logs/postgres/copy-text.ts";
 import { corpusKinds, corpusOf } from "../../packages/service/test/support/log-corpus.ts";
 import { seeded } from "../../packages/service/test/support/seeded.ts";
 import { type RowKind, rowOf } from "./log-rows.ts";

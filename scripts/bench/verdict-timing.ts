@@ -5,10 +5,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openDatabase } from "../../packages/service/src/db/database.ts";
+import { migrate } from "../../packages/service/src/db/migrate.ts";
+import { sql } from "../../packages/service/src/db/sql.ts";
 import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgres.ts";
-import { openDatabase } from "../../packages/service/src/store/database.ts";
-import { migrate } from "../../packages/service/src/store/migrate.ts";
-import { sql } from "../../packages/service/src/store/sql.ts";
 import { insertKeys, newKeyValues } from "./bench-keys.ts";
 import { startSubject } from "./harness.ts";
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { InvalidArgument } from "./commands/invalid-argument.ts";
+import { InvalidArgument } from "./invalid-argument.ts";
 import type { GlobalFlags } from "./session.ts";
 
 /** The options of every command, on the program that has the commands. */

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type AddressList, addressList, parseAddressRange } from "./addresses.ts";
-import { type Keyring, parseKeyring } from "./auth/keyring.ts";
+import { type Keyring, parseKeyring } from "./crypto/keyring.ts";
+import { type AddressList, addressList, parseAddressRange } from "./net/ip-ranges.ts";
 
 /** Everything the process is told from outside. Read once, here and nowhere else. */
 export interface Config {

@@ -1,8 +1,8 @@
+import type { FirstKeys } from "./bootstrap-keys.ts";
+import { openService, type Service } from "./compose.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { type EmbeddedPostgres, openEmbeddedPostgres } from "./embedded-postgres.ts";
-import type { FirstKeys } from "./first-start.ts";
-import { log } from "./log.ts";
-import { openService, type Service } from "./service.ts";
+import { log } from "./logger.ts";
 
 /** Where the command line looks when it is not told otherwise. */
 const defaultUrl = "http://127.0.0.1:4600";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { runBounded } from "../src/store/bounded-session.ts";
-import type { Transaction } from "../src/store/database.ts";
-import { sql } from "../src/store/sql.ts";
+import { runBounded } from "../src/db/bounded-session.ts";
+import type { Transaction } from "../src/db/database.ts";
+import { sql } from "../src/db/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { queryDatabase } from "./support/index.ts";
 

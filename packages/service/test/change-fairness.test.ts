@@ -1,9 +1,9 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newSecret } from "../src/auth/key-material.ts";
-import { openDatabase } from "../src/store/database.ts";
-import { insertKey } from "../src/store/keys.ts";
-import { insertOrganization } from "../src/store/organizations.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { newSecret } from "../src/keys/generate.ts";
+import { insertKey } from "../src/keys/store/keys.ts";
+import { insertOrganization } from "../src/organizations/store.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openClickHouseLogStore } from "../src/logs/clickhouse/store.ts";
-import type { LogBatch, LogStore } from "../src/logs/store.ts";
+import { openClickHouseLogStore } from "../src/logs/engines/clickhouse/store.ts";
+import type { LogBatch, LogStore } from "../src/logs/log-store.ts";
 import { clickHouseMissing, startClickHouse, type TestClickHouse } from "./support/clickhouse.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send } from "./support/index.ts";

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
-import { copyColumns, copyText, numberRows } from "../src/logs/postgres/copy-text.ts";
-import { type Database, openDatabase } from "../src/store/database.ts";
-import { sql } from "../src/store/sql.ts";
+import { type Database, openDatabase } from "../src/db/database.ts";
+import { sql } from "../src/db/sql.ts";
+import { copyColumns, copyText, numberRows } from "../src/logs/engines/postgres/copy-text.ts";
+import { type NormalisedEntry, normaliseEntry } from "../src/logs/ingest/entry.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 const cases = Number(process.env["SAZABI_TEST_CASES"] ?? 150);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
-import { Partitions } from "../src/logs/postgres/partitions.ts";
-import { LogWriter } from "../src/logs/postgres/writer.ts";
-import type { LogBatch } from "../src/logs/store.ts";
-import { openDatabase } from "../src/store/database.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { Partitions } from "../src/logs/engines/postgres/partitions.ts";
+import { LogWriter } from "../src/logs/engines/postgres/writer.ts";
+import { type NormalisedEntry, normaliseEntry } from "../src/logs/ingest/entry.ts";
+import type { LogBatch } from "../src/logs/log-store.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addressList } from "../src/addresses.ts";
+import { addressList } from "../src/net/ip-ranges.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
 

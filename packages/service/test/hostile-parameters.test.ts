@@ -1,7 +1,7 @@
 import { SazabiAdmin } from "@sazabi/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createApp } from "../src/app.ts";
-import type { Services } from "../src/services.ts";
+import type { Services } from "../src/app-context.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 import { scaled } from "./support/scale.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SazabiAdmin } from "@sazabi/sdk";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { addressList, parseAddressRange } from "../src/addresses.ts";
+import { addressList, parseAddressRange } from "../src/net/ip-ranges.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;
@@ -129,7 +129,7 @@ test.each([
 });
 
 test("reports wait while the database is away", async () => {
-  const { KeyReports } = await import("../src/auth/key-reports.ts");
+  const { KeyReports } = await import("../src/keys/reports/key-reports.ts");
   let isAway = true;
   const asked: string[] = [];
   const keys = {

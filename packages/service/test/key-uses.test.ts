@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newSecret } from "../src/auth/key-material.ts";
-import { KeyUses, type UseCount } from "../src/auth/key-uses.ts";
-import { type Database, openDatabase } from "../src/store/database.ts";
-import { addKeyUses, type KeyUse, listKeyUsage } from "../src/store/key-uses.ts";
-import { insertKey } from "../src/store/keys.ts";
-import { insertOrganization } from "../src/store/organizations.ts";
-import { type Sql, sql } from "../src/store/sql.ts";
+import { type Database, openDatabase } from "../src/db/database.ts";
+import { type Sql, sql } from "../src/db/sql.ts";
+import { newSecret } from "../src/keys/generate.ts";
+import { insertKey } from "../src/keys/store/keys.ts";
+import { addKeyUses, type KeyUse, listKeyUsage } from "../src/keys/usage/store.ts";
+import { KeyUses, type UseCount } from "../src/keys/usage/uses.ts";
+import { insertOrganization } from "../src/organizations/store.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { newKeyring } from "./support/keyring.ts";
 

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isUnavailable, openDatabase } from "../src/db/database.ts";
+import { sql } from "../src/db/sql.ts";
 import { type EmbeddedPostgres, openEmbeddedPostgres } from "../src/embedded-postgres.ts";
-import { dayMicros, listPartitions, newPartition, partitionDays } from "../src/logs/postgres/days.ts";
-import { Partitions } from "../src/logs/postgres/partitions.ts";
-import { Sealer } from "../src/logs/postgres/sealing.ts";
-import { isUnavailable, openDatabase } from "../src/store/database.ts";
-import { sql } from "../src/store/sql.ts";
+import { dayMicros, listPartitions, newPartition, partitionDays } from "../src/logs/engines/postgres/days.ts";
+import { Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
+import { Partitions } from "../src/logs/engines/postgres/partitions.ts";
 import { freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 

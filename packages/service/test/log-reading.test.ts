@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseQuery } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import type { LogScope, LogStore } from "../src/logs/store.ts";
+import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
+import type { LogScope, LogStore } from "../src/logs/log-store.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { queryDatabase } from "./support/index.ts";
 import { appendEntries, entryAt, newProject } from "./support/log-engines.ts";

@@ -1,13 +1,13 @@
 import { parseQuery } from "@sazabi/sdk/protocol";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../src/logs/entry.ts";
-import { type Sealed, Sealer } from "../src/logs/postgres/sealing.ts";
-import { searchLogs } from "../src/logs/postgres/search.ts";
-import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import type { LogSearch, LogStore } from "../src/logs/store.ts";
-import { type Database, openDatabase } from "../src/store/database.ts";
-import type { Sql } from "../src/store/sql.ts";
+import { type Database, openDatabase } from "../src/db/database.ts";
+import type { Sql } from "../src/db/sql.ts";
+import { type Sealed, Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
+import { searchLogs } from "../src/logs/engines/postgres/search.ts";
+import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
+import { type NormalisedEntry, normaliseEntry } from "../src/logs/ingest/entry.ts";
+import type { LogSearch, LogStore } from "../src/logs/log-store.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 const dayMs = 86_400_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { migrate } from "../src/store/migrate.ts";
+import { migrate } from "../src/db/migrate.ts";
 import { freshDatabase } from "./support/database.ts";
 import { queryDatabase, startTestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";

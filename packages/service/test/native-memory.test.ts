@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { listAllowed } from "../src/logs/postgres/native-allowed.ts";
-import { nodeKinds } from "../src/logs/postgres/native-tree.ts";
-import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import type { LogStore } from "../src/logs/store.ts";
-import { openDatabase } from "../src/store/database.ts";
-import { sql } from "../src/store/sql.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { sql } from "../src/db/sql.ts";
+import { listAllowed } from "../src/logs/engines/postgres/sql-query-allowed.ts";
+import { nodeKinds } from "../src/logs/engines/postgres/sql-query-tree.ts";
+import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
+import type { LogStore } from "../src/logs/log-store.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 /*

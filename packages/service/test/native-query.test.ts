@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SazabiAdmin } from "@sazabi/sdk";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { log } from "../src/log.ts";
-import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
+import { log } from "../src/logger.ts";
+import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;

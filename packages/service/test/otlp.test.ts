@@ -6,7 +6,7 @@ import { OTLPLogExporter as ProtobufExporter } from "@opentelemetry/exporter-log
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { LoggerProvider, type LogRecordExporter, SimpleLogRecordProcessor } from "@opentelemetry/sdk-logs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bytesField, ProtobufReader, varintField } from "../src/logs/formats/protobuf.ts";
+import { bytesField, ProtobufReader, varintField } from "../src/logs/ingest/formats/protobuf.ts";
 import { freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { openCuttableProxy } from "./support/proxy.ts";

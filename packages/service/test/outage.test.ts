@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { leaseMs } from "../src/auth/lease.ts";
-import { openDatabase } from "../src/store/database.ts";
-import { sql } from "../src/store/sql.ts";
+import { leaseMs } from "../src/auth/revocation/lease.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { sql } from "../src/db/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";

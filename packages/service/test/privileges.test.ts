@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { Sealer } from "../src/logs/postgres/sealing.ts";
-import { openDatabase } from "../src/store/database.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
 import { bearer, queryDatabase, send, startTestService } from "./support/index.ts";
 
 const dayMs = 86_400_000;

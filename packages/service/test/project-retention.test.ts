@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { removeExpired } from "../src/logs/postgres/expiry.ts";
-import { openDatabase } from "../src/store/database.ts";
+import { openDatabase } from "../src/db/database.ts";
+import { removeExpired } from "../src/logs/engines/postgres/expiry.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 
 const dayMs = 86_400_000;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LocalRateLimiter } from "../src/auth/rate-limit.ts";
+import { LocalRateLimiter } from "../src/auth/rate-limit/rate-limit.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;

@@ -1,10 +1,10 @@
 import { parseQuery } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { maxParts } from "../src/logs/postgres/parts.ts";
-import { searchLogs } from "../src/logs/postgres/search.ts";
-import { openPostgresLogStore } from "../src/logs/postgres/store.ts";
-import type { LogPosition, LogSearch, LogStore } from "../src/logs/store.ts";
-import { type Database, openDatabase } from "../src/store/database.ts";
+import { type Database, openDatabase } from "../src/db/database.ts";
+import { maxParts } from "../src/logs/engines/postgres/adaptive-time-slices.ts";
+import { searchLogs } from "../src/logs/engines/postgres/search.ts";
+import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
+import type { LogPosition, LogSearch, LogStore } from "../src/logs/log-store.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { appendEntries, entryAt, newProject } from "./support/log-engines.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LocalRateLimiter, type RateLimiter } from "../src/auth/rate-limit.ts";
-import { openSharedRateLimiter } from "../src/auth/shared-rate-limit.ts";
+import { LocalRateLimiter, type RateLimiter } from "../src/auth/rate-limit/rate-limit.ts";
+import { openSharedRateLimiter } from "../src/auth/rate-limit/shared-rate-limit.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";

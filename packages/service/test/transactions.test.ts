@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type Database, openDatabase, sqlState } from "../src/store/database.ts";
-import { prepared, sql } from "../src/store/sql.ts";
+import { type Database, openDatabase, sqlState } from "../src/db/database.ts";
+import { prepared, sql } from "../src/db/sql.ts";
 import { type FreshDatabase, freshDatabase } from "./support/database.ts";
 
 let database: FreshDatabase;

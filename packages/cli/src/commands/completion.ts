@@ -1,5 +1,5 @@
-import { type Shell, shells } from "../completion/scripts.ts";
 import type { AddCommands } from "./command.ts";
+import { type Shell, shells } from "./completion-scripts.ts";
 
 export const addCompletion: AddCommands = (completion, { open }) => {
   completion
@@ -15,5 +15,5 @@ asks the service for at most a second.
   sazabi completion fish > ~/.config/fish/completions/sazabi.fish
   sazabi completion powershell | Out-String | Invoke-Expression`,
     )
-    .action(async (shell: Shell) => (await import("../completion/print.ts")).print(open(), shell));
+    .action(async (shell: Shell) => (await import("./completion-print.ts")).print(open(), shell));
 };

@@ -1,10 +1,10 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
+import { InvalidArgument } from "../invalid-argument.ts";
 import type { AddCommands, Opening } from "./command.ts";
 import { addExamples } from "./examples.ts";
 import { addFenceOptions } from "./fence-options.ts";
 import { ignored } from "./ignored.ts";
-import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { collectList } from "./repeatable.ts";

@@ -1,7 +1,7 @@
 import { type Level, levels, type VolumeInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
+import { InvalidArgument } from "../invalid-argument.ts";
 import type { AddCommands } from "./command.ts";
-import { InvalidArgument } from "./invalid-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { parseLimit } from "./paging.ts";
 import { addWindowOptions } from "./window-options.ts";

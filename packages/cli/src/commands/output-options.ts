@@ -1,7 +1,7 @@
 import type { Command } from "commander";
+import { InvalidArgument } from "../invalid-argument.ts";
 import type { FieldSelection } from "../output/fields.ts";
 import { mostSimilar } from "../similar.ts";
-import { InvalidArgument } from "./invalid-argument.ts";
 import { mayRepeat } from "./repeatable.ts";
 
 export interface KnownFields {

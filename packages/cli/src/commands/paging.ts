@@ -1,6 +1,6 @@
 import type { Page, PageRequest } from "@sazabi/sdk";
 import type { Command } from "commander";
-import { InvalidArgument } from "./invalid-argument.ts";
+import { InvalidArgument } from "../invalid-argument.ts";
 
 export interface ListOptions {
   readonly limit: number;

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { SazabiAdmin } from "@sazabi/sdk";
 import { startTestService, type TestService } from "@sazabi/service/testing";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { readHelpPages } from "../../src/help/reference.ts";
 import { queryLanguageText } from "../../src/help/topic-texts.ts";
+import { readHelpPages } from "../../src/reference.ts";
 import { bin, finished, isolated, sazabi } from "../support/process.ts";
 import { scratchDirectory, terminal } from "../support/terminal.ts";
 

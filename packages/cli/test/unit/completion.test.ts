@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { completionScripts } from "../../src/completion/scripts.ts";
+import { completionScripts } from "../../src/commands/completion-scripts.ts";
 import { checkNesting, literalArgument } from "../support/powershell.ts";
 import { keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
 import { brokenKeychain, terminal } from "../support/terminal.ts";

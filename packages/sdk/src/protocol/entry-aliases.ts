@@ -1,5 +1,5 @@
+import { fieldAliases } from "./fields.ts";
 import { levelOfSeverityNumber, parseLevel } from "./levels.ts";
-import { fieldAliases } from "./query/fields.ts";
 import { parseTimestamp } from "./timestamp.ts";
 
 /** A field of its own of an entry. */

@@ -3,6 +3,15 @@ export * from "./durations.ts";
 export * from "./entry-aliases.ts";
 export * from "./errors.ts";
 export { endOfJsonString, parseExactJson } from "./exact-json.ts";
+export {
+  builtInField,
+  type Column,
+  canonicalId,
+  columns,
+  type FieldReference,
+  fieldAliases,
+  resolveField,
+} from "./fields.ts";
 export * from "./keys.ts";
 export * from "./levels.ts";
 export * from "./line-level.ts";

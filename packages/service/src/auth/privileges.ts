@@ -1,6 +1,6 @@
 import { hasScope, type SecretKey, type scopes } from "@sazabi/sdk/protocol";
-import { isWithin } from "../addresses.ts";
 import { ApiError } from "../errors.ts";
+import { isWithin } from "../net/ip-ranges.ts";
 
 /** What a secret key may do, for how long, and from where. */
 export interface Privileges {

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { fingerprint, type Keyring, parseKeyring } from "../auth/keyring.ts";
-import { type KeyringFile, keyringFiles } from "../auth/keyring-files.ts";
-import { openDatabase } from "../store/database.ts";
-import { type KeyringName, listFingerprints } from "../store/keyrings.ts";
+import { fingerprint, type Keyring, parseKeyring } from "../crypto/keyring.ts";
+import { type KeyringFile, keyringFiles } from "../crypto/keyring-files.ts";
+import { type KeyringName, listFingerprints } from "../crypto/keyring-store.ts";
+import { openDatabase } from "../db/database.ts";
 
 export interface KeyringSource extends KeyringFile {
   readonly file: string;

@@ -1,5 +1,5 @@
-import { subscriberBlock } from "../addresses.ts";
 import { ApiError } from "../errors.ts";
+import { subscriberBlock } from "../net/ip-ranges.ts";
 
 export interface BodyBudgetLimits {
   /** Bytes of bodies that came with a key in their headers. */

@@ -1,4 +1,4 @@
-import { type AddressList, parseAddress } from "../addresses.ts";
+import { type AddressList, parseAddress } from "../net/ip-ranges.ts";
 
 /**
  * Where a request comes from: the right-most entry of `X-Forwarded-For` that is not one of our proxies. An entry is

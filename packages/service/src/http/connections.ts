@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net";
-import { type AddressList, peerAddress, subscriberBlock } from "../addresses.ts";
-import { log } from "../log.ts";
+import { log } from "../logger.ts";
+import { type AddressList, peerAddress, subscriberBlock } from "../net/ip-ranges.ts";
 
 const maxConnections = 10_000;
 const maxConnectionsPerAddress = 1_000;

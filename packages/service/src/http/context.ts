@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
+import type { ErrorBody } from "@sazabi/sdk/protocol";
 import type { Context } from "hono";
-import { type AddressList, peerAddress } from "../addresses.ts";
-import { hideKeys } from "../misplaced-keys.ts";
-import type { Queryable } from "../store/database.ts";
+import type { Queryable } from "../db/database.ts";
+import { type AddressList, peerAddress } from "../net/ip-ranges.ts";
+import { hideKeys } from "../redaction/key-redaction.ts";
 import type { BodyBudget, BodyHolders, BodyReservation } from "./body-budget.ts";
 import { forwardedAddress } from "./client-address.ts";
 import type { UnsentAnswers } from "./unsent-answers.ts";
@@ -32,8 +33,8 @@ interface RequestBindings extends HttpBindings {
   /** The name an error is reported under, e.g. `secretKeys.create`. */
   operationId?: string;
   requestId?: string;
-  /** The sender speaks protobuf: OTLP has its answer in the encoding of the request, errors included. */
-  answersProtobuf?: true;
+  /** Set by a receiver whose senders read errors in another encoding than JSON. */
+  encodeError?: (c: HttpContext, body: ErrorBody, status: number) => Response;
   answerHeaders?: Record<string, string>;
   /** Set when the guard admits the request. */
   admission?: Admission;

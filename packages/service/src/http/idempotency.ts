@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import type { SecretCaller } from "../auth/caller.ts";
-import { seal, unseal } from "../auth/seal.ts";
+import { seal, unseal } from "../crypto/envelope-encryption.ts";
+import type { Keyring } from "../crypto/keyring.ts";
+import type { Queryable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
-import { holdsKey } from "../misplaced-keys.ts";
-import type { Services } from "../services.ts";
-import type { Queryable } from "../store/database.ts";
-import { keepAnswer, lockAnswer } from "../store/idempotent-answers.ts";
+import { holdsKey } from "../redaction/key-redaction.ts";
 import { type HttpContext, header } from "./context.ts";
+import { keepAnswer, lockAnswer } from "./idempotency-store.ts";
 
 /** The caller's `Idempotency-Key`, 1 to 200 visible ASCII characters. */
 export function readIdempotencyKey(c: HttpContext): string | undefined {
@@ -41,7 +41,7 @@ export function withoutSecret(): void {}
  */
 export async function once<Answer extends object>(
   c: HttpContext,
-  { master }: Pick<Services, "master">,
+  { master }: { readonly master: Keyring },
   { tx, caller, request, work, authorizeReplay }: IdempotentWork<Answer>,
 ): Promise<Answer> {
   const key = readIdempotencyKey(c);

@@ -1,4 +1,4 @@
-import { TimeSlices } from "../event-loop-fairness.ts";
+import { TimeSlices } from "../concurrency/event-loop-fairness.ts";
 
 /** Characters of a text that become JSON in one step: six times as many at most. */
 const stepCharacters = 16 * 1024;

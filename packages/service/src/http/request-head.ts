@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { ApiError } from "../errors.ts";
-import { urlHoldsKey } from "../misplaced-keys.ts";
+import { urlHoldsKey } from "../redaction/key-redaction.ts";
 
 /*
  * Rejects a request whose first line or headers another program in front of the service may read differently, so that no

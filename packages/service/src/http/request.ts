@@ -1,9 +1,9 @@
 import type { Issue } from "@sazabi/sdk/protocol";
 import type { z } from "zod";
+import { TimeSlices } from "../concurrency/event-loop-fairness.ts";
+import { JsonLimit, parseInSteps, stepLength } from "../concurrency/json-steps.ts";
 import { ApiError } from "../errors.ts";
-import { TimeSlices } from "../event-loop-fairness.ts";
-import { JsonLimit, parseInSteps, stepLength } from "../json-steps.ts";
-import { hideKeys } from "../misplaced-keys.ts";
+import { hideKeys } from "../redaction/key-redaction.ts";
 import type { BodyReservation } from "./body-budget.ts";
 import { type HttpContext, header, reserveBody } from "./context.ts";
 import { receiveBody } from "./receive-body.ts";

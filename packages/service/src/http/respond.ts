@@ -1,11 +1,10 @@
 import type { ErrorBody } from "@sazabi/sdk/protocol";
+import { isUnavailable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
-import { log } from "../log.ts";
-import { isUnavailable } from "../store/database.ts";
+import { log } from "../logger.ts";
 import { answerHeaders, type HttpContext, type HttpEnv, requestId } from "./context.ts";
 import { jsonObject } from "./json-text.ts";
 import { largeAnswer } from "./large-answer.ts";
-import { otlpStatus } from "./otlp-answer.ts";
 
 type SuccessStatus = 200 | 201 | 202;
 
@@ -90,7 +89,7 @@ function refuse(c: HttpContext, error: ApiError): Response {
   const headers = answerHeaders(c);
   if (retryAfterSeconds) headers["retry-after"] = String(retryAfterSeconds);
   if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="sazabi"';
-  return c.env.answersProtobuf ? otlpStatus(c, body, error.status) : json(c, body, error.status);
+  return c.env.encodeError?.(c, body, error.status) ?? json(c, body, error.status);
 }
 
 function json(c: HttpContext, body: object, status: number): Response {

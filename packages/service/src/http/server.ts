@@ -1,6 +1,6 @@
 import type { Server } from "node:http";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
-import type { AddressList } from "../addresses.ts";
+import type { AddressList } from "../net/ip-ranges.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { Connections } from "./connections.ts";
 import type { HttpEnv } from "./context.ts";

@@ -1,4 +1,4 @@
-import { log } from "../log.ts";
+import { log } from "../logger.ts";
 
 /** Bytes of all large answers that are being sent. */
 const defaultLimitBytes = 128 * 1024 * 1024;

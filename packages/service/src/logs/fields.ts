@@ -1,4 +1,4 @@
-import type { LogFields } from "./store.ts";
+import type { LogFields } from "./log-store.ts";
 
 /** The newest entries; what only older ones hold is not told. */
 export const sampledEntries = 1_000;

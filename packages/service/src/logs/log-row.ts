@@ -1,5 +1,5 @@
 import { levels } from "@sazabi/sdk/protocol";
-import type { StoredLog } from "./store.ts";
+import type { StoredLog } from "./log-store.ts";
 
 /** A row of `logs` as its database gives it; each has its own way with attributes. */
 export interface LogRow<Attributes> {

@@ -1,6 +1,6 @@
-import type { Queryable } from "../store/database.ts";
-import { listRetentions } from "../store/projects.ts";
-import type { KeptFrom, LogScope, LogStore } from "./store.ts";
+import type { Queryable } from "../db/database.ts";
+import { listRetentions } from "../projects/store.ts";
+import type { KeptFrom, LogScope, LogStore } from "./log-store.ts";
 
 const dayMs = 86_400_000;
 const minuteMs = 60_000;

@@ -1,5 +1,5 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import { log } from "../log.ts";
+import { log } from "../logger.ts";
 import type { Metrics, Sample } from "./metrics.ts";
 
 const resolutionMs = 20;

@@ -1,4 +1,4 @@
-import type { Database } from "../store/database.ts";
+import type { Database } from "../db/database.ts";
 import type { Metrics } from "./metrics.ts";
 
 type Pool = Pick<Database, "connections">;

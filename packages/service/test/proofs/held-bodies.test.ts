@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { scopes } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApp } from "../../src/app.ts";
-import { type Authentication, guards } from "../../src/auth/authenticate.ts";
-import type { Services } from "../../src/services.ts";
+import type { Services } from "../../src/app-context.ts";
+import { type Authentication, guards } from "../../src/http/guards.ts";
 import { type HeldRequest, holdRequest } from "../support/held-request.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "../support/index.ts";
 

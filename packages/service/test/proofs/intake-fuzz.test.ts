@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { gunzipSync, gzipSync, inflateRawSync, inflateSync } from "node:zlib";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ProtobufReader } from "../../src/logs/formats/protobuf.ts";
+import { ProtobufReader } from "../../src/logs/ingest/formats/protobuf.ts";
 import { type FreshDatabase, freshDatabase } from "../support/database.ts";
 import { bearer, send } from "../support/index.ts";
 import { type FuzzedRequest, malformedRequest } from "../support/malformed-requests.ts";

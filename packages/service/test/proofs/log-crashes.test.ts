@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openClickHouseLogStore } from "../../src/logs/clickhouse/store.ts";
-import type { StoredLog } from "../../src/logs/store.ts";
+import { openClickHouseLogStore } from "../../src/logs/engines/clickhouse/store.ts";
+import type { StoredLog } from "../../src/logs/log-store.ts";
 import { clickHouseMissing, startClickHouse } from "../support/clickhouse.ts";
 import { queryDatabase, send } from "../support/index.ts";
 import { type OwnPostgres, openOwnPostgres } from "../support/own-postgres.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { leaseMs } from "../../src/auth/lease.ts";
+import { leaseMs } from "../../src/auth/revocation/lease.ts";
 import { bearer, queryDatabase, send } from "../support/index.ts";
 import { type OwnPostgres, openOwnPostgres } from "../support/own-postgres.ts";
 import { openCuttableProxy } from "../support/proxy.ts";

@@ -1,3 +1,3 @@
-import { main } from "../../src/admin-key.ts";
+import { main } from "../../src/commands/admin-key.ts";
 
 await main(process.argv.slice(2));

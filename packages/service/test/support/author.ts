@@ -1,4 +1,4 @@
-import type { ChangeAuthor } from "../../src/auth/authenticate.ts";
+import type { ChangeAuthor } from "../../src/http/guards.ts";
 
 /** An author of changes who sent no request, and whose rights are not what a test is about. */
 export function testAuthor(organizationId: string): ChangeAuthor {

@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { bytesField } from "../../src/logs/formats/protobuf.ts";
+import { bytesField } from "../../src/logs/ingest/formats/protobuf.ts";
 
 /** A body that is made to cost the service as much as it can. */
 export interface HostileBody {

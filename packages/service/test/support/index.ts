@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import pg from "pg";
-import { openService, type ServiceOptions } from "../../src/service.ts";
+import { openService, type ServiceOptions } from "../../src/compose.ts";
 import { freshDatabase } from "./database.ts";
 import { newKeyring } from "./keyring.ts";
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Keyring, parseKeyring } from "../../src/auth/keyring.ts";
+import { type Keyring, parseKeyring } from "../../src/crypto/keyring.ts";
 
 /** A keyring of one version with a random secret. */
 export function newKeyring(version = 1): Keyring {

@@ -1,8 +1,8 @@
 import type { IntakeResult } from "@sazabi/sdk/protocol";
-import { openClickHouseLogStore } from "../../src/logs/clickhouse/store.ts";
-import type { NormalisedEntry } from "../../src/logs/entry.ts";
-import { openPostgresLogStore } from "../../src/logs/postgres/store.ts";
-import type { LogBatch, LogStore } from "../../src/logs/store.ts";
+import { openClickHouseLogStore } from "../../src/logs/engines/clickhouse/store.ts";
+import { openPostgresLogStore } from "../../src/logs/engines/postgres/store.ts";
+import type { NormalisedEntry } from "../../src/logs/ingest/entry.ts";
+import type { LogBatch, LogStore } from "../../src/logs/log-store.ts";
 import { clickHouseMissing, startClickHouse } from "./clickhouse.ts";
 import { queryDatabase } from "./index.ts";
 import { scaled } from "./scale.ts";

@@ -1,5 +1,5 @@
 import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import { bytesField, varintField } from "../../src/logs/formats/protobuf.ts";
+import { bytesField, varintField } from "../../src/logs/ingest/formats/protobuf.ts";
 
 export interface FuzzedRequest {
   readonly path: string;

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { migrate } from "../../src/db/migrate.ts";
 import { openEmbeddedPostgres } from "../../src/embedded-postgres.ts";
-import { migrate } from "../../src/store/migrate.ts";
 
 /** A PostgreSQL of the test's own, as durable as in production, that may be killed. */
 export interface OwnPostgres {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import type { TestProject } from "vitest/node";
+import { migrate } from "../../src/db/migrate.ts";
 import { openEmbeddedPostgres } from "../../src/embedded-postgres.ts";
-import { migrate } from "../../src/store/migrate.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { newSecret } from "../../src/auth/key-material.ts";
-import { type Keyring, parseKeyring } from "../../src/auth/keyring.ts";
-import { openDatabase } from "../../src/store/database.ts";
-import { insertKey } from "../../src/store/keys.ts";
+import { type Keyring, parseKeyring } from "../../src/crypto/keyring.ts";
+import { openDatabase } from "../../src/db/database.ts";
+import { newSecret } from "../../src/keys/generate.ts";
+import { insertKey } from "../../src/keys/store/keys.ts";
 import { type Hammer, hammer, requestBytes, type Shot } from "./hammer.ts";
 import { bearer, queryDatabase, send } from "./index.ts";
 import type { Replica, ServerSecrets } from "./replica.ts";

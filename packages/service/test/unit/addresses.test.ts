@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { forwardedAddress } from "../../src/http/client-address.ts";
 import {
   addressList,
   isWithin,
@@ -6,8 +7,7 @@ import {
   parseAddressRange,
   peerAddress,
   subscriberBlock,
-} from "../../src/addresses.ts";
-import { forwardedAddress } from "../../src/http/client-address.ts";
+} from "../../src/net/ip-ranges.ts";
 
 test.each([
   ["192.0.2.1", "192.0.2.1"],

@@ -3,12 +3,12 @@ import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { intakeLimits } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { TimeSlices } from "../../src/concurrency/event-loop-fairness.ts";
 import { ApiError } from "../../src/errors.ts";
-import { TimeSlices } from "../../src/event-loop-fairness.ts";
 import { BodyBudget } from "../../src/http/body-budget.ts";
-import { type BodyOptions, type IntakeBody, readBodyBytes, tooLarge } from "../../src/logs/body.ts";
-import { normaliseEntry } from "../../src/logs/entry.ts";
-import { entriesFormat } from "../../src/logs/formats/entries.ts";
+import { type BodyOptions, type IntakeBody, readBodyBytes, tooLarge } from "../../src/logs/ingest/body.ts";
+import { normaliseEntry } from "../../src/logs/ingest/entry.ts";
+import { entriesFormat } from "../../src/logs/ingest/formats/entries.ts";
 
 interface Sent {
   readonly type?: string;

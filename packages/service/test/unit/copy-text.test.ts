@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../../src/logs/entry.ts";
-import { copyText, numberRows } from "../../src/logs/postgres/copy-text.ts";
+import { copyText, numberRows } from "../../src/logs/engines/postgres/copy-text.ts";
+import { type NormalisedEntry, normaliseEntry } from "../../src/logs/ingest/entry.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { DeadKeyUses } from "../../src/auth/dead-key-uses.ts";
-import type { KnownKey } from "../../src/auth/known-key.ts";
+import type { KnownKey } from "../../src/auth/verify/cached-key.ts";
+import { DeadKeyUses } from "../../src/auth/verify/dead-key-uses.ts";
 
 const key = (keyId: string) => ({ keyId, kind: "secret", organizationId: "org" }) as KnownKey;
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../../src/logs/entry.ts";
-import { documentIdentity } from "../../src/logs/entry-identity.ts";
+import { type NormalisedEntry, normaliseEntry } from "../../src/logs/ingest/entry.ts";
+import { documentIdentity } from "../../src/logs/ingest/entry-identity.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 const dayMs = 86_400_000;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { nameOf } from "../../src/logs/entry-names.ts";
-import { copyJson } from "../../src/logs/postgres/copy-json.ts";
+import { copyJson } from "../../src/logs/engines/postgres/copy-json.ts";
+import { nameOf } from "../../src/logs/ingest/entry-names.ts";
 
 const flood = (label: string) => Array.from({ length: 60_000 }, (_, index) => `${label}.${index}`);
 

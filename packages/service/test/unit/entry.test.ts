@@ -1,7 +1,7 @@
 import { intakeLimits } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type NormalisedEntry, normaliseEntry } from "../../src/logs/entry.ts";
+import { type NormalisedEntry, normaliseEntry } from "../../src/logs/ingest/entry.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 const dayMs = 86_400_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FairGate, inTurn, TimeSlices } from "../../src/event-loop-fairness.ts";
+import { FairGate, inTurn, TimeSlices } from "../../src/concurrency/event-loop-fairness.ts";
 
 test("of those who are ready together, one goes on in each round of the event loop", async () => {
   let round = 0;

@@ -1,6 +1,10 @@
 import { setImmediate as nextTick } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type ConcurrencyLimits, FairConcurrencyLimiter, type Requester } from "../../src/fair-concurrency.ts";
+import {
+  type ConcurrencyLimits,
+  FairConcurrencyLimiter,
+  type Requester,
+} from "../../src/concurrency/fair-concurrency.ts";
 
 const limits: ConcurrencyLimits = {
   total: { running: 4, waiting: 100 },

@@ -1,6 +1,6 @@
 import { evaluate, type LogFilter, type QueriedEntry } from "@sazabi/sdk/protocol";
 import { expect, test } from "vitest";
-import { queryOfFilters, queryOfWords } from "../../src/logs/filters.ts";
+import { queryOfFilters, queryOfWords } from "../../src/logs/query/filters.ts";
 
 const entry: QueriedEntry = {
   level: 4,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { TimeSlices } from "../../src/event-loop-fairness.ts";
-import { JsonFault, JsonLimit, parseInSteps } from "../../src/json-steps.ts";
+import { TimeSlices } from "../../src/concurrency/event-loop-fairness.ts";
+import { JsonFault, JsonLimit, parseInSteps } from "../../src/concurrency/json-steps.ts";
 
 const slices = new TimeSlices();
 const steps = (text: string, stepLength: number, maxMembers = 1_000_000) =>

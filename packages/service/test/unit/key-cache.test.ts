@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { KeyCache } from "../../src/auth/key-cache.ts";
-import { digestOf } from "../../src/auth/key-digest.ts";
-import { KnownKey } from "../../src/auth/known-key.ts";
+import { KeyCache } from "../../src/auth/verify/cache.ts";
+import { KnownKey } from "../../src/auth/verify/cached-key.ts";
+import { digestOf } from "../../src/auth/verify/digest.ts";
 
 const maxKeys = 100_000;
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ApiError } from "../../src/errors.ts";
-import { ByteMeter } from "../../src/logs/metering.ts";
+import { ByteMeter } from "../../src/logs/ingest/byte-rate-limit.ts";
 
 /** Seconds to wait; 0 when the bytes were taken. */
 function take(meter: ByteMeter, projectNumber: number, bytes: number): number {

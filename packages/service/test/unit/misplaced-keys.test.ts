@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { ImportedPrefixes } from "../../src/auth/imported-prefixes.ts";
-import { hideImported, hideKeys } from "../../src/misplaced-keys.ts";
-import { PrefixSet } from "../../src/prefix-set.ts";
-import type { Queryable } from "../../src/store/database.ts";
+import { ImportedPrefixes } from "../../src/auth/verify/imported-prefixes.ts";
+import type { Queryable } from "../../src/db/database.ts";
+import { hideImported, hideKeys } from "../../src/redaction/key-redaction.ts";
+import { PrefixSet } from "../../src/redaction/prefix-set.ts";
 
 const prefixes = ["acme_", "acme_live_", "zeta-", "x.y"];
 const key = "0123456789abcdefWXYZ";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { NextIds } from "../../src/logs/postgres/next-ids.ts";
+import { NextIds } from "../../src/logs/engines/postgres/optimistic-sequence.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });

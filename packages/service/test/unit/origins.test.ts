@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { originList, parseOriginPattern } from "../../src/origins.ts";
+import { originList, parseOriginPattern } from "../../src/net/origins.ts";
 
 test.each([
   ["https://app.example.com", "https://app.example.com"],

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { maxParts, type PartsOptions, partsOf, type TimeRange } from "../../src/logs/postgres/parts.ts";
+import {
+  maxParts,
+  type PartsOptions,
+  partsOf,
+  type TimeRange,
+} from "../../src/logs/engines/postgres/adaptive-time-slices.ts";
 
 const day = 86_400_000_000;
 const longest = 60 * day;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { QueueRoom } from "../../src/logs/queue-room.ts";
+import { QueueRoom } from "../../src/logs/commit-log/fair-queue-quota.ts";
 
 test("one project may fill the room when it is alone, and is refused beyond", () => {
   const room = new QueueRoom(100);

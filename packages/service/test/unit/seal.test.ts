@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { seal, unseal } from "../../src/auth/seal.ts";
+import { seal, unseal } from "../../src/crypto/envelope-encryption.ts";
 import { newKeyring } from "../support/keyring.ts";
 
 const master = newKeyring();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytesOf, TextBuffers } from "../../src/logs/postgres/text-buffers.ts";
+import { bytesOf, TextBuffers } from "../../src/logs/engines/postgres/text-buffers.ts";
 
 const long = (letter: string) => [letter.repeat(60_000), letter.repeat(40_000)];
 

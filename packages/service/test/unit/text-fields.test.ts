@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hasHiddenCharacter, hasHiddenInLines, isVisible } from "../../src/routes/text-fields.ts";
+import { hasHiddenCharacter, hasHiddenInLines, isVisible } from "../../src/http/text-fields.ts";
 
 describe("a name", () => {
   test.each([

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { UnwrittenUses } from "../../src/auth/unwritten-uses.ts";
-import type { KeyUse } from "../../src/store/key-uses.ts";
+import type { KeyUse } from "../../src/keys/usage/store.ts";
+import { UnwrittenUses } from "../../src/keys/usage/unwritten-uses.ts";
 
 function use(keyId: string, minute: number, members: Partial<KeyUse> = {}): KeyUse {
   const minuteSeconds = minute * 60;

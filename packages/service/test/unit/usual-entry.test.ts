@@ -1,8 +1,8 @@
 import { intakeLimits } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { normaliseAny, normaliseEntry } from "../../src/logs/entry.ts";
-import { normaliseUsual } from "../../src/logs/usual-entry.ts";
+import { normaliseAny, normaliseEntry } from "../../src/logs/ingest/entry.ts";
+import { normaliseUsual } from "../../src/logs/ingest/entry-fast-path.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 const retention = 30 * 86_400_000;

@@ -1,7 +1,7 @@
 import { fold } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bitsOfMessages } from "../../src/logs/postgres/word-bits.ts";
+import { bitsOfMessages } from "../../src/logs/engines/postgres/trigram-bloom.ts";
 
 const characters = ["a", "B", "Z", " ", "é", "É", "ß", "ẞ", "ς", "Σ", "µ", "İ", "K", "😀", "1", "\0"];
 

@@ -1,3 +1,4 @@
+import type { FieldReference } from "../fields.ts";
 import { levels } from "../levels.ts";
 import type { Regex } from "./regex.ts";
 
@@ -23,13 +24,6 @@ export type QueryNode =
  * `entry`: the message, and the attributes of an entry whose message is empty.
  */
 export type TextScope = "entry" | "message" | "attributes" | "both";
-
-/** A field every entry has a place for, or an attribute by its dotted key. */
-export type FieldReference = { readonly column: Column } | { readonly attribute: string };
-
-export const columns = ["message", "service", "environment", "trace_id", "span_id"] as const;
-
-export type Column = (typeof columns)[number];
 
 /**
  * A test of one value. An absent value (no such attribute, null in a column) passes none. An attribute that is a list

@@ -1,14 +1,7 @@
+import type { FieldReference } from "../fields.ts";
+import { canonicalId } from "../fields.ts";
 import { levels, parseLevel } from "../levels.ts";
-import {
-  allOf,
-  type Comparison,
-  everything,
-  type FieldReference,
-  type QueryNode,
-  type TextPattern,
-  type TextScope,
-} from "./ast.ts";
-import { canonicalId } from "./fields.ts";
+import { allOf, type Comparison, everything, type QueryNode, type TextPattern, type TextScope } from "./ast.ts";
 import { covers } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
 import type { Regex } from "./regex.ts";

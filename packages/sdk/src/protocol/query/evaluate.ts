@@ -1,6 +1,7 @@
+import type { Column } from "../fields.ts";
 import type { AttributeValue } from "../resources.ts";
 import { readAmount } from "./amounts.ts";
-import type { Column, FieldTest, QueryNode, TextScope } from "./ast.ts";
+import type { FieldTest, QueryNode, TextScope } from "./ast.ts";
 import { elementsEqualTo, listElements } from "./lists.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";

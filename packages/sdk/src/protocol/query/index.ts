@@ -10,7 +10,6 @@ export {
   matchesPattern,
 } from "./conditions.ts";
 export { evaluate, type QueriedEntry } from "./evaluate.ts";
-export { builtInField, canonicalId, fieldAliases, resolveField } from "./fields.ts";
 export { elementsEqualTo, listElementPattern, listPattern, readingsOf } from "./lists.ts";
 export { type ParsedQuery, parseQuery } from "./parse.ts";
 export { printRegex, type Regex } from "./regex.ts";

@@ -1,3 +1,4 @@
+import { resolveField } from "../fields.ts";
 import type { QueryWarning } from "../resources.ts";
 import { anyOf, type Comparison, type QueryNode } from "./ast.ts";
 import {
@@ -10,7 +11,6 @@ import {
   isBetween,
   matchesExpression,
 } from "./conditions.ts";
-import { resolveField } from "./fields.ts";
 import { parseList } from "./list.ts";
 import { isNoAttribute, isOnlyColon } from "./pasted.ts";
 import { parseRegex } from "./regex.ts";

@@ -1,6 +1,6 @@
 import { evaluate, levels, type QueriedEntry, type QueryNode, StepLimitError, StepMeter } from "@sazabi/sdk/protocol";
-import { inTurn } from "../../event-loop-fairness.ts";
-import type { Followed, StoredLog } from "../store.ts";
+import { inTurn } from "../../concurrency/event-loop-fairness.ts";
+import type { Followed, StoredLog } from "../log-store.ts";
 import { stepLimits } from "./step-budgets.ts";
 
 /** After so many steps, which take a few milliseconds, the event loop serves others first. */

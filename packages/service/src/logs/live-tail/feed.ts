@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { anyOf, everything, type QueryNode } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { log } from "../../log.ts";
-import type { LogStore } from "../store.ts";
+import { log } from "../../logger.ts";
+import type { LogStore } from "../log-store.ts";
 import type { TailBuffers } from "./buffers.ts";
 import { type Evaluation, type ReadLog, readLogs } from "./evaluation.ts";
 import type { ReadSlots } from "./read-slots.ts";

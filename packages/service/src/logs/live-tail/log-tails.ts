@@ -1,7 +1,7 @@
 import type { QueryNode } from "@sazabi/sdk/protocol";
 import { ApiError } from "../../errors.ts";
-import { log } from "../../log.ts";
-import type { LogStore } from "../store.ts";
+import { log } from "../../logger.ts";
+import type { LogStore } from "../log-store.ts";
 import { TailBuffers } from "./buffers.ts";
 import { Evaluation } from "./evaluation.ts";
 import { Feed, type FeedResources } from "./feed.ts";

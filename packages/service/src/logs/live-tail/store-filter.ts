@@ -1,5 +1,5 @@
 import { allOf, anyOf, everything, type QueryNode, type TextPattern } from "@sazabi/sdk/protocol";
-import { hasOtherForms } from "../like.ts";
+import { hasOtherForms } from "../like-pattern.ts";
 
 /** What a database looks for in time that hardly depends on the text. */
 const maxConditions = 16;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { QueryNode } from "@sazabi/sdk/protocol";
 import type { ApiError } from "../../errors.ts";
-import type { StoredLog } from "../store.ts";
+import type { StoredLog } from "../log-store.ts";
 import type { BufferOwner, TailBuffers } from "./buffers.ts";
 import type { ReadLog } from "./evaluation.ts";
 import { storeFilter } from "./store-filter.ts";

@@ -1,0 +1,50 @@
+import type { Changes } from "./audited-transaction.ts";
+import type { LocalRateLimiter } from "./auth/rate-limit/rate-limit.ts";
+import type { KnownKey } from "./auth/verify/cached-key.ts";
+import type { FairConcurrencyLimiter } from "./concurrency/fair-concurrency.ts";
+import type { Keyring } from "./crypto/keyring.ts";
+import type { Database } from "./db/database.ts";
+import type { BodyBudget } from "./http/body-budget.ts";
+import type { Guards } from "./http/guards.ts";
+import type { GithubSignatures } from "./keys/reports/github-signatures.ts";
+import type { KeyReports } from "./keys/reports/key-reports.ts";
+import type { ByteMeter } from "./logs/ingest/byte-rate-limit.ts";
+import type { LogTails } from "./logs/live-tail/log-tails.ts";
+import type { LogStore } from "./logs/log-store.ts";
+import type { Retentions } from "./logs/retention.ts";
+
+/** The parts of the service that routes use. */
+export interface Services {
+  readonly db: Database;
+  readonly change: Changes;
+  readonly logs: LogStore;
+  readonly intakeMeter: ByteMeter;
+  /** The memory of request bodies; `gauges` for metrics. */
+  readonly bodies: BodyBudget;
+  /** Every search of logs runs through it; see `runSearch`. */
+  readonly searches: FairConcurrencyLimiter;
+  readonly nativeQueries: FairConcurrencyLimiter;
+  readonly tails: LogTails;
+  readonly guards: Guards;
+  /** Returns the key that has a secret with this text, live or dead, of any organization. */
+  readonly identifyKey: (text: string) => Promise<KnownKey | undefined>;
+  /** Writes the uses of a key that this process holds in memory. */
+  readonly flushUses: (keyId: string) => Promise<void>;
+  readonly reports: KeyReports;
+  /** Bounds reports of keys by address. */
+  readonly reportLimiter: LocalRateLimiter;
+  /** Undefined: reports in GitHub's format are not taken. */
+  readonly githubSignatures: GithubSignatures | undefined;
+  /** The longest stall of the event loop within the last seconds. */
+  readonly recentStallMs: () => number;
+  /** True while keys are checked without asking the database. */
+  readonly leaseHeld: () => boolean;
+  /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */
+  readonly now: () => number;
+  readonly pepper: Keyring;
+  readonly master: Keyring;
+  readonly logRetentionDays: number;
+  readonly retentions: Retentions;
+  /** Requests a minute for a secret key without a limit of its own. */
+  readonly requestsPerMinute: number;
+}

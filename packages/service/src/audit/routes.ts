@@ -1,0 +1,53 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import type { Services } from "../app-context.ts";
+import { unknownCursor } from "../db/cursor.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { readQuery } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import { hasHiddenCharacter, hiddenMessage } from "../http/text-fields.ts";
+import { findAuditHead, listAuditEvents } from "./store.ts";
+
+const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+
+const listQuery = z.object({
+  action: z
+    .string()
+    .max(100)
+    .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
+    .optional(),
+  actorId: z.uuid().optional(),
+  targetId: z.uuid().optional(),
+  from: time.optional(),
+  to: time.optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(50),
+  cursor: z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, "must be the nextCursor of an earlier answer")
+    .transform(Number)
+    .optional(),
+});
+
+/** What was done in the organization, newest first, and the end of its chain. */
+export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>().get(
+    "/",
+    secretKey("audit.list", "read:audit", async (c, caller) => {
+      if (caller.projectId) throw organizationOnly();
+      const { limit, cursor, ...filter } = readQuery(c, listQuery);
+      const head = await findAuditHead(db, caller.organizationId);
+      if (cursor !== undefined && cursor > head.seq) throw unknownCursor();
+      const events = await listAuditEvents(db, caller.organizationId, { ...filter, before: cursor, limit });
+      const page = events.slice(0, limit);
+      const nextCursor = events.length > limit ? String(page.at(-1)?.seq) : null;
+      return ok(c, { events: page, nextCursor, head });
+    }),
+  );
+
+/** The record is one chain for the whole organization: a part of it would prove nothing. */
+function organizationOnly(): ApiError {
+  return new ApiError("FORBIDDEN", "This key is narrowed to one project; the audit is of the whole organization.", {
+    reason: "project_mismatch",
+  });
+}

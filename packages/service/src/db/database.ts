@@ -1,0 +1,352 @@
+import pg from "pg";
+import { runTogether, type Step } from "./pipeline.ts";
+import { type Sql, sql } from "./sql.ts";
+
+/** One connection of one's own that also hears notifications. */
+export interface Listener extends Queryable {
+  close(): Promise<void>;
+}
+
+/** One connection of one's own, for work under a lock of the session's. */
+export interface Session extends Queryable {
+  /** At once: what is under way is left to the server, which ends it. */
+  close(): Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly url: string;
+  /** How it is called in `pg_stat_activity`. */
+  readonly name: string;
+  /** PostgreSQL settings of the session. Those that the server does not have are refused by it. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export interface ListenerOptions {
+  readonly url: string;
+  readonly channels: readonly string[];
+  readonly onNotification: (channel: string, payload: string) => void;
+  /** The connection is gone; nothing will be heard any more. Not told after `close`. */
+  readonly onEnd: () => void;
+  /** Bounds connecting and every statement. */
+  readonly timeoutMs: number;
+}
+
+/** The pool or a transaction: a store function does not care which, so its caller decides what is atomic. */
+export interface Queryable {
+  query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
+}
+
+export interface Transaction extends Queryable {
+  /** Runs a text that is somebody else's: it is one statement, or refused. */
+  single(text: string): Promise<void>;
+  /** The last of it: runs the steps and commits, in one round trip. */
+  finish(steps: readonly Step[]): Promise<void>;
+}
+
+export interface Database extends Queryable {
+  /** When `signal` is aborted, the statement is cancelled at the server and the call rejects with the signal's reason. */
+  query<Row>(
+    statement: Sql,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
+  /**
+   * Runs `work` in one transaction, that begins with its first statement: committed when it resolves, rolled back when it
+   * throws. When `signal` is aborted, the statement that runs is cancelled, and the call rejects with the signal's reason.
+   */
+  transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T>;
+  /** The pool as it is now. `waiting` is how many wait for a connection. */
+  connections(): { readonly total: number; readonly idle: number; readonly waiting: number };
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly connections: number;
+  /** A statement that runs longer is stopped (SQLSTATE 57014). Default 30 s: only one that waits for somebody takes so long. */
+  readonly statementTimeoutMs?: number;
+  /** Told of a connection that dropped while idle; the pool has already replaced it. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+export function openDatabase({
+  url,
+  connections,
+  statementTimeoutMs = 30_000,
+  onIdleError,
+}: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 60_000,
+    // A server that vanished without a word answers nothing, not even its own time limit.
+    query_timeout: statementTimeoutMs + 5_000,
+    keepAlive: true,
+    application_name: "sazabi",
+    options: sessionSettings(statementTimeoutMs),
+  });
+  // Without a listener, an idle connection that drops would end the process.
+  pool.on("error", (error) => onIdleError?.(error));
+  // And so would one that drops between two statements of a transaction; the next statement fails, and says why.
+  pool.on("connect", (client) => client.on("error", () => {}));
+
+  return {
+    query: (statement, { signal } = {}) =>
+      signal ? runUnlessAborted(pool, statement, { url, signal }) : run(pool, statement),
+    transaction: (work, { signal } = {}) => transaction(pool, work, signal && { url, signal }),
+    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    close: () => pool.end(),
+  };
+}
+
+/** A process that stops in the middle of a transaction, frozen or cut off, must not keep its locks for longer. */
+const idleInTransactionMs = 5_000;
+
+export function sessionSettings(statementTimeoutMs: number): string {
+  // An acknowledged write is on disk, whatever the server's own default.
+  return (
+    "-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on " +
+    `-c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=${idleInTransactionMs}`
+  );
+}
+
+/** Connects and listens; when this resolves, no notification of a later commit is missed until `onEnd`. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { url, channels, onNotification, onEnd, timeoutMs } = options;
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: "sazabi replica",
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+    keepAlive: true,
+    options: sessionSettings(timeoutMs),
+  });
+  let closed = false;
+  client.on("error", () => {}); // "end" follows, and says all there is to say.
+  client.once("end", () => {
+    if (!closed) onEnd();
+  });
+  client.on("notification", ({ channel, payload }) => onNotification(channel, payload ?? ""));
+  const close = async () => {
+    closed = true;
+    await client.end().catch(() => undefined);
+  };
+  try {
+    await client.connect();
+    for (const channel of channels) await client.query(`listen ${client.escapeIdentifier(channel)}`);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { query: (statement) => run(client, statement), close };
+}
+
+/** Connects, for statements that may take as long as they need. */
+export async function openSession({ url, name, settings }: SessionOptions): Promise<Session> {
+  const more = Object.entries(settings).map(([setting, value]) => ` -c ${setting}=${value}`);
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: name,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: sessionSettings(0) + more.join(""),
+  });
+  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  await client.connect();
+  return {
+    query: (statement) => run(client, statement),
+    close: () => client.end().catch(() => undefined),
+  };
+}
+
+/** Whether the database answers at all, within the time a connection may take. */
+export async function answers(db: Queryable): Promise<boolean> {
+  try {
+    await db.query(sql`select 1`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function run<Row>(target: pg.Pool | pg.ClientBase, { text, values, name }: Sql) {
+  const { rows, rowCount } = await target.query({
+    text,
+    values: values as unknown[],
+    ...(name !== undefined && { name }),
+  });
+  return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+}
+
+async function runUnlessAborted<Row>(
+  pool: pg.Pool,
+  statement: Sql,
+  { url, signal }: { url: string; signal: AbortSignal },
+): Promise<{ rows: Row[]; rowCount: number }> {
+  signal.throwIfAborted();
+  const client = await pool.connect();
+  let cancelling: Promise<void> | undefined;
+  let broken: Error | undefined;
+  const onAbort = () => {
+    cancelling = cancelStatement(url, client);
+  };
+  try {
+    // It may have been aborted while we waited for the connection.
+    signal.throwIfAborted();
+    signal.addEventListener("abort", onAbort, { once: true });
+    return await run<Row>(client, statement).catch((error: Error) => {
+      // After an error of the server's the connection is good; after any other nobody knows.
+      if (sqlState(error) === undefined) broken = error;
+      throw error;
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not handed on before: the cancellation would hit whatever runs on the connection next.
+    await cancelling;
+    client.release(broken);
+  }
+}
+
+/** By a connection of its own, since those of the pool may all wait. If it fails, the statement ends at its time limit. */
+async function cancelStatement(url: string, target: pg.PoolClient): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: "sazabi", connectionTimeoutMillis: 5_000 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("select pg_cancel_backend($1)", [(target as { processID?: number }).processID]);
+  } catch {
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function transaction<T>(
+  pool: pg.Pool,
+  work: (tx: Transaction) => Promise<T>,
+  reader: { url: string; signal: AbortSignal } | undefined,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  let cancelling: Promise<void> | undefined;
+  const onAbort = () => {
+    if (reader) cancelling = cancelStatement(reader.url, client);
+  };
+  try {
+    reader?.signal.throwIfAborted();
+    reader?.signal.addEventListener("abort", onAbort, { once: true });
+    const tx = new OpenTransaction(client);
+    const result = await work(tx);
+    reader?.signal.throwIfAborted();
+    await tx.commit();
+    return result;
+  } catch (error) {
+    // Whatever is to be cancelled is cancelled by now: not the rollback, nor what runs on the connection next.
+    reader?.signal.removeEventListener("abort", onAbort);
+    await cancelling;
+    await client.query("rollback").catch((lost: Error) => {
+      broken = lost;
+    });
+    reader?.signal.throwIfAborted();
+    throw error;
+  } finally {
+    reader?.signal.removeEventListener("abort", onAbort);
+    await cancelling;
+    client.release(broken); // A connection that cannot roll back does not go back to the pool.
+  }
+}
+
+/** `begin` goes out with the first statement, and costs no round trip of its own. */
+export class OpenTransaction implements Transaction {
+  readonly #client: pg.ClientBase;
+  #state: "new" | "begun" | "committed" = "new";
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+  }
+
+  async query<Row>(statement: Sql) {
+    if (this.#state !== "new") return run<Row>(this.#client, statement);
+    this.#state = "begun";
+    const [, result] = await runTogether(this.#client, [begin, statement]);
+    return result as { rows: Row[]; rowCount: number };
+  }
+
+  /** The extended protocol takes one statement, where a plain query would take several. */
+  async single(text: string): Promise<void> {
+    if (this.#state === "new") await this.#client.query(begin.text);
+    this.#state = "begun";
+    await this.#client.query({ text, queryMode: "extended" } as pg.QueryConfig);
+  }
+
+  async finish(steps: readonly Step[]): Promise<void> {
+    const first = this.#state === "new" ? [begin] : [];
+    this.#state = "begun";
+    await runTogether(this.#client, [...first, ...steps, commit]);
+    this.#state = "committed";
+  }
+
+  async commit(): Promise<void> {
+    if (this.#state === "begun") await this.#client.query(commit.text);
+  }
+}
+
+const begin = sql`begin`;
+const commit = sql`commit`;
+
+/** The five-character SQLSTATE of a PostgreSQL error, e.g. `23505`; undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/**
+ * Connection exceptions (class 08), insufficient resources (class 53: connections, disk, memory, the lock table), a server
+ * that stops, crashes, starts or became a standby, and locks or statements that took too long because somebody else holds
+ * what they need.
+ */
+const unavailableStates = /^(?:08...|53...|57P0[1-5]|25006|25P03|55P03|57014)$/;
+const networkErrors = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EHOSTUNREACH",
+  "EAI_AGAIN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ECONNABORTED",
+]);
+/** node-postgres gives these no code. */
+const lostConnection =
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
+
+/** True when the database could not be asked, whatever the statement: worth a retry by the caller, later. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const state = sqlState(error);
+  if (state) return unavailableStates.test(state);
+  const code = (error as NodeJS.ErrnoException).code;
+  return (code !== undefined && networkErrors.has(code)) || lostConnection.test(error.message);
+}
+
+/** Another transaction was in the way of this one, and nothing of it was done: it may be repeated. */
+export function isConflict(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === "40P01" || state === "40001";
+}
+
+/** The values themselves were refused (SQLSTATE classes 22, 23 and 54), not the moment. */
+export function isRefusedData(error: unknown): boolean {
+  return /^(?:22|23|54)/.test(sqlState(error) ?? "");
+}
+
+/** True when PostgreSQL stopped the statement at its time limit. */
+export function isTimeout(error: unknown): boolean {
+  return sqlState(error) === "57014";
+}

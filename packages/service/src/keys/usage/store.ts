@@ -1,0 +1,89 @@
+import type { Queryable } from "../../db/database.ts";
+import { sql } from "../../db/sql.ts";
+
+/** Requests of one secret of a key within one minute, or some of them. */
+export interface KeyUse {
+  readonly keyId: string;
+  readonly generation: number;
+  /** Unix seconds at which the minute begins. */
+  readonly minuteSeconds: number;
+  readonly accepted: number;
+  /** Turned away with a live key: over its limit, without the scope, from the wrong place. */
+  readonly refused: number;
+  /** Unix milliseconds. */
+  readonly lastUsedAtMs: number;
+  readonly address: string;
+  readonly agent: string | undefined;
+}
+
+/**
+ * Adds to what is known of each key, in one statement. Sums are summed and times never move back, so order is free. Column by
+ * column: with an object for each use, the service and the database both take longer over its text. Uses of keys that were
+ * deleted are left out; SQLSTATE 23503 when one is deleted at this moment.
+ */
+export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promise<void> {
+  const column = (member: "keyId" | "generation" | "minuteSeconds" | "accepted" | "refused" | "lastUsedAtMs") =>
+    `{${uses.map((use) => use[member]).join(",")}}`;
+  const addresses = JSON.stringify(uses.map(({ address }) => address));
+  const agents = JSON.stringify(uses.map(({ agent }) => agent ?? null));
+  await db.query(sql`
+    with used as (
+      select key_id, generation, to_timestamp(minute) as minute, accepted, refused, to_timestamp(at / 1000) as at,
+             address, agent
+      from rows from (
+        unnest(${column("keyId")}::uuid[], ${column("generation")}::int[], ${column("minuteSeconds")}::bigint[],
+               ${column("accepted")}::int[], ${column("refused")}::int[], ${column("lastUsedAtMs")}::float8[]),
+        jsonb_array_elements_text(${addresses}), jsonb_array_elements_text(${agents})
+      ) as u(key_id, generation, minute, accepted, refused, at, address, agent)
+      where exists (select from keys where id = key_id)
+    ), counted as (
+      insert into key_usage as k (key_id, generation, minute, accepted, refused)
+      select key_id, generation, minute, sum(accepted), sum(refused) from used
+      group by key_id, minute, generation order by key_id, minute, generation
+      on conflict (key_id, minute, generation)
+      do update set accepted = k.accepted + excluded.accepted, refused = k.refused + excluded.refused
+    )
+    insert into key_secret_uses as s (key_id, generation, uses, last_used_at, last_used_address, last_used_agent)
+    select key_id, generation, sum(accepted + refused), max(at), (array_agg(address order by at desc))[1],
+           (array_agg(agent order by at desc))[1]
+    from used group by key_id, generation order by key_id, generation
+    on conflict (key_id, generation) do update set
+      uses = s.uses + excluded.uses,
+      last_used_at = greatest(s.last_used_at, excluded.last_used_at),
+      last_used_address = case when excluded.last_used_at >= s.last_used_at
+                               then excluded.last_used_address else s.last_used_address end,
+      last_used_agent = case when excluded.last_used_at >= s.last_used_at
+                             then excluded.last_used_agent else s.last_used_agent end`);
+}
+
+export interface UsagePoint {
+  readonly start: Date;
+  readonly generation: number;
+  readonly accepted: number;
+  readonly refused: number;
+}
+
+/** What a key did from `from` up to `to`, by steps of `stepSeconds`, oldest first. Steps without requests are left out. */
+export async function listKeyUsage(
+  db: Queryable,
+  keyId: string,
+  { from, to, stepSeconds }: { from: Date; to: Date; stepSeconds: number },
+): Promise<readonly UsagePoint[]> {
+  const { rows } = await db.query<{ start: Date; generation: number; accepted: string; refused: string }>(sql`
+    select date_bin(make_interval(secs => ${stepSeconds}), minute, timestamptz 'epoch') as start, generation,
+           sum(accepted) as accepted, sum(refused) as refused
+    from key_usage
+    where key_id = ${keyId} and minute >= ${from} and minute < ${to}
+    group by 1, 2 order by 1, 2`);
+  return rows.map(({ start, generation, accepted, refused }) => ({
+    start,
+    generation,
+    accepted: Number(accepted),
+    refused: Number(refused),
+  }));
+}
+
+/** The minutes are kept for 90 days; the totals of `key_secret_uses` for as long as the key. */
+export async function deleteOldKeyUsage(db: Queryable): Promise<void> {
+  await db.query(sql`delete from key_usage where minute < now() - interval '90 days'`);
+}

@@ -1,0 +1,28 @@
+import { Hono } from "hono";
+import type { Services } from "../app-context.ts";
+import { ApiError } from "../errors.ts";
+import type { HttpEnv } from "../http/context.ts";
+import { readId } from "../http/request.ts";
+import { ok } from "../http/respond.ts";
+import { findOrganization } from "./store.ts";
+
+/** A secret key belongs to one organization, so that is the only one it sees. */
+export const organizationRoutes = ({ db, guards: { secretKey } }: Services) =>
+  new Hono<HttpEnv>()
+    .get(
+      "/",
+      secretKey("organizations.list", "read:organizations", async (c, caller) => {
+        const own = await findOrganization(db, caller.organizationId);
+        return ok(c, { organizations: own ? [own] : [] });
+      }),
+    )
+
+    .get(
+      "/:id",
+      secretKey("organizations.get", "read:organizations", async (c, caller) => {
+        const id = readId(c, "id", "organization");
+        const organization = id === caller.organizationId ? await findOrganization(db, id) : undefined;
+        if (!organization) throw new ApiError("NOT_FOUND", "No such organization.");
+        return ok(c, { organization });
+      }),
+    );
