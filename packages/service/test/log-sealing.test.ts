@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { parseQuery } from "@sazabi/sdk/protocol";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -67,9 +68,15 @@ async function storeRows(dayStart: number, count: number): Promise<void> {
     user: index === 7 ? "rare-user" : `u${index % 500}`,
     path: `/orders/${index % 50}`,
     ...(index % 100 === 0 && { tags: [index === 700 ? "rare-tag" : "common", "eu", index] }),
+    ...(index === 900 && { documents: [longElement, "short"] }),
   }));
   for (let at = 0; at < count; at += 5_000) await storeEntries(rows.slice(at, at + 5_000));
 }
+
+/** Longer than the key of an index may be, whatever PostgreSQL compresses. */
+const longElement = Array.from({ length: 1_000 }, (_, at) => createHash("sha256").update(`${at}`).digest("hex")).join(
+  "",
+);
 
 function messageOf(index: number): string {
   if (index === 8) return "";
@@ -192,6 +199,7 @@ test.each([
   ["a rare word of an entry without a message", "ephemeron", "words", 3],
   ["a rare element of a list", "@tags:rare-tag", "lists", 3],
   ["a rare number in a list", "@tags:1700", "lists", 3],
+  ["an element of a list that is longer than a key of an index", `@documents:${longElement}`, "lists", 3],
   ["a rare word that no row holds", "xylophone", "words", 0],
   ["a rare word that is excluded from a rare value", "user:rare-user -xylophone", "attributes", 3],
   ["either of two rare words", "zanzibarite OR потерян", "words", 6],
@@ -213,10 +221,15 @@ test("what many rows match is found by reading as many rows as were asked for", 
 
 test("a row that comes late into a sealed day is found", async () => {
   await storeEntries([
-    { timestamp: new Date(today - 2 * dayMs + 5000).toISOString(), message: "a straggler, lagniappe", user: "late" },
+    {
+      timestamp: new Date(today - 2 * dayMs + 5000).toISOString(),
+      message: "a straggler, lagniappe",
+      user: "late",
+      documents: [`late ${longElement}`],
+    },
   ]);
   const sealing = sealer();
-  for (const text of ["lagniappe", "user:late"]) {
+  for (const text of ["lagniappe", "user:late", `@documents:"late ${longElement}"`]) {
     expect(await find(search(text), await sealing.sealed())).toHaveLength(1);
   }
   await sealing.close();

@@ -3,6 +3,7 @@ import { migrate } from "../src/db/migrate.ts";
 import { freshDatabase } from "./support/database.ts";
 import { queryDatabase, startTestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
+import { dumpSchema } from "./support/schema.ts";
 
 async function withDatabase(work: (url: string) => Promise<void>): Promise<void> {
   const database = await freshDatabase();
@@ -23,6 +24,17 @@ test("an empty database is brought up to date once, by however many processes st
     const again: string[] = [];
     await migrate(url, (name) => again.push(name));
     expect(again).toEqual([]);
+  }));
+
+test("the schema is what schema.txt says", () =>
+  withDatabase(async (url) => {
+    await expect(await dumpSchema(url)).toMatchFileSnapshot("schema.txt");
+  }));
+
+test("a database of a version before the first release is refused, with what to do", () =>
+  withDatabase(async (url) => {
+    await queryDatabase(url, "update migrations set name = '0001_foundation.sql', hash = 'other' where number = 1");
+    await expect(migrate(url)).rejects.toThrow(/before the first release.*empty database/s);
   }));
 
 test("a database ahead of the code is refused", () =>

@@ -64,10 +64,10 @@ async function checkServer(client: pg.Client): Promise<void> {
   }
 }
 
-async function appliedMigrations(client: pg.Client): Promise<readonly { number: number; hash: string }[]> {
-  const { rows } = await client.query<{ number: number; hash: string }>(
-    "select number, hash from migrations order by number",
-  );
+type AppliedMigration = Pick<Migration, "number" | "name" | "hash">;
+
+async function appliedMigrations(client: pg.Client): Promise<readonly AppliedMigration[]> {
+  const { rows } = await client.query<AppliedMigration>("select number, name, hash from migrations order by number");
   return rows;
 }
 
@@ -82,7 +82,13 @@ async function readMigrations(): Promise<readonly Migration[]> {
   );
 }
 
-function checkHistory(ours: readonly Migration[], applied: readonly { number: number; hash: string }[]): void {
+function checkHistory(ours: readonly Migration[], applied: readonly AppliedMigration[]): void {
+  if (applied[0]?.name === "0001_foundation.sql") {
+    throw new Error(
+      "The database was made by a version of Sazabi before the first release. This version cannot take it over. " +
+        "Start with an empty database, or run the older version.",
+    );
+  }
   if (applied.length > ours.length) {
     throw new Error(
       `The database is ahead of this version of Sazabi (migration ${applied.at(-1)?.number}, ours end at ` +

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type AmountForm,
   amountStart,
@@ -158,8 +159,13 @@ function equalsElement(text: Sql, wanted: string, words: WordSearch): Sql {
   // Most lists do not hold it anywhere, and need not be taken apart.
   const occurs = equal.map((element) => sql`strpos(${text} collate "C", ${element}) > 0`);
   const isElement = sql`(${join(occurs, " or ")}) and ${hasElement(text, sql`element = any(${equal}::text[])`)}`;
-  const isIndexed = sql`sazabi.log_list_elements(attributes) && ${equal}::text[]`;
+  const isIndexed = sql`sazabi.log_list_elements(attributes) && ${equal.map(indexedElement)}::text[]`;
   return words === "scan" ? sql`(${isElement})` : sql`(${isElement} and ${isIndexed})`;
+}
+
+/** As `log_list_elements` (migrations/0005_logs.sql) has the element. */
+function indexedElement(element: string): string {
+  return Buffer.byteLength(element) > 500 ? createHash("md5").update(element).digest("hex") : element;
 }
 
 /** `condition` is about `element`, which is JSON. */

@@ -86,9 +86,10 @@ export class Sealer {
       await session.query(sql`set client_connection_check_interval = '1s'`).catch(() => undefined);
       await this.#options.first?.(session);
       const words = await this.#wordsOperators(session);
-      for (const { name, toDay } of await unsealed(session, words !== undefined)) {
-        if (toDay * dayMicros + graceMicros <= nowMicros) await sealPartition(session, name, words);
-      }
+      const over = (await unsealed(session, words !== undefined)).filter(
+        ({ toDay }) => toDay * dayMicros + graceMicros <= nowMicros,
+      );
+      await sealEach(session, over, words);
     } catch (error) {
       if (!this.#closed) throw error;
     } finally {
@@ -113,6 +114,21 @@ const sessionSettings = {
   max_parallel_maintenance_workers: "0",
   vacuum_cost_delay: "2",
 };
+
+/** A partition that the database refuses to seal does not keep the others from it. */
+async function sealEach(session: Session, partitions: readonly LogPartition[], words: Sql | undefined): Promise<void> {
+  let refused: unknown;
+  for (const { name } of partitions) {
+    try {
+      await sealPartition(session, name, words);
+    } catch (error) {
+      // An error that is not the server's means that the session is gone.
+      if (sqlState(error) === undefined) throw error;
+      refused ??= error;
+    }
+  }
+  if (refused) throw refused;
+}
 
 async function sealPartition(session: Session, partition: string, words: Sql | undefined): Promise<void> {
   await buildIndex(session, partition, attributesIndex(partition), sql`attributes jsonb_path_ops`);

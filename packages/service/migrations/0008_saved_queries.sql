@@ -4,7 +4,7 @@ create table saved_queries (
   project_id uuid not null references projects,
   name text not null,
   description text,
-  -- In the query language; what it asks for is decided anew each time.
+  -- In the query language; it is parsed at each use.
   query text not null,
   look_back_seconds int not null check (look_back_seconds > 0),
   created_by uuid references keys,

@@ -1,5 +1,7 @@
--- Ids handed out for entries on their way to ClickHouse, noted before the first of them leaves. The note goes with the
--- commit that makes them visible; one that stays stands for an insert nobody was told of, whose rows nobody is shown.
+-- What PostgreSQL knows of logs that are in ClickHouse.
+
+-- Ids given to entries on their way to ClickHouse, noted before the first of them is sent. The commit that makes the entries
+-- visible deletes the note. A note that stays is of an insert that nobody was told of; its rows are never shown.
 create table log_inserts (
   project_number int not null,
   first_id bigint not null,
@@ -8,7 +10,7 @@ create table log_inserts (
   primary key (project_number, last_id)
 );
 
--- Whether the entries are in ClickHouse; without a row they are here, in `logs`.
+-- Whether the entries are in ClickHouse. Without a row they are in `logs`.
 create table log_store (
   one boolean primary key default true check (one),
   name text not null check (name = 'clickhouse'),
@@ -22,8 +24,10 @@ create table log_moves (
   moving_id bigint not null
 );
 
--- A trigger on `logs` calls it once they are there: a process that was not told so must not store where nobody looks.
-create function refuse_entries() returns trigger language plpgsql as $$
+-- A trigger on `logs` calls it once the entries are in ClickHouse: a process that does not know that must not store entries
+-- where nobody looks.
+create function refuse_entries() returns trigger
+language plpgsql set search_path = sazabi, pg_temp as $$
 begin
   raise exception 'the entries of this database are in ClickHouse' using errcode = 'SZ001';
 end
