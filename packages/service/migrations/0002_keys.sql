@@ -65,6 +65,8 @@ create table key_secret_uses (
   generation int not null,
   uses bigint not null,
   last_used_at timestamptz not null,
+  -- The last use while the secret was valid. Somebody who still tries a dead secret does not make its key a used one.
+  last_valid_at timestamptz,
   last_used_address text,
   last_used_agent text,
   primary key (key_id, generation)

@@ -60,7 +60,7 @@ async function refuseImportedKeys(
   for (const [text, member] of members) {
     for (const candidate of importedKeyCandidates(text)) candidates.set(candidate, member);
   }
-  const found = await keys.importedAmong(organizationId, [...candidates.keys()], tx);
+  const found = await keys.importedAmongStored(tx, organizationId, [...candidates.keys()]);
   if (found === undefined) return;
   const member = candidates.get(found) as string;
   throw invalidMember(member, "must not hold a key: it is kept and shown");

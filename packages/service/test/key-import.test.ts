@@ -54,6 +54,16 @@ test.each(["hex", "base64", "base64url"] as const)(
   },
 );
 
+test("an imported key as a name is found among many names that begin alike", async () => {
+  const key = newKey("acme_");
+  await importKeys({ prefix: "acme_", sha256: sha256(key) });
+  const names = Array.from({ length: 60 }, (_, at) => `acme_service_number_${at}`);
+  names[40] = key;
+  const answer = await importKeys(...names.map((name) => ({ name, prefix: "acme_", sha256: sha256(newKey("acme_")) })));
+  expect(answer).toMatchObject({ status: 400, body: { message: expect.stringContaining("must not hold a key") } });
+  expect(JSON.stringify(answer.body)).not.toContain(key);
+});
+
 test("an imported public key can send logs and nothing else; its kind is told when it is used for the wrong thing", async () => {
   const key = newKey("widget-");
   await importKeys({ kind: "public", prefix: "widget-", sha256: sha256(key) });

@@ -33,7 +33,8 @@ const minuteSeconds = 1_790_000_040;
 
 function use(keyId: string, members: Partial<KeyUse> = {}): KeyUse {
   const lastUsedAtMs = minuteSeconds * 1000 + 1_234;
-  const common = { generation: 1, minuteSeconds, accepted: 1, refused: 0, lastUsedAtMs, address: "192.0.2.1" };
+  const times = { minuteSeconds, lastUsedAtMs, lastValidAtMs: lastUsedAtMs };
+  const common = { generation: 1, ...times, accepted: 1, refused: 0, address: "192.0.2.1" };
   return { keyId, ...common, agent: undefined, ...members };
 }
 
@@ -94,14 +95,14 @@ test("uses of a key are summed for each of its secrets and minutes, and the late
 });
 
 function count(keyId: string): UseCount {
-  const nothing = { minute: 0, accepted: 0, refused: 0, lastUsedInMinuteMs: 0 };
+  const nothing = { minute: 0, accepted: 0, refused: 0, wasValid: false, lastUsedInMinuteMs: 0 };
   return { keyId, generation: 1, ...nothing, address: "192.0.2.1", agent: undefined };
 }
 
 /** Counts one use of each key and writes them. */
 async function useAll(ids: readonly string[]): Promise<void> {
   const uses = new KeyUses(db);
-  for (const id of ids) uses.record(count(id), true, minuteSeconds * 1000, "192.0.2.1", undefined);
+  for (const id of ids) uses.record(count(id), "accepted", minuteSeconds * 1000, "192.0.2.1", undefined);
   await uses.close();
 }
 
@@ -140,7 +141,7 @@ test("uses that could not be written are written the next time, once", async () 
   });
   const counted = count(id);
   for (let minute = 0; minute < 3; minute++) {
-    uses.record(counted, true, (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
+    uses.record(counted, "accepted", (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
   }
   await uses.close();
   isAway = false;
@@ -154,7 +155,7 @@ test("what is held of a key is written at once when it is asked for", async () =
   const counts = ids.map(count);
   const uses = new KeyUses(db);
   const record = (one: UseCount, minute = 0) =>
-    uses.record(one, true, (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
+    uses.record(one, "accepted", (minuteSeconds + minute * 60) * 1000, "192.0.2.1", undefined);
   for (const one of counts) {
     record(one);
     // In another minute, so that the first waits among those that are over.

@@ -300,6 +300,16 @@ describe("usage", () => {
       const [stale, fresh] = [await make("stale"), await make("fresh")];
       await queryDatabase(old.databaseUrl, "update keys set created_at = now() - interval '100 days'");
       await send(old, "GET /v1/me", { headers: bearer(fresh.value) });
+      // Somebody still tries a secret that was rotated away: that does not make the key a used one.
+      const rotated = await send(old, `POST /v1/secret-keys/${stale.id}/rotate`, {
+        headers,
+        body: { graceSeconds: 0 },
+      });
+      const tried = await send(old, "GET /v1/me", { headers: bearer(stale.value) });
+      expect([rotated.status, tried.status]).toEqual([201, 401]);
+      const lastUse = async () =>
+        (await send(old, `GET /v1/secret-keys/${stale.id}`, { headers })).body.secretKey.lastUsedAt;
+      await expect.poll(lastUse, { timeout: 30_000 }).not.toBeNull();
       const unused = async () =>
         (await send(old, "GET /v1/secret-keys?unusedForDays=90", { headers })).body.secretKeys.map(
           (key: MadeKey) => key.id,
@@ -311,7 +321,7 @@ describe("usage", () => {
       });
       expect(answer.body).toMatchObject({ revokedCount: 1, revoked: [{ id: stale.id }] });
       const alive = await send(old, "GET /v1/me", { headers: bearer(fresh.value) });
-      const dead = await send(old, "GET /v1/me", { headers: bearer(stale.value) });
+      const dead = await send(old, "GET /v1/me", { headers: bearer(rotated.body.secretKey.value) });
       expect([alive.status, dead.status]).toEqual([200, 401]);
     } finally {
       await old.close();

@@ -13,6 +13,8 @@ const defaultLimits: BodyBudgetLimits = { keyedBytes: 128 * 1024 * 1024, keyless
 /** Who holds memory: the organization, the project and the key of a request. */
 export type BodyHolders = readonly [organizationId: string, projectId: string, keyId: string];
 
+export const holderLevels = 3;
+
 /** Memory that one request holds for its body. */
 export interface BodyReservation {
   /** Takes more. Throws 429 when the sender holds more than its share, 503 when the budget is used up. */
@@ -48,7 +50,7 @@ export class BodyBudget {
 }
 
 /** Each with those around it, so that names of different levels are not mixed up. */
-function pathsOf(holders: readonly string[]): readonly string[] {
+export function pathsOf(holders: readonly string[]): readonly string[] {
   return holders.map((_, level) => holders.slice(0, level + 1).join(" "));
 }
 

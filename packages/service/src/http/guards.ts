@@ -10,7 +10,7 @@ import type { KeyDirectory } from "../auth/verify/verifier.ts";
 import type { Requester } from "../concurrency/fair-concurrency.ts";
 import type { Queryable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
-import type { KeyUses } from "../keys/usage/uses.ts";
+import type { KeyUses, UseVerdict } from "../keys/usage/uses.ts";
 import { importedKeyCandidatesOf } from "../redaction/key-redaction.ts";
 import type { BodyHolders } from "./body-budget.ts";
 import { type Admission, clientAddress, type HttpContext, requestId, setRateLimitHeaders } from "./context.ts";
@@ -205,7 +205,7 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 
 function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
   // The owner sees who still uses a key that is dead.
-  if (key && deathOf(key, nowMs)) recordUse(check, key, { isAccepted: false, nowMs });
+  if (key && deathOf(key, nowMs)) recordUse(check, key, "dead", nowMs);
   refuseDead(check, key, nowMs);
   const refusal = refusalOf(check, key, nowMs);
   return refusal instanceof Promise
@@ -215,7 +215,7 @@ function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response
 
 function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
   const { auth, c } = check;
-  recordUse(check, key, { isAccepted: !refusal, nowMs });
+  recordUse(check, key, refusal ? "refused" : "accepted", nowMs);
   if (refusal) throw refusal;
   check.admitted = key;
   c.env.admission = check;
@@ -224,13 +224,8 @@ function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | 
     : handled(check, key);
 }
 
-interface Use {
-  readonly isAccepted: boolean;
-  readonly nowMs: number;
-}
-
-function recordUse({ auth, c, address }: Check, key: KnownKey, { isAccepted, nowMs }: Use): void {
-  auth.uses.record(key, isAccepted, nowMs, address, c.env.incoming.headers["user-agent"]);
+function recordUse({ auth, c, address }: Check, key: KnownKey, verdict: UseVerdict, nowMs: number): void {
+  auth.uses.record(key, verdict, nowMs, address, c.env.incoming.headers["user-agent"]);
 }
 
 /** A key of the caller's organization; of others' it is not for the caller to know. */

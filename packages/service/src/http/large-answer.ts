@@ -15,7 +15,7 @@ export function largeAnswer(c: HttpContext, json: JsonText): Response {
   const cutOff = () => void outgoing.destroy();
   const recheck = async () => admission?.assertStillAllowed();
   const rechecks = setInterval(() => void recheck().catch(cutOff), recheckEveryMs);
-  const held = unsent.hold(admission?.holders.at(-1) ?? "", bytes, cutOff);
+  const held = unsent.hold(admission?.holders ?? ["", "", ""], bytes, cutOff);
   const stop = () => {
     clearInterval(rechecks);
     pieces.length = 0;

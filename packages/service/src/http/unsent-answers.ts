@@ -1,4 +1,5 @@
 import { log } from "../logger.ts";
+import { type BodyHolders, holderLevels, pathsOf } from "./body-budget.ts";
 
 /** Bytes of all large answers that are being sent. */
 const defaultLimitBytes = 128 * 1024 * 1024;
@@ -12,20 +13,22 @@ export interface UnsentAnswer {
 }
 
 interface Held {
-  readonly keyId: string;
+  /** The organization, the project and the key, as paths. */
+  readonly holders: readonly string[];
   readonly cutOff: () => void;
   bytes: number;
 }
 
 /**
- * The memory of large answers that are being sent. When they hold more than the limit, an answer of the key that holds
- * most is cut off: the one of which nothing was taken for longest.
+ * The memory of large answers that are being sent. When they hold more than the limit, one is cut off: of the organization
+ * that holds most, of its project that holds most, of that one's key that holds most, the one of which nothing was taken
+ * for longest.
  */
 export class UnsentAnswers {
   readonly #limitBytes: number;
   /** In the order in which something of them was taken last. */
   readonly #answers = new Set<Held>();
-  readonly #ofKeys = new Map<string, number>();
+  readonly #heldBy = new Map<string, number>();
   #bytes = 0;
   #cutOff = 0;
 
@@ -39,8 +42,8 @@ export class UnsentAnswers {
   }
 
   /** `cutOff` closes the connection of the answer. */
-  hold(keyId: string, bytes: number, cutOff: () => void): UnsentAnswer {
-    const held: Held = { keyId, cutOff, bytes: 0 };
+  hold(holders: BodyHolders, bytes: number, cutOff: () => void): UnsentAnswer {
+    const held: Held = { holders: pathsOf(holders), cutOff, bytes: 0 };
     this.#change(held, bytes);
     this.#answers.add(held);
     while (this.#bytes > this.#limitBytes) this.#cutOffOne();
@@ -57,9 +60,11 @@ export class UnsentAnswers {
   #change(held: Held, bytes: number): void {
     held.bytes += bytes;
     this.#bytes += bytes;
-    const ofKey = (this.#ofKeys.get(held.keyId) ?? 0) + bytes;
-    if (ofKey > 0) this.#ofKeys.set(held.keyId, ofKey);
-    else this.#ofKeys.delete(held.keyId);
+    for (const holder of held.holders) {
+      const sum = (this.#heldBy.get(holder) ?? 0) + bytes;
+      if (sum > 0) this.#heldBy.set(holder, sum);
+      else this.#heldBy.delete(holder);
+    }
   }
 
   #release(held: Held): void {
@@ -67,15 +72,19 @@ export class UnsentAnswers {
   }
 
   #cutOffOne(): void {
-    const most = Math.max(...this.#ofKeys.values());
-    for (const held of this.#answers) {
-      if (this.#ofKeys.get(held.keyId) !== most) continue;
-      this.#release(held);
-      held.cutOff();
-      this.#cutOff += 1;
-      const { keyId } = held;
-      log.warn("answer cut off: all unread answers hold too much memory", { keyId, cutOffSinceStart: this.#cutOff });
-      return;
+    let answers = [...this.#answers];
+    for (let level = 0; level < holderLevels; level++) {
+      const bytesOf = ({ holders }: Held) => this.#heldBy.get(holders[level] as string) ?? 0;
+      const most = Math.max(...answers.map(bytesOf));
+      answers = answers.filter((held) => bytesOf(held) === most);
     }
+    const held = answers[0] as Held;
+    this.#release(held);
+    held.cutOff();
+    this.#cutOff += 1;
+    log.warn("answer cut off: all unread answers hold too much memory", {
+      keyId: held.holders.at(-1)?.split(" ").at(-1),
+      cutOffSinceStart: this.#cutOff,
+    });
   }
 }

@@ -1,12 +1,18 @@
 /** Prefixes of texts, looked up in a time that does not depend on how many there are. */
 export class PrefixSet {
   readonly #prefixes: ReadonlySet<string>;
+  /** How long the shortest prefix is, and with what so many characters the prefixes begin: most texts begin with none of them. */
+  readonly #headLength: number;
+  readonly #heads: ReadonlySet<string>;
   /** Each once, ascending. */
   readonly #lengths: readonly number[];
 
   constructor(prefixes: readonly string[]) {
     this.#prefixes = new Set(prefixes);
     this.#lengths = [...new Set(prefixes.map(({ length }) => length))].sort((a, b) => a - b);
+    const headLength = this.#lengths[0] ?? 0;
+    this.#headLength = headLength;
+    this.#heads = new Set(prefixes.map((prefix) => prefix.slice(0, headLength)));
   }
 
   get size(): number {
@@ -15,10 +21,16 @@ export class PrefixSet {
 
   /** The lengths of the prefixes that `text` has at this place. */
   lengthsAt(text: string, start: number): readonly number[] {
+    if (!this.#mayBeAt(text, start)) return [];
     return this.#lengths.filter((length) => this.#prefixes.has(text.slice(start, start + length)));
   }
 
   isAt(text: string, start: number): boolean {
-    return this.#lengths.some((length) => this.#prefixes.has(text.slice(start, start + length)));
+    return this.lengthsAt(text, start).length > 0;
+  }
+
+  #mayBeAt(text: string, start: number): boolean {
+    const end = start + this.#headLength;
+    return end <= text.length && this.#heads.has(text.slice(start, end));
   }
 }

@@ -4,7 +4,8 @@ import { UnsentAnswers } from "../../src/http/unsent-answers.ts";
 function open(limit: number) {
   const answers = new UnsentAnswers(limit);
   const cutOff: string[] = [];
-  const hold = (key: string, name: string, bytes: number) => answers.hold(key, bytes, () => cutOff.push(name));
+  const hold = (key: string, name: string, bytes: number, organization = "o") =>
+    answers.hold([organization, "p", key], bytes, () => cutOff.push(name));
   return { answers, cutOff, hold };
 }
 
@@ -38,6 +39,13 @@ test("it is one of the key that holds most", () => {
   hold("a", "second", 20);
   hold("a", "third", 20);
   expect(cutOff).toEqual(["first"]);
+});
+
+test("many keys of one organization do not have another's answer cut off", () => {
+  const { cutOff, hold } = open(100);
+  for (const key of ["a", "b", "c", "d", "e"]) hold(key, `of ${key}`, 18);
+  hold("z", "another organization's", 40, "other");
+  expect(cutOff).toEqual(["of a", "of b"]);
 });
 
 test("an answer that is larger than the limit is cut off itself", () => {

@@ -5,7 +5,8 @@ import { UnwrittenUses } from "../../src/keys/usage/unwritten-uses.ts";
 function use(keyId: string, minute: number, members: Partial<KeyUse> = {}): KeyUse {
   const minuteSeconds = minute * 60;
   const common = { generation: 1, accepted: 1, refused: 2, address: "192.0.2.1", agent: undefined };
-  return { keyId, ...common, minuteSeconds, lastUsedAtMs: minuteSeconds * 1000 + 5, ...members };
+  const lastUsedAtMs = members.lastUsedAtMs ?? minuteSeconds * 1000 + 5;
+  return { keyId, ...common, minuteSeconds, lastUsedAtMs, lastValidAtMs: lastUsedAtMs, ...members };
 }
 
 test("uses of one secret within one minute are one row, and the latest says from where", () => {

@@ -61,14 +61,19 @@ export function stateOf(limit: number, fullInMs: number, allowed: boolean, nowMs
 }
 
 const sweepEveryMs = 60_000;
+/** A limiter that is full looks that often for buckets to forget. */
+const sweepWhenFullEveryMs = 1_000;
 
 /** For one process. A bucket that is full again says nothing and is forgotten. */
 export class LocalRateLimiter implements RateLimiter {
   readonly #buckets = new Map<string, LocalBucket>();
+  readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
+  #sweptAtMs = 0;
 
   /** `now` is the clock that buckets are told of. */
   constructor(now: () => number) {
+    this.#now = now;
     this.#sweeping = setInterval(() => this.#sweep(now()), sweepEveryMs);
     this.#sweeping.unref();
   }
@@ -81,9 +86,13 @@ export class LocalRateLimiter implements RateLimiter {
     return bucket;
   }
 
-  /** How many buckets are kept: those that are not full. */
-  get size(): number {
-    return this.#buckets.size;
+  /** Whether `id` can have a bucket, where at most so many are kept. Those that have one keep it. */
+  hasRoomFor(id: string, maxBuckets: number): boolean {
+    if (this.#buckets.size < maxBuckets || this.#buckets.has(id)) return true;
+    const nowMs = this.#now();
+    if (nowMs - this.#sweptAtMs < sweepWhenFullEveryMs) return false;
+    this.#sweep(nowMs);
+    return this.#buckets.size < maxBuckets;
   }
 
   async close(): Promise<void> {
@@ -91,6 +100,7 @@ export class LocalRateLimiter implements RateLimiter {
   }
 
   #sweep(nowMs: number): void {
+    this.#sweptAtMs = nowMs;
     for (const [id, bucket] of this.#buckets) {
       if (bucket.fullAtMs > nowMs) continue;
       bucket.isForgotten = true;

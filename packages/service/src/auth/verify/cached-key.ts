@@ -26,6 +26,7 @@ export class KnownKey implements SecretCaller, OwnCaller, UseCount {
   minute: number;
   accepted: number;
   refused: number;
+  wasValid: boolean;
   lastUsedInMinuteMs: number;
   address: string;
   agent: string | undefined;
@@ -50,6 +51,7 @@ export class KnownKey implements SecretCaller, OwnCaller, UseCount {
     this.minute = 0;
     this.accepted = 0;
     this.refused = 0;
+    this.wasValid = false;
     this.lastUsedInMinuteMs = 0;
     this.address = "";
     this.agent = undefined;

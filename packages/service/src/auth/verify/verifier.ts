@@ -29,6 +29,8 @@ const maxMet = 100_000;
 
 /** Texts of one request that are looked up as imported keys. */
 const maxImportedCandidates = 16;
+/** Texts that one statement looks up. */
+const textsAtOnce = 500;
 
 interface Flight {
   readonly ticket: FillTicket;
@@ -111,18 +113,37 @@ export class KeyDirectory implements Forgetful {
   }
 
   /**
-   * The first of the texts that is a key which the organization imported, live or dead. Asks `db` once, about so many
-   * texts as a mistake may hold: a stranger must not make it ask about more.
+   * The first of the texts that is a key which the organization imported, live or dead. Asks the database once, about as
+   * many texts as a mistake may hold: a request must not make it ask about more.
    */
-  async importedAmong(
-    organizationId: string,
-    texts: readonly string[],
-    db: Queryable = this.#db,
-  ): Promise<string | undefined> {
+  async importedAmong(organizationId: string, texts: readonly string[]): Promise<string | undefined> {
     const possible: string[] = [];
     for (const text of texts) {
       if (possible.length < maxImportedCandidates && (await this.mayBeImported(text))) possible.push(text);
     }
+    return this.#firstImported(this.#db, organizationId, possible);
+  }
+
+  /** The same in the transaction of a change, about every text, for those that are stored. */
+  async importedAmongStored(
+    tx: Queryable,
+    organizationId: string,
+    texts: readonly string[],
+  ): Promise<string | undefined> {
+    const possible: string[] = [];
+    for (const text of texts) if (await this.mayBeImported(text)) possible.push(text);
+    for (let start = 0; start < possible.length; start += textsAtOnce) {
+      const found = await this.#firstImported(tx, organizationId, possible.slice(start, start + textsAtOnce));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  async #firstImported(
+    db: Queryable,
+    organizationId: string,
+    possible: readonly string[],
+  ): Promise<string | undefined> {
     if (possible.length === 0) return undefined;
     const digests = possible.map((text) => digestsOfImported(this.#pepper, text).map(({ digest }) => digest));
     const found = await findKeysByDigest(db, digests.flat());

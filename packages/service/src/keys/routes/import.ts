@@ -81,9 +81,11 @@ export const keyImportRoutes = (services: Services) => {
             work: async () => {
               await refuseKnown(tx, pepper, wanted);
               const owner = { organizationId: caller.organizationId, createdBy: caller.keyId };
+              const prefixesBefore = await countImportedPrefixes(tx, caller.organizationId);
               const imported = await insertImportedKeys(tx, owner, keys);
               await refuseTooManyKeys(tx, caller.organizationId);
-              if ((await countImportedPrefixes(tx, caller.organizationId)) > maxPrefixes) throw tooManyPrefixes();
+              const prefixes = await countImportedPrefixes(tx, caller.organizationId);
+              if (prefixes > Math.max(maxPrefixes, prefixesBefore)) throw tooManyPrefixes();
               for (const key of imported) tx.record(keyImported(key));
               return {
                 imported: imported.map(({ id, name, masked }, index) => ({

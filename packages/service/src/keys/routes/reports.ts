@@ -44,16 +44,17 @@ const githubMatches = z
   .min(1)
   .max(1000);
 
-/** Addresses that reported within the last minute or two. Each costs memory, and a stranger may have many. */
+/** Addresses whose limit is not full again. Each costs memory, and a stranger may have many. */
 const maxReporters = 100_000;
 
 /** For whoever found a key and holds no credential: people, scanners, GitHub. */
 export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now }: Services) => {
   const limit = async (c: HttpContext, name: string, perMinute: number) => {
-    if (reportLimiter.size >= maxReporters) {
+    const reporter = `${name} ${subscriberBlock(clientAddress(c))}`;
+    if (!reportLimiter.hasRoomFor(reporter, maxReporters)) {
       throw new ApiError("UNAVAILABLE", "Too many reports just now. Try again in a minute.", { retryAfterSeconds: 60 });
     }
-    const bucket = reportLimiter.bucket(`${name} ${subscriberBlock(clientAddress(c))}`);
+    const bucket = reportLimiter.bucket(reporter);
     const state = await bucket.take(perMinute, now());
     if (state.allowed) return;
     throw new ApiError(

@@ -75,8 +75,9 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
       guards.secretKey(`${operation}.rotate`, "write:keys", async (c, caller) => {
         const id = readId(c, "id", `${kind} key`);
         const { graceSeconds } = await readBody(c, rotation);
-        await flushUses(id);
-        const answer = await change(authorOf(c, caller), (tx) =>
+        // One that ends the previous secret at once waits for nothing.
+        if (graceSeconds > 0) await flushUses(id);
+        const rotate = (tx: Change) =>
           once(c, services, {
             tx,
             caller,
@@ -91,8 +92,8 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
               tx.record(keyRotated(key, "rotated"));
               return { [noun]: withValue(key, secret.value) };
             },
-          }),
-        );
+          });
+        const answer = await change(authorOf(c, caller), rotate, graceSeconds > 0 ? "changes" : "revocations");
         return ok(c, answer, 201);
       }),
     )

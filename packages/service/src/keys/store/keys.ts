@@ -393,7 +393,7 @@ export async function revokeAllKeys(
 }
 
 /**
- * Whether the organization has `most` keys or more that are not revoked, with those that were just made. Keys that expired
+ * Whether the organization has more than `most` keys that are not revoked, with those that were just made. Keys that expired
  * count: they are revoked like others.
  */
 export async function hasMoreKeysThan(db: Queryable, organizationId: string, most: number): Promise<boolean> {
@@ -469,7 +469,7 @@ function unusedFor(days: number): Sql {
     k.created_at < now() - make_interval(days => ${days})
     and not exists (
       select from key_secret_uses u
-      where u.key_id = k.id and u.last_used_at >= now() - make_interval(days => ${days})
+      where u.key_id = k.id and u.last_valid_at >= now() - make_interval(days => ${days})
     )`;
 }
 

@@ -12,6 +12,8 @@ export interface KeyUse {
   readonly refused: number;
   /** Unix milliseconds. */
   readonly lastUsedAtMs: number;
+  /** The last use of a secret that was valid, in Unix milliseconds; undefined when it was not. Exact to the minute. */
+  readonly lastValidAtMs: number | undefined;
   readonly address: string;
   readonly agent: string | undefined;
 }
@@ -24,17 +26,18 @@ export interface KeyUse {
 export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promise<void> {
   const column = (member: "keyId" | "generation" | "minuteSeconds" | "accepted" | "refused" | "lastUsedAtMs") =>
     `{${uses.map((use) => use[member]).join(",")}}`;
+  const validTimes = JSON.stringify(uses.map(({ lastValidAtMs }) => lastValidAtMs ?? null));
   const addresses = JSON.stringify(uses.map(({ address }) => address));
   const agents = JSON.stringify(uses.map(({ agent }) => agent ?? null));
   await db.query(sql`
     with used as (
       select key_id, generation, to_timestamp(minute) as minute, accepted, refused, to_timestamp(at / 1000) as at,
-             address, agent
+             to_timestamp(valid_at::float8 / 1000) as valid_at, address, agent
       from rows from (
         unnest(${column("keyId")}::uuid[], ${column("generation")}::int[], ${column("minuteSeconds")}::bigint[],
                ${column("accepted")}::int[], ${column("refused")}::int[], ${column("lastUsedAtMs")}::float8[]),
-        jsonb_array_elements_text(${addresses}), jsonb_array_elements_text(${agents})
-      ) as u(key_id, generation, minute, accepted, refused, at, address, agent)
+        jsonb_array_elements_text(${validTimes}), jsonb_array_elements_text(${addresses}), jsonb_array_elements_text(${agents})
+      ) as u(key_id, generation, minute, accepted, refused, at, valid_at, address, agent)
       where exists (select from keys where id = key_id)
     ), counted as (
       insert into key_usage as k (key_id, generation, minute, accepted, refused)
@@ -43,13 +46,15 @@ export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promis
       on conflict (key_id, minute, generation)
       do update set accepted = k.accepted + excluded.accepted, refused = k.refused + excluded.refused
     )
-    insert into key_secret_uses as s (key_id, generation, uses, last_used_at, last_used_address, last_used_agent)
-    select key_id, generation, sum(accepted + refused), max(at), (array_agg(address order by at desc))[1],
+    insert into key_secret_uses as s
+      (key_id, generation, uses, last_used_at, last_valid_at, last_used_address, last_used_agent)
+    select key_id, generation, sum(accepted + refused), max(at), max(valid_at), (array_agg(address order by at desc))[1],
            (array_agg(agent order by at desc))[1]
     from used group by key_id, generation order by key_id, generation
     on conflict (key_id, generation) do update set
       uses = s.uses + excluded.uses,
       last_used_at = greatest(s.last_used_at, excluded.last_used_at),
+      last_valid_at = greatest(s.last_valid_at, excluded.last_valid_at),
       last_used_address = case when excluded.last_used_at >= s.last_used_at
                                then excluded.last_used_address else s.last_used_address end,
       last_used_agent = case when excluded.last_used_at >= s.last_used_at

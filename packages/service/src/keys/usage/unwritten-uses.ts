@@ -73,11 +73,13 @@ export class UnwrittenUses {
 /** Counted in the minute of `one`. */
 function sumOf(one: KeyUse, other: KeyUse): KeyUse {
   const { lastUsedAtMs, address, agent } = other.lastUsedAtMs >= one.lastUsedAtMs ? other : one;
+  const validTimes = [one, other].flatMap(({ lastValidAtMs }) => lastValidAtMs ?? []);
   return {
     ...one,
     accepted: one.accepted + other.accepted,
     refused: one.refused + other.refused,
     lastUsedAtMs,
+    lastValidAtMs: validTimes.length > 0 ? Math.max(...validTimes) : undefined,
     address,
     agent,
   };

@@ -12,6 +12,9 @@ const minuteMs = 60_000;
 /** Rows of one statement, so that each ends well within its time limit. */
 const maxBatch = 10_000;
 
+/** `refused`: for another reason than that the secret is dead, which is `dead`. */
+export type UseVerdict = "accepted" | "refused" | "dead";
+
 /** What one secret of a key did within one minute, since the last write. All numbers are small and whole. */
 export interface UseCount {
   readonly keyId: string;
@@ -20,6 +23,8 @@ export interface UseCount {
   minute: number;
   accepted: number;
   refused: number;
+  /** Whether one of the uses was of a valid secret. */
+  wasValid: boolean;
   lastUsedInMinuteMs: number;
   address: string;
   agent: string | undefined;
@@ -54,11 +59,12 @@ export class KeyUses {
   }
 
   /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
-  record(count: UseCount, accepted: boolean, nowMs: number, address: string, agent: string | undefined): void {
+  record(count: UseCount, verdict: UseVerdict, nowMs: number, address: string, agent: string | undefined): void {
     const minute = Math.floor(nowMs / minuteMs);
     this.#open(count, minute);
-    if (accepted) count.accepted += 1;
+    if (verdict === "accepted") count.accepted += 1;
     else count.refused += 1;
+    if (verdict !== "dead") count.wasValid = true;
     count.lastUsedInMinuteMs = Math.floor(nowMs - minute * minuteMs);
     // Each request brings a copy of its own of these: to keep that would keep it from being collected with the request.
     if (count.address !== address) count.address = address;
@@ -77,7 +83,8 @@ export class KeyUses {
   #kept(agent: string | undefined): string | undefined {
     if (this.#lastAgent !== agent) {
       this.#lastAgent = agent;
-      this.#lastAgentKept = agent && hideKeys(agent).slice(0, 200);
+      // Cut first: to look for keys in 16 KiB takes milliseconds.
+      this.#lastAgentKept = agent && hideKeys(agent.slice(0, 600)).slice(0, 200);
     }
     return this.#lastAgentKept;
   }
@@ -170,16 +177,19 @@ export class KeyUses {
 
 /** What was counted, in a form to be written; counting begins anew. */
 function taken(count: UseCount): KeyUse {
-  const { keyId, generation, minute, accepted, refused, lastUsedInMinuteMs, address, agent } = count;
+  const { keyId, generation, minute, accepted, refused, wasValid, lastUsedInMinuteMs, address, agent } = count;
+  const lastUsedAtMs = minute * minuteMs + lastUsedInMinuteMs;
   count.accepted = 0;
   count.refused = 0;
+  count.wasValid = false;
   return {
     keyId,
     generation,
     minuteSeconds: minute * 60,
     accepted,
     refused,
-    lastUsedAtMs: minute * minuteMs + lastUsedInMinuteMs,
+    lastUsedAtMs,
+    lastValidAtMs: wasValid ? lastUsedAtMs : undefined,
     address,
     agent,
   };

@@ -47,6 +47,8 @@ export interface GroupCommitOptions<Work> extends GroupCommitLimits {
   readonly commit: (works: readonly Work[], follow: () => void) => Promise<readonly (StoredResult | ApiError)[]>;
   /** Whether a commit failed because of what is in one of its batches. */
   readonly isRefused: (error: unknown) => boolean;
+  /** Called for what was prepared and will not be committed, since its credential may no longer store. */
+  readonly abandon?: (work: Work) => void;
 }
 
 /** A commit costs as much as some hundred rows: fewer wait for the one before them to end. */
@@ -205,7 +207,7 @@ export class GroupCommit<Work> {
       isFollowed = true;
       for (const project of projects) this.#busy.delete(project);
     };
-    const allowed = await refuseDisallowed(work);
+    const allowed = await this.#refuseDisallowed(work);
     if (allowed.length > 0) {
       await this.#write(allowed, () => {
         follow();
@@ -241,14 +243,16 @@ export class GroupCommit<Work> {
       for (const pending of work) await this.#write([pending], () => {});
     }
   }
-}
 
-/** Those whose credential may still store. The others are answered why it may not. */
-async function refuseDisallowed<Work>(work: readonly Pending<Work>[]): Promise<readonly Pending<Work>[]> {
-  const verdicts = await Promise.allSettled(work.map(async ({ assertStillAllowed }) => assertStillAllowed?.()));
-  return work.filter(({ reject }, index) => {
-    const verdict = verdicts[index] as PromiseSettledResult<void>;
-    if (verdict.status === "rejected") reject(verdict.reason);
-    return verdict.status === "fulfilled";
-  });
+  /** Those whose credential may still store. The others are answered why it may not. */
+  async #refuseDisallowed(work: readonly Pending<Work>[]): Promise<readonly Pending<Work>[]> {
+    const verdicts = await Promise.allSettled(work.map(async ({ assertStillAllowed }) => assertStillAllowed?.()));
+    return work.filter((pending, index) => {
+      const verdict = verdicts[index] as PromiseSettledResult<void>;
+      if (verdict.status === "fulfilled") return true;
+      this.#options.abandon?.(pending.work);
+      pending.reject(verdict.reason);
+      return false;
+    });
+  }
 }

@@ -8,6 +8,11 @@ const listIndex = ch`list_elements ${listElements} type bloom_filter(0.01) granu
 /** Where messages are empty, words are looked for in the attributes. */
 const lengthIndex = ch`message_lengths length(message) type minmax granularity 1`;
 
+const indexes = [
+  ["list_elements", listIndex],
+  ["message_lengths", lengthIndex],
+] as const;
+
 /** The columns that the service writes, in the order of its rows; a table made by hand needs them too. */
 const columns: readonly (readonly [name: string, type: string, codec: string])[] = [
   ["project_number", "Int32", "Delta, ZSTD(1)"],
@@ -51,8 +56,14 @@ export async function ensureTable(server: ClickHouse, retentionDays: number): Pr
     throw new Error("The table logs in ClickHouse needs the setting fsync_after_insert = 1: entries are acknowledged.");
   }
   // A table that was made before has none. What it holds already is found by reading it.
-  for (const index of [listIndex, lengthIndex]) {
-    await server.run(ch`alter table logs add index if not exists ${index}`, ddlTimeoutMs);
+  const known = await server.rows<{ name: string }>(
+    ch`select name from system.data_skipping_indices where database = currentDatabase() and table = 'logs'`,
+    options,
+  );
+  for (const [index, definition] of indexes) {
+    // Where an operator made the table, the service may lack the right to alter it.
+    if (known.some(({ name }) => name === index)) continue;
+    await server.run(ch`alter table logs add index if not exists ${definition}`, ddlTimeoutMs);
   }
   if (!full.includes(`toIntervalDay(${retentionDays})`)) {
     await server.run(

@@ -47,6 +47,7 @@ export class LogWriter {
       prepare: (batch, slices) => encodeBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows), slices),
       commit: (batches, follow) => this.#commit(batches, follow),
       isRefused: isRefusedData,
+      abandon: ({ rows }) => this.#buffers.give(rows),
     });
   }
 

@@ -40,7 +40,7 @@ export const logSchemaRoutes = ({ db, logs, searches, now, guards: { secretKey }
         features: ["tail", "facets", "volume"],
         commands: ["schema", "query", "volume", "patterns", "nativeQuery"],
         queryableFields: ["timestamp", "level", ...queryColumns],
-        searchableFields: ["message"],
+        searchableFields: ["message", "attributes"],
         ...(question !== undefined && { question }),
         selectedBundles: bundles,
         selectedAttributeKeys: [...new Set(bundles.flatMap(({ keys }) => keys))],
@@ -60,7 +60,10 @@ type Bundle = LogSchema["selectedBundles"][number];
 /** A service with its attributes is a bundle. Those come first whose names the question has words of. */
 function bundlesFor(question: string, { services, attributes }: LogFields): readonly Bundle[] {
   const words = [...new Set(question.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [])].slice(0, wordsLooked);
-  const hits = (name: string) => words.filter((word) => name.toLowerCase().includes(word)).length;
+  const hits = (name: string) => {
+    const lower = name.toLowerCase();
+    return words.filter((word) => lower.includes(word)).length;
+  };
   const ofServices = new Map<string, { keys: string[]; hits: number }>();
   for (const { service } of services) ofServices.set(service, { keys: [], hits: 2 * hits(service) });
   for (const { key, services: having } of attributes) {
