@@ -18,7 +18,7 @@ import { type Batch, type InputPlace, makeBatches } from "../intake/batches.ts";
 import { type FollowedPart, followFile } from "../intake/follow.ts";
 import { type Line, readLines } from "../intake/lines.ts";
 import { Positions } from "../intake/positions.ts";
-import { openFile, unpacked, unpackedAlready } from "../intake/source.ts";
+import { openFile, refuseGzip, unpacked } from "../intake/source.ts";
 import { count, Tally } from "../intake/tally.ts";
 import { readText } from "../intake/text-input.ts";
 import { visible } from "../output/visible.ts";
@@ -104,17 +104,19 @@ async function openInput({ session, tally, positions }: Sending, file: string | 
     onPart: (part: FollowedPart) => positions.addPart(part),
   };
   const start = await positions.start(file);
-  if (!start && positions.isKept) {
+  if (start && !start.first) {
     onChange(`What was sent of ${file} is not in it any more, so it is sent from its beginning.`);
   }
   const bytes = followFile(file, { ...following, first: start?.first });
-  if (!start || start.first.offset === 0) {
-    // What was sent may begin with lines that still belong together: then it is skipped, and not the lines.
-    return { lines: readLines(readText(unpackedAlready(bytes, file), file), { onOtherEncoding }), from: start?.from };
+  const from = start?.from;
+  if (!start?.first?.offset) {
+    return { lines: readLines(readText(refuseGzip(bytes, file), file), { onOtherEncoding }), from };
   }
-  const { first, from } = start;
-  onChange(`Going on with ${first.path} after line ${count(from.lines)}. --from-start sends it from its beginning.`);
-  return { lines: readLines(bytes, { linesBefore: from.lines, onOtherEncoding }), from };
+  const linesBefore = start.from.lines;
+  onChange(
+    `Going on with ${start.first.path} after line ${count(linesBefore)}. --from-start sends it from its beginning.`,
+  );
+  return { lines: readLines(bytes, { linesBefore, onOtherEncoding }), from };
 }
 
 /** Where nothing can be written the file is sent all the same, and the next run sends it again. */

@@ -1,6 +1,7 @@
 import { type EntryDefaults, entriesOf, isLongerThanKept, type SentEntry } from "./entry.ts";
 import type { Line } from "./lines.ts";
-import { type LogRecord, RecordJoiner } from "./records.ts";
+import type { LogRecord } from "./log-record.ts";
+import { type JoinerState, RecordJoiner } from "./records.ts";
 
 /** What goes out in one request. */
 export interface Batch {
@@ -18,7 +19,20 @@ export interface InputPlace {
   /** Bytes, and lines, of the input before it. */
   readonly offset: number;
   readonly lines: number;
-  /** Entries after it that are in batches already: those that come between the lines of another one. */
+  /** What was read before it and is in no batch. */
+  readonly held?: Held | undefined;
+}
+
+/** Plain data. What the pauses of the input have joined or separated stays so. */
+interface Held {
+  readonly unsent: Unsent;
+  readonly joiner: JoinerState;
+}
+
+/** Complete records that are in no batch. Those of one line are together: a line can hold a hundred thousand. */
+interface Unsent {
+  readonly records: readonly (Omit<LogRecord, "text"> & { readonly texts: readonly string[] })[];
+  /** Entries of the first record that are in batches. */
   readonly skip: number;
 }
 
@@ -32,8 +46,6 @@ export interface BatchOptions extends EntryDefaults {
 export interface BatchEntry extends Omit<SentEntry, "text"> {
   /** Line number of the input. */
   readonly lineNumber: number;
-  /** Bytes of the input before its first line. */
-  readonly start: number;
 }
 
 export const maxBatchEntries = 1000;
@@ -51,31 +63,34 @@ export async function* makeBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const forming = new FormingBatch();
-  const joiner = new RecordJoiner(defaults);
-  const reading = new Reading(from);
-  const take = (unsent: readonly LogRecord[]): Batch => {
-    const batch = forming.take();
-    return { ...batch, next: tellsPlaces ? reading.placeAfter(batch, [...unsent, joiner.firstHeld]) : undefined };
+  const joiner = new RecordJoiner({ ...defaults, state: from?.held?.joiner });
+  let end = { offset: 0, lines: from?.lines ?? 0 };
+  const take = (unsent: () => Unsent = () => ({ records: [], skip: 0 })): Batch => {
+    const next = tellsPlaces ? { ...end, held: { unsent: unsent(), joiner: joiner.state } } : undefined;
+    return { ...forming.take(), next };
   };
-  function* batchesOf(records: readonly LogRecord[]): Generator<Batch> {
+  function* batchesOf(records: readonly LogRecord[], skip = 0): Generator<Batch> {
     for (const [index, record] of records.entries()) {
-      for (const entry of entriesOf(record, defaults)) {
-        if (reading.skips(record)) continue;
-        if (!forming.hasRoomFor(entry.text)) yield take(records.slice(index));
+      for (const [place, entry] of entriesOf(record, defaults).entries()) {
+        if (index === 0 && place < skip) continue;
+        if (!forming.hasRoomFor(entry.text)) {
+          yield take(() => ({ records: byLine(records.slice(index)), skip: place }));
+        }
         forming.add(entry, record);
       }
     }
   }
   let failure: { readonly error: unknown } | undefined;
   try {
+    yield* batchesOf(recordsOf(from?.held?.unsent), from?.held?.unsent.skip);
     for await (const lines of withPauses(groups, signal)) {
       if (lines === pause) {
         yield* batchesOf(joiner.pause());
-        if (forming.size > 0) yield take([]);
+        if (forming.size > 0) yield take();
         continue;
       }
       for (const line of lines) {
-        reading.consume(line);
+        end = { offset: line.end, lines: line.number };
         yield* batchesOf(joiner.add(line));
       }
     }
@@ -85,7 +100,7 @@ export async function* makeBatches(
     failure = { error };
   }
   yield* batchesOf(joiner.end());
-  if (forming.size > 0) yield take([]);
+  if (forming.size > 0) yield take();
   if (failure) throw failure.error;
 }
 
@@ -104,9 +119,9 @@ class FormingBatch {
     return this.size < maxBatchEntries && this.#bytes + bytesOf(entry) <= maxBatchBytes;
   }
 
-  add({ text, ...entry }: SentEntry, { number, start }: LogRecord): void {
+  add({ text, ...entry }: SentEntry, { number }: LogRecord): void {
     this.#texts.push(text);
-    this.#entries.push({ ...entry, lineNumber: number, start });
+    this.#entries.push({ ...entry, lineNumber: number });
     this.#bytes += bytesOf(text);
     if (isLongerThanKept(text)) this.#cutEntries++;
   }
@@ -122,48 +137,18 @@ class FormingBatch {
   }
 }
 
-/** How far the input is read, and from where the rest could be read again. */
-class Reading {
-  #last: Line | undefined;
-  #skip: number;
-  readonly #from: InputPlace | undefined;
-  /** Where the entries begin that are in batches already, as far as they may have to be skipped. */
-  #taken: number[] = [];
-
-  constructor(from: InputPlace | undefined) {
-    this.#from = from;
-    this.#skip = from?.skip ?? 0;
+function byLine(records: readonly LogRecord[]): Unsent["records"] {
+  const groups: (Omit<LogRecord, "text"> & { readonly texts: string[] })[] = [];
+  for (const { text, ...rest } of records) {
+    const last = groups.at(-1);
+    if (last?.number === rest.number && last.members === rest.members) last.texts.push(text);
+    else groups.push({ ...rest, texts: [text] });
   }
+  return groups;
+}
 
-  consume(line: Line): void {
-    this.#last = line;
-  }
-
-  /** Whether this entry was in a batch before the input was read again. */
-  skips({ start }: LogRecord): boolean {
-    if (this.#skip === 0) return false;
-    this.#skip -= 1;
-    this.#taken.push(start);
-    return true;
-  }
-
-  /** `unsent` are lines that are needed again. */
-  placeAfter({ entries }: Pick<Batch, "entries">, unsent: readonly (Line | undefined)[]): InputPlace {
-    for (const { start } of entries) this.#taken.push(start);
-    const end = this.#end;
-    const first = unsent.reduce<Line | undefined>(
-      (least, line) => (line && line.start < (least?.start ?? end.offset) ? line : least),
-      undefined,
-    );
-    const place = first ? { offset: first.start, lines: first.number - 1 } : end;
-    this.#taken = this.#taken.filter((start) => start >= place.offset);
-    return { ...place, skip: this.#taken.length };
-  }
-
-  get #end(): { readonly offset: number; readonly lines: number } {
-    if (!this.#last) return { offset: 0, lines: this.#from?.lines ?? 0 };
-    return { offset: this.#last.end, lines: this.#last.number };
-  }
+function recordsOf(unsent: Unsent | undefined): readonly LogRecord[] {
+  return (unsent?.records ?? []).flatMap(({ texts, ...rest }) => texts.map((text) => ({ ...rest, text })));
 }
 
 /** With its line end. */

@@ -3,14 +3,15 @@ import {
   intakeLimits,
   type Level,
   levelOfLine,
-  parseExactJson,
   parseTimestamp,
   slotValue,
   withLineLevel,
   wrappedEntries,
 } from "@sazabi/sdk/protocol";
+import { beginsTraceback } from "./continuation.ts";
+import { type Members, parseObject } from "./json-object.ts";
 import { isoOfMicros, leadingTime } from "./line-time.ts";
-import type { LogRecord } from "./records.ts";
+import type { LogRecord } from "./log-record.ts";
 
 export interface EntryDefaults {
   readonly service: string | undefined;
@@ -40,7 +41,7 @@ export function entriesOf(
   defaults: EntryDefaults,
 ): readonly SentEntry[] {
   const trimmed = text.trim();
-  const object = trimmed.startsWith("{") ? parseObject(trimmed) : undefined;
+  const object = parseObject(trimmed);
   if (!object) return [plainEntry(text, members, defaults)];
   const wrapped = wrappedEntries(object);
   if (!wrapped) return [withDefaults(trimmed, { object, members }, defaults)];
@@ -94,26 +95,12 @@ function freeName(object: Members, field: "service" | "level" | "timestamp"): st
   return names.find((name) => !Object.hasOwn(object, name)) ?? field;
 }
 
-type Members = Readonly<Record<string, unknown>>;
-
-function parseObject(text: string): Members | undefined {
-  try {
-    const value: unknown = parseExactJson(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function plainEntry(message: string, members: Members, defaults: EntryDefaults): SentEntry {
   const { service, level, lineTimes, now } = defaults;
   const lineTime = lineTimes ? leadingTime(message, now) : undefined;
   const timestamp = lineTime === undefined ? members["timestamp"] : isoOfMicros(lineTime);
-  const text = JSON.stringify({ message, level: level ?? levelOfLine(message), service, ...members, timestamp });
+  const ownLevel = beginsTraceback(message) ? "error" : levelOfLine(message);
+  const text = JSON.stringify({ message, level: level ?? ownLevel, service, ...members, timestamp });
   const timeMicros = lineTime ?? parseTimestamp(timestamp);
   return { text, service, timeMicros, lacksTime: lineTimes && timeMicros === undefined };
 }

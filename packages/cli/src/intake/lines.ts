@@ -7,8 +7,6 @@ export interface Line {
   readonly text: string;
   /** From 1. */
   readonly number: number;
-  /** Bytes of the input before the line. */
-  readonly start: number;
   /** Bytes of the input up to its end, the line feed included. */
   readonly end: number;
 }
@@ -30,12 +28,11 @@ export async function* readLines(
   let number = linesBefore;
   let rest: Buffer = Buffer.alloc(0);
   let chunkStart = 0;
-  let lineStart = 0;
   const lineOf = (bytes: Buffer, end: number): Line | undefined => {
     number++;
     const text = decode(bytes, number === 1);
     if (onOtherEncoding && text.includes("\ufffd") && !isUtf8(withoutCutCharacter(bytes))) onOtherEncoding();
-    return text.trim() === "" ? undefined : { text, number, start: lineStart, end };
+    return text.trim() === "" ? undefined : { text, number, end };
   };
   for await (const chunk of chunks) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -47,7 +44,6 @@ export async function* readLines(
       if (line) lines.push(line);
       rest = Buffer.alloc(0);
       start = end + 1;
-      lineStart = chunkStart + start;
     }
     rest = join(rest, bytes.subarray(start));
     chunkStart += bytes.length;

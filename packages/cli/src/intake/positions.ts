@@ -39,8 +39,8 @@ interface Followed {
 
 /** Where to begin with a followed file. */
 export interface FollowStart {
-  /** The file that was being read, perhaps under another name by now. */
-  readonly first: { readonly path: string; readonly offset: number };
+  /** The file that was being read, perhaps under another name by now. Undefined when it is gone. */
+  readonly first: { readonly path: string; readonly offset: number } | undefined;
   readonly from: InputPlace;
 }
 
@@ -79,19 +79,14 @@ export class Positions {
     return this.#kept.pending;
   }
 
-  /** Where the last run ended; undefined when the file has to be sent from its beginning. */
+  /** Where the last run ended; undefined when there was none. */
   async start(file: string): Promise<FollowStart | undefined> {
     const { place } = this.#kept;
     if (!place) return undefined;
     const path = await findFile(file, place);
-    if (path === undefined) return undefined;
-    const { offset, lines, skip } = place;
-    return { first: { path, offset }, from: { offset: 0, lines, skip } };
-  }
-
-  /** Whether a file was sent before, even if it cannot be found any more. */
-  get isKept(): boolean {
-    return this.#kept.place !== undefined;
+    const { offset, lines, held } = place;
+    if (path === undefined) return { first: undefined, from: { offset: 0, lines: 0, held } };
+    return { first: { path, offset }, from: { offset: 0, lines, held } };
   }
 
   /** Call with each part of the input before its first byte. The first file is kept at once: it may be rotated soon. */
@@ -100,7 +95,7 @@ export class Positions {
     if (!this.#kept.place && part.from === 0) {
       const { device, inode } = part;
       const head = { bytes: 0, sha256: sha256("") };
-      this.#keep({ ...this.#kept, place: { device, inode, offset: 0, lines: 0, skip: 0, head } });
+      this.#keep({ ...this.#kept, place: { device, inode, offset: 0, lines: 0, head } });
     }
   }
 
@@ -130,7 +125,7 @@ export class Positions {
   }
 
   /** Undefined for UTF-16: bytes of the input are not those of the file, and its mark is at the beginning alone. */
-  #placeOf({ offset, lines, skip }: InputPlace): FilePlace | undefined {
+  #placeOf({ offset, lines, held }: InputPlace): FilePlace | undefined {
     while (this.#parts[1] && this.#parts[1].inputOffset <= offset) this.#parts.shift();
     const [part] = this.#parts;
     if (!part || isUtf16(part.head)) return undefined;
@@ -138,7 +133,7 @@ export class Positions {
     // A line that ends with its file got a line feed.
     const inFile = Math.min(from + offset - inputOffset, end);
     const head = part.head.subarray(0, inFile);
-    return { device, inode, offset: inFile, lines, skip, head: { bytes: head.length, sha256: sha256(head) } };
+    return { device, inode, offset: inFile, lines, held, head: { bytes: head.length, sha256: sha256(head) } };
   }
 }
 

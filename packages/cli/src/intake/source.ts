@@ -36,7 +36,7 @@ export async function* unpacked(
 }
 
 /** Refuses gzip: what is appended to it does not come as lines. */
-export async function* unpackedAlready(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+export async function* refuseGzip(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
   const { head, chunks } = await peek(input, gzipMagic.length);
   if (isGzip(head)) throw usageError(`--follow reads text, and ${name} is gzip.`, "Send it without --follow.");
   yield* chunks;

@@ -325,6 +325,22 @@ describe("logs send --follow", () => {
     expect((await stored()).toSorted()).toEqual(["end", "line 1", "line 2"]);
   });
 
+  test("stores lines once that a pause separated, when a part of a line is still open at the kill", async () => {
+    const { file, follow, stored, untilStored } = await newFollowed(service.url);
+    const cri = (rest: string) => `${new Date().toISOString()} ${rest}\n`;
+    writeFileSync(file, cri("stdout P one ") + cri("stderr F boom"));
+    const first = follow();
+    await untilStored("boom", first);
+    appendFileSync(file, cri("stderr F   at one"));
+    await untilStored("  at one", first);
+    await first.kill();
+    const second = follow();
+    appendFileSync(file, cri("stdout F line") + cri("stderr F end"));
+    await untilStored("end", second);
+    await second.kill();
+    expect((await stored()).toSorted()).toEqual(["  at one", "boom", "end", "one line"]);
+  });
+
   test("goes on where it ended, says so, and begins anew when it is told to", async () => {
     const { file, follow, stored, untilStored } = await newFollowed();
     writeFileSync(file, "one\ntwo\n");

@@ -168,7 +168,7 @@ describe("batches", () => {
   const now = new Date("2026-11-30T12:00:00Z");
   const defaults: EntryDefaults = { service: undefined, level: undefined, lineTimes: false, multiline: false, now };
 
-  const line = (text: string, number: number) => ({ text, number, start: number - 1, end: number });
+  const line = (text: string, number: number) => ({ text, number, end: number });
 
   test("go out while the input pauses, and do not wait for its end", async () => {
     let resume = () => {};
@@ -223,6 +223,60 @@ describe("batches", () => {
     );
   });
 
+  test("say where the rest can be read again, whatever the pauses have joined or separated", async () => {
+    const lines = [
+      "stdout P beginning",
+      "stderr F boom",
+      "stderr F   at one",
+      "stdout F  and end",
+      "stderr F last",
+      "stderr F   at two",
+    ].map((rest, place) => line(`2026-11-30T09:00:00.1Z ${rest}`, place + 1));
+    const options = { ...defaults, multiline: true, tellsPlaces: true };
+    /** Pauses after so many lines, until what came before is in batches. */
+    const read = async (pauseAfter: readonly number[], from?: InputPlace) => {
+      let resume = () => {};
+      async function* groups() {
+        for (const one of lines.slice(from?.lines ?? 0)) {
+          yield [one];
+          if (pauseAfter.includes(one.number)) await new Promise<void>((resolve) => (resume = resolve));
+        }
+      }
+      const batches: { messages: readonly string[]; next: InputPlace }[] = [];
+      for await (const { body, next } of makeBatches(groups(), { ...options, from }, never)) {
+        batches.push({
+          messages: body.split("\n").map((text) => JSON.parse(text).message),
+          next: JSON.parse(JSON.stringify(next)),
+        });
+        resume();
+      }
+      return batches;
+    };
+    const batches = await read([2, 3]);
+    expect(batches.map(({ messages }) => messages)).toEqual([
+      ["boom"],
+      ["  at one"],
+      ["beginning and end", "last\n  at two"],
+    ]);
+    for (const [index, { next }] of batches.entries()) {
+      const rest = (await read([], next)).flatMap(({ messages }) => messages);
+      const expected = batches.slice(index + 1).flatMap(({ messages }) => messages);
+      expect(rest.toSorted()).toEqual(expected.toSorted());
+    }
+  });
+
+  test("say where the rest can be read again in a few bytes, however many objects an array has", async () => {
+    const lines = ["[", ...Array.from({ length: 5_000 }, (_, n) => `{"n":${n}},`)].map((text, i) => line(text, i + 1));
+    async function* groups() {
+      yield lines;
+    }
+    const options = { ...defaults, multiline: true, tellsPlaces: true };
+    const sizes: number[] = [];
+    for await (const { next } of makeBatches(groups(), options, never)) sizes.push(JSON.stringify(next).length);
+    expect(sizes).toHaveLength(5);
+    expect(Math.max(...sizes)).toBeLessThan(300);
+  });
+
   test("say where the rest of the input can be read again: no entry is lost or comes twice", async () => {
     const long = "x".repeat(400_000);
     const text = fc.constantFrom("", "ä", long, long);
@@ -249,6 +303,9 @@ describe("batches", () => {
       fc
         .array(text, { minLength: 5, maxLength: 12 })
         .map((ends) => `[\n${ends.map((end) => `{"message":"in an array ${end}"}`).join(",\n")}\n]\nafter`),
+      fc
+        .array(text, { minLength: 5, maxLength: 12 })
+        .map((ends) => `[${ends.map((end) => `{\n"message":"in an array ${end}"\n}`).join(", ")}]\nafter`),
     );
     const read = async (bytes: Buffer, from?: InputPlace) => {
       const batches: { entries: readonly string[]; next: InputPlace }[] = [];

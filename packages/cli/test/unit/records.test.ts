@@ -1,16 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { entriesOf } from "../../src/intake/entry.ts";
 import { RecordJoiner } from "../../src/intake/records.ts";
 
 const now = new Date("2026-11-30T12:00:00Z");
 
-const lineOf = (text: string, number: number) => ({ text, number, start: number - 1, end: number });
+const lineOf = (text: string, number: number) => ({ text, number });
 
 function recordsOf(lines: readonly string[], multiline = true) {
   const joiner = new RecordJoiner({ multiline, now });
   const records = lines.flatMap((text, place) => [...joiner.add(lineOf(text, place + 1))]);
   return [...records, ...joiner.end()];
 }
+const levelOf = (text: string) => {
+  const [entry] = entriesOf({ text }, { service: undefined, level: undefined, lineTimes: false, multiline: true, now });
+  return JSON.parse(entry?.text ?? "").level;
+};
 const textsOf = (lines: readonly string[], multiline = true) => recordsOf(lines, multiline).map(({ text }) => text);
 
 describe("a stack trace is one record", () => {
@@ -72,6 +77,56 @@ describe("a stack trace is one record", () => {
     expect(textsOf(lines, false)).toEqual(lines);
   });
 
+  const traceback = ["Traceback (most recent call last):", '  File "a.py", line 1, in <module>', "    run()"];
+
+  test("of Python that follows another line is a record of its own, with the level error", () => {
+    for (const line of ["2026-11-30 09:00:00 INFO started", "done", "WARNING: old", '{"level":"error"}']) {
+      const trace = [...traceback, "ValueError: no"];
+      expect(textsOf([line, ...trace, "next"])).toEqual([line, trace.join("\n"), "next"]);
+    }
+    expect(levelOf([...traceback, "ValueError: INFO"].join("\n"))).toBe("error");
+    expect(levelOf("text\nTraceback (most recent call last):")).toBeUndefined();
+  });
+
+  test("of Python stands apart from the one before it, unless it says that it belongs to it", () => {
+    const [first, second] = [
+      [...traceback, "ValueError: no"],
+      [...traceback, "KeyError: 'a'"],
+    ];
+    expect(textsOf([...first, ...second, "next"])).toEqual([first.join("\n"), second.join("\n"), "next"]);
+    for (const link of [
+      "During handling of the above exception, another exception occurred:",
+      "The above exception was the direct cause of the following exception:",
+    ]) {
+      const chain = [...first, link, ...second];
+      expect(textsOf(["text", ...chain, "next"])).toEqual(["text", chain.join("\n"), "next"]);
+    }
+  });
+
+  test.each([
+    "socket.gaierror: [Errno -2] Name or service not known",
+    "zlib.error: Error -3",
+    "KeyboardInterrupt",
+    "__main__.run.<locals>.Mine: no",
+    "pkg.errors.Failed",
+  ])("of Python ends with the exception %s", (exception) => {
+    const trace = [...traceback, exception];
+    expect(textsOf(["text", ...trace, "next"])).toEqual(["text", trace.join("\n"), "next"]);
+  });
+
+  test("of a Python exception group is one record, with the level error", () => {
+    const group = [
+      "  + Exception Group Traceback (most recent call last):",
+      '  |   File "a.py", line 1, in <module>',
+      "  | ExceptionGroup: two (1 sub-exception)",
+      "  +-+---------------- 1 ----------------",
+      "    | ValueError: no",
+      "    +------------------------------------",
+    ];
+    expect(textsOf(["text", ...group, "next"])).toEqual(["text", group.join("\n"), "next"]);
+    expect(levelOf(group.join("\n"))).toBe("error");
+  });
+
   test("and lines that only look indented are not", () => {
     const lines = [" 2026-11-30 09:00:00 a", " 2026-11-30 09:00:01 b", "c", " 2026-11-30 09:00:02 d", '{"a":1}', "  e"];
     expect(textsOf(lines)).toEqual(lines);
@@ -114,8 +169,20 @@ describe("JSON over several lines", () => {
     ["on one line", '[{"a":1},{"b":2}]', ['{"a":1}', '{"b":2}']],
     ["with spaces", '[ {"a":1}, {"b":2} ]', ['{"a":1}', '{"b":2}']],
     ["printed", JSON.stringify([{ a: 1 }, { b: 2 }], null, 2), ['{ "a": 1 }', '{ "b": 2 }']],
-    ["with its brackets on the lines of its objects", '[{\n"a": 1\n}, {\n"b": 2\n}]', ['{"a":1}', '{"b":2}']],
+    ["with its brackets on the lines of its objects", '[{\n"a": 1\n}, {\n"b": 2\n}]', ['{ "a": 1 }', '{ "b": 2 }']],
     ["an object a line", '[\n{"a":1},\n{"b":2}\n]', ['{"a":1}', '{"b":2}']],
+    ["brackets of objects on one line", '[\n{\n"a": 1\n}, {\n"b": 2\n}\n]', ['{ "a": 1 }', '{ "b": 2 }']],
+    ["indented so", '[\n  {\n    "a": 1\n  },{\n    "b": 2\n  }]', ['{ "a": 1 }', '{ "b": 2 }']],
+    ["its brackets on the lines of its objects", '[{"a":1},\n{"b":2}]', ['{"a":1}', '{"b":2}']],
+    ["the last bracket behind an object", '[\n{"a":1},\n{"b":2}]', ['{"a":1}', '{"b":2}']],
+    ["the last bracket behind a printed object", '[\n{"a":1},\n{\n"b":2\n}]', ['{"a":1}', '{ "b":2 }']],
+    ["leading commas", '[\n{"a":1}\n, {"b":2}\n]', ['{"a":1}', '{"b":2}']],
+    ["leading commas and brackets", '[{"a":1}\n,{"b":2}\n]', ['{"a":1}', '{"b":2}']],
+    ["leading commas of printed objects", '[ {\n"a":1\n}\n, {\n"b":2\n}\n]', ['{ "a":1 }', '{ "b":2 }']],
+    ["commas alone", '[\n{"a":1}\n,\n{"b":2}\n]', ['{"a":1}', '{"b":2}']],
+    ["an object begun behind the bracket", '[{"a":\n1},\n{"b":2}]', ['{"a": 1}', '{"b":2}']],
+    ["two objects a line", '[{"a":1}, {"a":2},\n{"b":1}, {"b":\n2}\n]', ['{"a":1}', '{"a":2}', '{"b":1}', '{"b": 2}']],
+    ["the last object alone on a line", '[{"a":1}\n]', ['{"a":1}']],
   ])("as an array is its objects wherever it stands: %s", (_, array, objects) => {
     expect(textsOf(["text", ...array.split("\n"), ...array.split("\n"), "more", "  of it"])).toEqual([
       "text",
@@ -157,6 +224,46 @@ describe("JSON over several lines", () => {
 
   test("as an array keeps the digits of long integers", () => {
     expect(textsOf(['[{"id":9007199254740993}]'])).toEqual(['{"id":"9007199254740993"}']);
+  });
+
+  test.each<[string, readonly string[], readonly string[]]>([
+    ["the line is text", ['[{"a":1}', "text"], ['[{"a":1}', "text"]],
+    ["the first object is none", ["[{", "host: a", "}]", "text"], ["[{", "host: a\n}]", "text"]],
+    ["a string is open", ['[{"a":1},', '{"b": "x', "text"], ['{"a":1}', '{"b": "x', "text"]],
+    [
+      "an object in it is none",
+      ["[", '{"a":1},', "{ host: a },", '{"b":2}', "]"],
+      ['{"a":1}', "{ host: a },", '{"b":2}'],
+    ],
+    ["text is behind an object", ['[{"a":1},', '{"b":2} text', "end"], ['{"a":1}', '{"b":2}', "text", "end"]],
+    ["text is behind its end", ['[{"a":1},', '{"b":2}] text', "end"], ['{"a":1}', '{"b":2}', "text", "end"]],
+    ["another array begins", ['[{"a":1},', '{"b":2},', "[", '{"c":3}', "]"], ['{"a":1}', '{"b":2}', '{"c":3}']],
+    ["it never ends", ['[{"a":1},', '{"b":', '"c",'], ['{"a":1}', '{"b":', '"c",']],
+  ])("as an array that is broken keeps what it is: %s", (_, lines, texts) => {
+    expect(textsOf(lines)).toEqual(texts);
+  });
+
+  test("is not waited for when a line shows that it is none", () => {
+    const joiner = new RecordJoiner({ multiline: true, now });
+    const add = (text: string, number: number) => joiner.add(lineOf(text, number)).map((record) => record.text);
+    expect(add("{", 1)).toEqual([]);
+    expect(add("2026-11-30 09:00:00 started", 2)).toEqual(["{"]);
+    expect(add("next", 3)).toEqual(["2026-11-30 09:00:00 started"]);
+  });
+
+  test("takes time in proportion to its length, whatever is open in it", () => {
+    const count = 50_000;
+    const hostile = [
+      `[{"a":"${'\\"'.repeat(count)}`,
+      `[{"a":${"[".repeat(count)}`,
+      `[${'{"a":1},'.repeat(count)}`,
+      `[{"a":${"1".repeat(count)}x`,
+      `[${" ,".repeat(count)}x`,
+    ];
+    for (const line of hostile) expect(textsOf(["[", line, line]).join("").length).toBeGreaterThan(count);
+    const joiner = new RecordJoiner({ multiline: true, now });
+    for (let number = 1; number <= count; number++) joiner.add(lineOf(number === 1 ? "[" : '{"a":1},', number));
+    expect(JSON.stringify(joiner.state).length).toBeLessThan(200);
   });
 
   test("that is none keeps its lines", () => {
@@ -204,30 +311,64 @@ describe("the wrapping of containers", () => {
   });
 });
 
+const anyLine = fc.constantFrom(
+  "a",
+  "  b",
+  "{",
+  "}",
+  "[",
+  "]",
+  "{}",
+  ",",
+  '{"a":1},',
+  '{"b":2}]',
+  ', {"c":3}',
+  "}, {",
+  "},{",
+  '"d": "}"',
+  '[{"a":1},{"b":2}]',
+  '[{"a":1}',
+  '[{"a":1},',
+  '[{"a":',
+  '{"a":1} x {"b',
+  "[{",
+  "}]",
+  "Caused by: x",
+  "#1 x",
+  "ERROR x",
+  "Traceback (most recent call last):",
+  "E: x",
+  "goroutine 1 [x",
+  "f()",
+  "2026-11-30T09:00:00.1Z stdout P a",
+  "2026-11-30T09:00:00.1Z stderr F b",
+  "2026-11-30T09:00:00.1Z stdout F c",
+);
+
 test("nothing is lost, whatever the lines are", () => {
-  const line = fc.constantFrom(
-    "a",
-    "  b",
-    "{",
-    "}",
-    "[",
-    "]",
-    "{}",
-    '{"a":1},',
-    '[{"a":1},{"b":2}]',
-    "[{",
-    "}]",
-    "Caused by: x",
-    "#1 x",
-    "Traceback (most recent call last):",
-    "E: x",
-    "goroutine 1 [x",
-    "f()",
-  );
   fc.assert(
-    fc.property(fc.array(line), (lines) => {
-      const plain = (text: string) => text.replace(/[\s[\],]/g, "");
+    fc.property(fc.array(anyLine), (lines) => {
+      const plain = (text: string) => [...text.replace(/[\s[\],]|2026\S+Z std\w+ [PF]/g, "")].sort().join("");
       expect(plain(textsOf(lines).join(""))).toBe(plain(lines.join("")));
     }),
+    { numRuns: 500 },
+  );
+});
+
+test("a joiner goes on with what another one held, wherever the input paused", () => {
+  const step = fc.record({ text: anyLine, pauses: fc.boolean(), isReplaced: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      let [one, replaced] = [new RecordJoiner({ multiline: true, now }), new RecordJoiner({ multiline: true, now })];
+      for (const [place, { text, pauses, isReplaced }] of steps.entries()) {
+        const line = lineOf(text, place + 1);
+        expect(replaced.add(line)).toEqual(one.add(line));
+        if (pauses) expect(replaced.pause()).toEqual(one.pause());
+        const state = JSON.parse(JSON.stringify(replaced.state));
+        if (isReplaced) replaced = new RecordJoiner({ multiline: true, now, state });
+      }
+      expect(replaced.end()).toEqual(one.end());
+    }),
+    { numRuns: 500 },
   );
 });
