@@ -19,6 +19,7 @@ import type { PagedOutput } from "./output/pager.ts";
 import type { Column } from "./output/table.ts";
 import { safeJson, visible } from "./output/visible.ts";
 import {
+  BrokenSettings,
   checkProfileName,
   defaultProfile,
   findProfile,
@@ -253,6 +254,16 @@ export class Session {
   get settings(): Settings {
     this.#settings ??= this.#readSettings();
     return this.#settings;
+  }
+
+  /** For a command that writes the settings anew: broken ones count as empty. */
+  ignoreBrokenSettings(): void {
+    try {
+      this.settings;
+    } catch (error) {
+      if (!(error instanceof BrokenSettings)) throw error;
+      this.#settings = {};
+    }
   }
 
   #readSettings(): Settings {

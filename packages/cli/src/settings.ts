@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { parseKey } from "@sazabi/sdk";
+import { maskKey, mayBeImportedKey } from "@sazabi/sdk";
 import { type StoreName, storeNames } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
+import { looksLikeKey } from "./output/mask.ts";
 import { systemMessage } from "./system-message.ts";
 
 /** What the CLI remembers between runs. Never a secret. */
@@ -44,12 +45,46 @@ export function readSettings(directory: string): Settings {
     return text.trim() === "" ? {} : checkSettings(JSON.parse(text));
   } catch (cause) {
     const { errno, message } = cause as NodeJS.ErrnoException;
-    const reason = errno === undefined ? message : systemMessage(cause);
-    throw new CliError(`Cannot read the settings in ${path} (${reason}).`, {
+    if (errno === undefined) throw new BrokenSettings(path, message, cause);
+    throw new CliError(`Cannot read the settings in ${path} (${systemMessage(cause)}).`, {
       code: "CONFIG_NOT_READABLE",
-      hint: "Mend the file, or delete it and log in again.",
+      hint: "Give yourself the right to read the file, or delete it and log in again.",
       cause,
     });
+  }
+}
+
+/** The settings can be read, and make no sense. */
+export class BrokenSettings extends CliError {
+  constructor(path: string, reason: string, cause: unknown) {
+    super(`Cannot read the settings in ${path} (${reason}).`, {
+      code: "CONFIG_NOT_READABLE",
+      hint: "Mend the file, or log in again: `sazabi auth login` keeps it under another name and makes a new one.",
+      cause,
+    });
+  }
+}
+
+/** Gives broken settings another name in their folder, so that new ones can be written. Returns their new path. */
+export async function setAsideBroken(directory: string): Promise<string | undefined> {
+  const { withLock } = await import("./private-files.ts");
+  return withLock(directory, () => {
+    try {
+      readSettings(directory);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof BrokenSettings)) throw error;
+    }
+    const aside = freeName(directory);
+    renameSync(settingsPath(directory), aside);
+    return aside;
+  });
+}
+
+function freeName(directory: string): string {
+  for (let number = 1; ; number++) {
+    const path = join(directory, `${configName}.broken${number === 1 ? "" : `-${number}`}.json`);
+    if (!existsSync(path)) return path;
   }
 }
 
@@ -127,6 +162,13 @@ export function findProfile(settings: Settings, name: string): Profile | undefin
 }
 
 export function checkProfileName(name: string): string {
-  if (/^[A-Za-z0-9][\w.-]{0,63}$/.test(name) && parseKey(name) === undefined) return name;
-  throw usageError(`Invalid profile name ${JSON.stringify(name)}.`, "Use letters, digits, - and _.");
+  if (looksLikeKey(name)) {
+    throw usageError(
+      "What was given as the name of a profile looks like a key.",
+      "Choose a name such as `staging`. `sazabi auth login --key -` takes the key, from stdin.",
+    );
+  }
+  if (/^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return name;
+  const shown = mayBeImportedKey(name) ? maskKey(name) : name;
+  throw usageError(`Invalid profile name ${JSON.stringify(shown)}.`, "Use letters, digits, - and _.");
 }

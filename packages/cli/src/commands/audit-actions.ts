@@ -1,8 +1,9 @@
-import type { AuditEvent, AuditFault, AuditHead } from "@sazabi/sdk";
+import { type AuditEvent, type AuditFault, type AuditHead, auditActions } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
-import { maskImported } from "../output/mask.ts";
+import { looksLikeKey, maskImported } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
+import { mostSimilar } from "../similar.ts";
 import { formatTime } from "../times.ts";
 import { collect, type ListOptions } from "./paging.ts";
 import { isId } from "./project-option.ts";
@@ -19,7 +20,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
   const { action, actor, target } = options;
   const filter = {
     ...readWindow(session, options),
-    ...(action === undefined ? {} : { action }),
+    ...(action === undefined ? {} : { action: checkAction(action) }),
     ...(actor === undefined ? {} : { actorId: checkId("--actor", actor) }),
     ...(target === undefined ? {} : { targetId: checkId("--target", target) }),
   };
@@ -39,6 +40,19 @@ export async function list(session: Session, options: AuditListOptions): Promise
       { title: "target id", value: (event) => event.target.id, narrow: "drop" },
     ],
     isNarrowed ? "Nothing on record matches." : "There is nothing on record.",
+  );
+}
+
+function checkAction(text: string): string {
+  const known: readonly string[] = auditActions;
+  if (known.includes(text)) return text;
+  if (looksLikeKey(text)) maskImported(text);
+  const meant = mostSimilar(text, known);
+  const ofThing = known.filter((action) => action.startsWith(`${text}.`) || action.endsWith(`.${text}`));
+  const likely = meant ? [meant] : ofThing.length > 0 ? ofThing : known;
+  throw usageError(
+    `No action is called ${visible(text)}.`,
+    meant ? `Did you mean ${meant}?` : `There are: ${likely.join(", ")}.`,
   );
 }
 

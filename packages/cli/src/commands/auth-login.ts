@@ -4,7 +4,7 @@ import { accountOf, type StoreName } from "../credentials/store.ts";
 import { type CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import { askStore, type Credential, checkSecretKey, type Session, sourced } from "../session.ts";
-import { type Login, updateProfile } from "../settings.ts";
+import { type Login, setAsideBroken, updateProfile } from "../settings.ts";
 import { systemMessage } from "../system-message.ts";
 
 export interface LoginOptions {
@@ -15,6 +15,7 @@ export interface LoginOptions {
 
 /** Checks the key against the service, then stores it; a key that does not work is not stored. */
 export async function login(session: Session, options: LoginOptions): Promise<void> {
+  session.ignoreBrokenSettings();
   const storeName = options.store ?? session.profile.login?.store ?? "keychain";
   await requireStore(session, storeName);
   const credential = checkSecretKey(await readKey(session, options));
@@ -73,6 +74,8 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   // The service knows the prefix of an imported key.
   const masked = mayBeImportedKey(credential.value) ? me.key.masked : credential.masked;
   const kept = { apiUrl, store: storeName, masked, organization: { id, name } };
+  const aside = await setAsideBroken(session.context.configDirectory);
+  if (aside) session.say(`The settings were broken. They are kept in ${aside}, and new ones were made.`);
   await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, apiUrl, login: kept }));
   if (previous) await forgetPrevious(session, previous, kept);
   return kept;

@@ -1,4 +1,5 @@
 import { CliError, usageError } from "../errors.ts";
+import { maskImported } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { type Profile, updateSettings } from "../settings.ts";
@@ -58,6 +59,7 @@ function find(choices: readonly Choice[], wanted: string): Choice {
 }
 
 function noneCalled(choices: readonly Choice[], wanted: string | undefined): CliError {
+  if (wanted !== undefined) maskImported(wanted);
   const what = wanted === undefined ? "no profile yet" : `no profile or organization ${visible(wanted)}`;
   const hint = choices.length > 0 ? listed(choices) : "`sazabi auth login --profile <name>` makes one.";
   return new CliError(`There is ${what}.`, { code: "NOT_FOUND", exit: "notFound", hint });

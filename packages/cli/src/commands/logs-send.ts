@@ -20,7 +20,7 @@ import { type Line, readLines } from "../intake/lines.ts";
 import { Positions } from "../intake/positions.ts";
 import { openFile, refuseGzip, unpacked } from "../intake/source.ts";
 import { count, Tally } from "../intake/tally.ts";
-import { readText } from "../intake/text-input.ts";
+import { readText, stdinName } from "../intake/text-input.ts";
 import { visible } from "../output/visible.ts";
 import { type Session, sourced } from "../session.ts";
 import { findProjectId } from "./project-option.ts";
@@ -94,7 +94,7 @@ async function openInput({ session, tally, positions }: Sending, file: string | 
     tally.otherEncoding++;
   };
   if (file === undefined) {
-    const text = readText(unpacked(session.context.stdin, "stdin", onChange), "stdin");
+    const text = readText(unpacked(session.context.stdin, stdinName, onChange), stdinName);
     return { lines: readLines(text, { onOtherEncoding }) };
   }
   if (!positions) return { lines: readLines(readText(await openFile(file, onChange), file), { onOtherEncoding }) };

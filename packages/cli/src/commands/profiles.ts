@@ -94,6 +94,7 @@ async function remove(session: Session, name: string): Promise<void> {
 }
 
 function requireProfile(session: Session, name: string) {
+  checkProfileName(name);
   const profile = findProfile(session.settings, name);
   if (profile) return profile;
   const known = Object.keys(session.settings.profiles ?? {}).join(", ") || "none";

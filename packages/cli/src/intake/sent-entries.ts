@@ -1,3 +1,4 @@
+import { shellWord } from "../output/shell-word.ts";
 import type { SentEntry } from "./entry.ts";
 
 const maxNamedServices = 10;
@@ -47,8 +48,4 @@ function spanOf(hours: number): string {
 function queryValue(text: string): string {
   if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(text) && !/^(?:AND|OR|NOT)$/.test(text)) return text;
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
-}
-
-function shellWord(text: string): string {
-  return /^[\w:./@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,8 @@
 import { usageError } from "../errors.ts";
+import { shellWord } from "../output/shell-word.ts";
+
+/** The name of stdin as an input. */
+export const stdinName = "stdin";
 
 /**
  * The input as UTF-8. UTF-16 with a byte order mark is decoded; what is no text (an archive, a binary) is refused, with the
@@ -36,35 +40,52 @@ interface Packing {
   /** Bytes that it is known by, in hexadecimal, and where they are. */
   readonly mark: string;
   readonly offset?: number;
+  /** The command that unpacks a file to stdout. */
   readonly unpack: string;
+  /** The same for stdin; undefined where that cannot be. */
+  readonly unpackStdin?: string;
 }
 
+const streams = (command: string) => ({ unpack: command, unpackStdin: command });
+
 const packings: readonly Packing[] = [
-  { name: "xz", mark: "fd377a585a00", unpack: "xz -dc" },
-  { name: "zstd", mark: "28b52ffd", unpack: "zstd -dc" },
-  { name: "bzip2", mark: "314159265359", offset: 4, unpack: "bzip2 -dc" },
-  { name: "lz4", mark: "04224d18", unpack: "lz4 -dc" },
-  { name: "gzip", mark: "1f8b", unpack: "gzip -dc" },
+  { name: "xz", mark: "fd377a585a00", ...streams("xz -dc") },
+  { name: "zstd", mark: "28b52ffd", ...streams("zstd -dc") },
+  { name: "bzip2", mark: "314159265359", offset: 4, ...streams("bzip2 -dc") },
+  { name: "lz4", mark: "04224d18", ...streams("lz4 -dc") },
+  { name: "gzip", mark: "1f8b", ...streams("gzip -dc") },
+  { name: "compress (.Z)", mark: "1f9d", ...streams("gzip -dc") },
+  { name: "pack (.z)", mark: "1f1e", ...streams("gzip -dc") },
+  { name: "lzip", mark: "4c5a495001", ...streams("lzip -dc") },
+  { name: "lzma", mark: "5d00008000", ...streams("xz --format=lzma -dc") },
+  { name: "lzop", mark: "894c5a4f000d0a1a0a", ...streams("lzop -dc") },
+  { name: "a rar archive", mark: "526172211a07", unpack: "unrar p -inul" },
   { name: "a zip archive", mark: "504b0304", unpack: "unzip -p" },
   { name: "a 7z archive", mark: "377abcaf271c", unpack: "7z x -so" },
-  { name: "a tar archive", mark: "7573746172", offset: 257, unpack: "tar -xOf" },
+  { name: "a tar archive", mark: "7573746172", offset: 257, unpack: "tar -xOf", unpackStdin: "tar -xOf -" },
   { name: "a journal file", mark: "4c504b5348485248", unpack: "journalctl -o json --file" },
 ];
 
 function refuseOther(head: Buffer, name: string): void {
   const start = head.subarray(0, inspectedBytes);
-  const file = /^[\w./+-]+$/.test(name) ? name : "FILE";
-  for (const { name: format, mark, offset = 0, unpack } of packings) {
+  for (const packing of packings) {
+    const { name: format, mark, offset = 0 } = packing;
     const bytes = Buffer.from(mark, "hex");
     if (!start.subarray(offset, offset + bytes.length).equals(bytes)) continue;
-    throw usageError(`${name} is ${format}, not text.`, `${unpack} ${file} | sazabi logs send`);
+    throw usageError(`${name} is ${format}, not text.`, wayOut(packing, name));
   }
   if (!isBinary(start)) return;
   const isWide = [0, 1].some((offset) => start.every((byte, place) => place % 2 !== offset || byte === 0));
   throw usageError(
     `${name} is not text${isWide ? ": it looks like UTF-16 without a byte order mark" : ""}.`,
-    isWide ? `iconv -f UTF-16 -t UTF-8 ${file} | sazabi logs send` : "Send lines of text or JSON.",
+    isWide ? wayOut(streams("iconv -f UTF-16 -t UTF-8"), name) : "Send lines of text or JSON.",
   );
+}
+
+/** The command line that sends the text. What comes from stdin is unpacked on the way, where that can be. */
+function wayOut({ unpack, unpackStdin }: Pick<Packing, "unpack" | "unpackStdin">, name: string): string {
+  if (name !== stdinName) return `${unpack} ${shellWord(name)} | sazabi logs send -`;
+  return unpackStdin ? `… | ${unpackStdin} | sazabi logs send -` : `${unpack} FILE | sazabi logs send -`;
 }
 
 const inspectedBytes = 4096;

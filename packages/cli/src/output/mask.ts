@@ -9,6 +9,14 @@ export function holdsKey(text: string): boolean {
   return text.search(keyLike) >= 0;
 }
 
+/** A run of letters and digits that nobody chose as a name. */
+const randomLike = /(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{12,}/;
+
+/** Whether a name is likely a key, also an imported one. */
+export function looksLikeKey(text: string): boolean {
+  return holdsKey(text) || (mayBeImportedKey(text) && randomLike.test(text));
+}
+
 /** GitHub replaces it in everything that the job prints from now on; it reads stderr, too. */
 export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key: string): void {
   if (env.GITHUB_ACTIONS === "true") stderr.write(`::add-mask::${key}\n`);

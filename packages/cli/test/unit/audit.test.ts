@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type AuditEvent, auditText, firstPreviousHash } from "@sazabi/sdk";
+import { type AuditEvent, auditActions, auditText, firstPreviousHash } from "@sazabi/sdk";
 import { describe, expect, test } from "vitest";
 import { keyId, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
@@ -80,6 +80,28 @@ describe("audit list", () => {
     });
     expect(JSON.parse((await run(["audit", "list", "--limit", "2", "--json"])).out)).toMatchObject({ nextCursor: "2" });
     expect((await run(["audit", "list", "--actor", "me"])).code).toBe(2);
+  });
+});
+
+describe("audit list --action", () => {
+  test.each([
+    ["secret_key.create", "Did you mean secret_key.created?"],
+    ["secret_key.revokd", "Did you mean secret_key.revoked?"],
+    ["revoked", "There are: secret_key.revoked, public_key.revoked."],
+    ["project", "There are: project.created, project.renamed, project.retention_set."],
+    ["nonsense", "There are: organization.created, "],
+  ])("refuses %s, and says what there is", async (action, hint) => {
+    const { env, asked } = await serve(chain(3));
+    const { code, err } = await terminal({ env }).run(["audit", "list", "--action", action]);
+    expect(code).toBe(2);
+    expect(err).toContain(`No action is called ${action}. ${hint}`);
+    expect(asked).toEqual([]);
+  });
+
+  test.each(auditActions)("takes %s", async (action) => {
+    const { env, asked } = await serve(chain(3));
+    expect((await terminal({ env }).run(["audit", "list", "--action", action])).code).toBe(0);
+    expect(asked[0]?.query).toMatchObject({ action });
   });
 });
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { configDirectory } from "../../src/config-directory.ts";
@@ -84,6 +84,40 @@ describe("settings that cannot be read", () => {
       expect(err).toContain("Cannot read the settings in");
     }
     expect(asked).toEqual([]);
+  });
+
+  test.each(damaged.slice(0, 2))("(%s) are kept beside new ones by a login, with their mode", async (_, damage) => {
+    const { env, url, secretKey } = await service();
+    const directory = withSettings(damage);
+    const path = join(directory, "config.json");
+    chmodSync(path, 0o640);
+    const text = readFileSync(path, "utf8");
+    const aside = join(directory, "config.broken.json");
+    const { run } = terminal({ configDirectory: directory, env: { SAZABI_API_URL: url } });
+    const login = (stdin: string) => run(["auth", "login", "--key", "-"], { stdin });
+
+    expect((await login("sk_live_none")).code).toBe(4);
+    expect(readdirSync(directory)).toEqual(["config.json"]);
+    const { code, err } = await login(secretKey);
+    expect(code).toBe(0);
+    expect(err).toContain(`The settings were broken. They are kept in ${aside}, and new ones were made.`);
+    expect(readFileSync(aside, "utf8")).toBe(text);
+    expect(statSync(aside).mode & 0o777).toBe(0o640);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(await run(["whoami"], { env: { ...env, SAZABI_SECRET_KEY: "" } })).toMatchObject({ code: 0 });
+
+    writeFileSync(path, "{");
+    expect((await login(secretKey)).err).toContain(join(directory, "config.broken-2.json"));
+    expect(readFileSync(aside, "utf8")).toBe(text);
+    expect((await login(secretKey)).err).not.toContain("broken");
+  });
+
+  test("(a folder) are left alone by a login", async () => {
+    const { url, secretKey } = await service();
+    const directory = withSettings((path) => mkdirSync(path));
+    const { run } = terminal({ configDirectory: directory, env: { SAZABI_API_URL: url } });
+    expect((await run(["auth", "login", "--key", "-"], { stdin: secretKey })).code).toBe(1);
+    expect(readdirSync(directory)).toEqual(["config.json"]);
   });
 
   test("doctor blames the settings for what comes from them alone", async () => {

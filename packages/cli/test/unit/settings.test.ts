@@ -73,7 +73,7 @@ describe("settings", () => {
       const { code, err } = await run(argv);
       expect(code).toBe(1);
       expect(err).toBe(
-        `error: Cannot read the settings in ${path} (${problem}). Mend the file, or delete it and log in again.\n`,
+        `error: Cannot read the settings in ${path} (${problem}). Mend the file, or log in again: \`sazabi auth login\` keeps it under another name and makes a new one.\n`,
       );
     }
     expect((await run(["doctor"])).out).toContain(problem);
@@ -89,6 +89,37 @@ describe("settings", () => {
       "There is no profile toString. There are: constructor.",
     );
   });
+});
+
+describe("a profile", () => {
+  const imported = "acme_7f3c9a1be2d84f60a5c1";
+  const own = `sk_live_${"x1".repeat(20)}`;
+
+  test.each(
+    [imported, own, "pk_live_short1", `${imported}/x`].flatMap((key) => [
+      ["profiles", "create", key],
+      ["profiles", "use", key],
+      ["profiles", "delete", key],
+      ["auth", "switch", key],
+      ["whoami", "--profile", key],
+      ["auth", "login", "--profile", key, "--key", "-"],
+    ]),
+  )("is not called like a key, which is not repeated: %s %s %s", async (...argv) => {
+    const { run, configDirectory: directory } = terminal();
+    const { code, out, err } = await run(argv, { stdin: own });
+    expect(code).toBeGreaterThan(1);
+    expect(out + err).not.toMatch(/9a1be2d84f60a5c1|x1x1x1/);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test.each(["production-eu-west-1", "client-20261201093000", "acme_production_2", "a"])(
+    "may be called %s",
+    async (name) => {
+      const { run } = terminal();
+      expect(await run(["profiles", "create", name])).toMatchObject({ code: 0 });
+      expect((await run(["profiles", "list"])).out).toContain(name);
+    },
+  );
 });
 
 describe("config", () => {

@@ -11,6 +11,37 @@ export interface AuditTarget {
   readonly name: string;
 }
 
+/** Every action that is recorded: a noun and what happened to it. */
+export const auditActions = [
+  "organization.created",
+  "project.created",
+  "project.renamed",
+  "project.retention_set",
+  "secret_key.created",
+  "secret_key.imported",
+  "secret_key.updated",
+  "secret_key.rotated",
+  "secret_key.rotation_shortened",
+  "secret_key.rotation_finished",
+  "secret_key.rotation_cancelled",
+  "secret_key.reported",
+  "secret_key.revoked",
+  "public_key.created",
+  "public_key.imported",
+  "public_key.updated",
+  "public_key.rotated",
+  "public_key.rotation_shortened",
+  "public_key.rotation_finished",
+  "public_key.rotation_cancelled",
+  "public_key.revealed",
+  "public_key.revoked",
+  "query.created",
+  "query.updated",
+  "query.deleted",
+] as const;
+
+export type AuditAction = (typeof auditActions)[number];
+
 /** One thing that was done. Never holds a secret. */
 export interface AuditEvent {
   readonly id: Id;
@@ -19,7 +50,7 @@ export interface AuditEvent {
   readonly organizationId: Id;
   readonly at: Timestamp;
   readonly actor: Actor;
-  /** Noun and what happened to it: `secret_key.created`, `public_key.revoked`, `project.renamed`. */
+  /** One of `auditActions`, or of a later version. */
   readonly action: string;
   readonly target: AuditTarget;
   readonly details: Readonly<Record<string, unknown>>;

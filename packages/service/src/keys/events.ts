@@ -1,4 +1,4 @@
-import type { AuditTarget, PublicKey, SecretKey } from "@sazabi/sdk/protocol";
+import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import type { NewAuditEvent } from "../audit/store.ts";
 import type { RevokedKey } from "./store/keys.ts";
 
@@ -43,16 +43,19 @@ export function keyRotated(key: AnyKey, step: RotationStep): NewAuditEvent {
   return event(key, step, { masked: key.masked, ...previous });
 }
 
-export function keyRevealed(key: AnyKey): NewAuditEvent {
-  return event(key, "revealed", { masked: key.masked });
+export function keyRevealed({ id, name, masked }: PublicKey): NewAuditEvent {
+  return { action: "public_key.revealed", target: { kind: "public_key", id, name }, details: { masked } };
 }
 
-function event(key: AnyKey | RevokedKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
+/** What happens to keys of either kind. */
+type What = "created" | "updated" | "revoked" | RotationStep;
+
+function event(key: AnyKey | RevokedKey, what: What, details: Readonly<Record<string, unknown>>): NewAuditEvent {
   const kind = kindOf(key);
   return { action: `${kind}.${what}`, target: { kind, id: key.id, name: key.name }, details };
 }
 
-function kindOf(key: AnyKey | RevokedKey): AuditTarget["kind"] {
+function kindOf(key: AnyKey | RevokedKey): "secret_key" | "public_key" {
   if ("kind" in key) return `${key.kind}_key`;
   return "scopes" in key ? "secret_key" : "public_key";
 }
