@@ -6,6 +6,7 @@ import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";
 import { reflow } from "./help/reflow.ts";
 import { listTopics, refuseMisspeltTopic, topicPage, topics } from "./help/topics.ts";
+import { meantOption } from "./other-options.ts";
 import type { Session } from "./session.ts";
 import { version } from "./version.ts";
 
@@ -153,8 +154,10 @@ function mistake(error: CommanderError, argv: readonly string[], whole: Command)
   const [message = "", ...suggested] = error.message.replace(/^error: /, "").split("\n");
   const elsewhere =
     error.code === "commander.unknownCommand" ? meantElsewhere(error.message, command, whole) : undefined;
-  const hints = elsewhere ? [elsewhere] : suggested;
-  if (error.code === "commander.unknownOption" && command.registeredArguments.length > 0) {
+  const isUnknownOption = error.code === "commander.unknownOption";
+  const option = isUnknownOption ? meantOption(error.message, argv, command) : undefined;
+  const hints = elsewhere ? [elsewhere] : option ? [`Did you mean \`${option}\`?`] : suggested;
+  if (isUnknownOption && option === undefined && command.registeredArguments.length > 0) {
     hints.push("To pass it as text, put -- before it.");
   }
   hints.push(`See \`${nameOf(command)} --help\`.`);

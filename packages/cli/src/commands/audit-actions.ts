@@ -31,7 +31,7 @@ export async function list(session: Session, options: AuditListOptions): Promise
   await session.list(
     page,
     [
-      { title: "no", value: (event: AuditEvent) => String(event.seq), narrow: "keep" },
+      { title: "no", value: (event: AuditEvent) => String(event.seq), narrow: "drop" },
       { title: "time", value: (event) => formatTime(new Date(event.at)), narrow: "keep" },
       { title: "action", value: (event) => event.action, narrow: "keep" },
       { title: "target", value: (event) => event.target.name, narrow: "cut" },

@@ -54,8 +54,8 @@ export function keysOf(session: Session, admin: SazabiAdmin, kind: KeyKind, opti
       ? {
           list: (page) => secretKeys.list(page, { signal }),
           get: (id) => secretKeys.get(id, { signal }),
-          update: (id, change, { force }) => explainConflict(secretKeys.update(id, change, { force, signal })),
-          revoke: (id, how) => explainConflict(secretKeys.revoke(id, { ...how, signal })),
+          update: (id, change, { force }) => orNameForceOption(secretKeys.update(id, change, { force, signal })),
+          revoke: (id, how) => orNameForceOption(secretKeys.revoke(id, { ...how, signal })),
           rotate: (id, request, idempotencyKey) => secretKeys.rotate(id, request, { idempotencyKey, signal }),
           finishRotation: (id, graceSeconds) => secretKeys.finishRotation(id, { graceSeconds, signal }),
           cancelRotation: (id) => secretKeys.cancelRotation(id, { signal }),
@@ -201,7 +201,7 @@ export async function inProject(session: Session, admin: SazabiAdmin, { project 
 }
 
 /** Of what takes rights from keys: the last one that can administer the organization needs `--force`. */
-export async function explainConflict<T>(change: Promise<T>): Promise<T> {
+export async function orNameForceOption<T>(change: Promise<T>): Promise<T> {
   try {
     return await change;
   } catch (error) {

@@ -26,13 +26,13 @@ export const addDoctor: AddCommands = (doctor, { open }) => {
 async function diagnose(session: Session): Promise<void> {
   const finding = session.requireCredential();
   finding.catch(() => {});
-  const checks = [
+  const checks = withoutRepetition([
     await check(session, "version", () => `sazabi ${version}, Node ${process.version}`),
     await check(session, "settings", () => checkSettings(session)),
     await check(session, "key", async () => checkKey(session, await finding)),
     await check(session, "address", () => checkAddress(session)),
     await check(session, "service", () => checkService(session, finding)),
-  ];
+  ]);
   const failed = checks.filter(({ ok }) => !ok);
   await session.result({ ok: failed.length === 0, checks }, () => {
     for (const { name, ok, message } of checks)
@@ -41,6 +41,14 @@ async function diagnose(session: Session): Promise<void> {
   if (failed.length > 0) {
     throw new CliError(`${failed.length} of ${checks.length} checks failed.`, { code: "UNHEALTHY" });
   }
+}
+
+/** One fault can fail several checks. It is described once. */
+function withoutRepetition(checks: readonly Check[]): readonly Check[] {
+  return checks.map((check, place) => {
+    const first = checks.slice(0, place).find(({ ok, message }) => !ok && message === check.message);
+    return first ? { ...check, message: `For the same reason as ${first.name}.` } : check;
+  });
 }
 
 async function check(session: Session, name: string, find: () => string | Promise<string>): Promise<Check> {

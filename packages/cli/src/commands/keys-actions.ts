@@ -33,6 +33,7 @@ import { orSayWhereToLook } from "./made-or-not.ts";
 import { readName } from "./name-argument.ts";
 import { collect, type ListOptions } from "./paging.ts";
 import { isId } from "./project-option.ts";
+import { sayWhenNameIsTaken } from "./same-name.ts";
 
 /** Requests a minute. */
 type Limit = number | "default";
@@ -78,6 +79,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
     );
     session.out(created.value);
   });
+  await sayWhenNameIsTaken(session, admin, kind, { ...created, project: options.project });
 }
 
 async function createPublic(

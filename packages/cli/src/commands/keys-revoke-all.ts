@@ -2,7 +2,7 @@ import type { KeyKind, RevokeAllRequest } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { explainConflict, inProject } from "./both-kinds.ts";
+import { inProject, orNameForceOption } from "./both-kinds.ts";
 import { readDays } from "./keys-actions.ts";
 import { isId } from "./project-option.ts";
 
@@ -39,7 +39,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   };
   const { organization } = await admin.me({ signal: session.context.signal });
   if (!options.yes) await confirm(session, organization.name, inWords(options, except.length));
-  const answer = await explainConflict(admin.keys.revokeAll(request, { force, signal: session.context.signal }));
+  const answer = await orNameForceOption(admin.keys.revokeAll(request, { force, signal: session.context.signal }));
   await session.result(answer, () => {
     for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${visible(masked)}  ${visible(name)}`);
     const unlisted = answer.revokedCount - answer.revoked.length;

@@ -170,7 +170,7 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
     created = await keys.rotate(key.id, { graceSeconds: rotation.graceSeconds }, rotation.idempotencyKey);
   } catch (error) {
     if (isFinal(error, resumed)) forgetUnfinished(configDirectory, key.id);
-    throw explainConflict(error, subject);
+    throw explainRotationConflict(error, subject);
   }
   const wayOut = `The key has two secrets now: \`sazabi keys rotate ${visible(key.id)} --cancel\` ends the new one.`;
   receiveSecret(session.context, created.value, wayOut);
@@ -210,7 +210,7 @@ function isFinal(error: unknown, resumed: boolean): boolean {
   return !resumed || error.status === 404 || error.status === 409;
 }
 
-function explainConflict(error: unknown, { key }: Subject): unknown {
+function explainRotationConflict(error: unknown, { key }: Subject): unknown {
   if (!(error instanceof SazabiApiError) || error.status !== 409) return error;
   // A log-forwarding key is never rotated; the service says what to do instead.
   if (error.message.includes("log-forwarding")) return error;

@@ -36,7 +36,7 @@ export async function patterns(session: Session, query: string, options: Pattern
       { title: "count", value: ({ occurrences }) => occurrences.toLocaleString("en"), narrow: "keep" },
       { title: "level", value: ({ severity }) => severity, narrow: "keep" },
       { title: "service", value: ({ serviceName }) => serviceName, narrow: "cut" },
-      { title: "pattern", value: ({ pattern }) => pattern, narrow: "cut" },
+      { title: "pattern", value: ({ pattern }) => pattern, narrow: "cut", least: 32 },
       { title: "last seen", value: ({ lastSeen }) => lastSeen && formatTime(new Date(lastSeen)), narrow: "drop" },
     ],
     "Nothing matches.",

@@ -10,6 +10,8 @@ export interface Column<T> {
    * longest texts, or `drop` it, when those before it leave no room.
    */
   readonly narrow: "keep" | "cut" | "drop";
+  /** It is not cut to less: with less there is nothing to learn from it. */
+  readonly least?: number;
 }
 
 export interface RenderedTable {
@@ -19,7 +21,7 @@ export interface RenderedTable {
 }
 
 const gap = "  ";
-const narrowestCut = 8;
+const defaultLeast = 8;
 
 /** Lines of an aligned table, no wider than `width` as far as its columns allow; without a width nothing is cut. */
 export function renderTable<T>(
@@ -46,8 +48,7 @@ export function renderTable<T>(
   };
 }
 
-interface Sized {
-  readonly narrow: Column<unknown>["narrow"];
+interface Sized extends Pick<Column<unknown>, "narrow" | "least"> {
   readonly width: number;
 }
 
@@ -64,7 +65,7 @@ function cutColumns<C extends Sized>(columns: readonly C[], width: number): read
   for (let over = total(cut) - width; over > 0; over--) {
     let widest = -1;
     for (const [i, column] of cut.entries()) {
-      const cuttable = column.narrow === "cut" && column.width > narrowestCut;
+      const cuttable = column.narrow === "cut" && column.width > leastOf(column);
       if (cuttable && column.width > (cut[widest]?.width ?? 0)) widest = i;
     }
     const column = cut[widest];
@@ -81,7 +82,9 @@ function total(columns: readonly Sized[]): number {
 /** A column that may be dropped is wanted whole or not at all. */
 function narrowestTotal(columns: readonly Sized[]): number {
   const narrowest = columns.map((column) =>
-    column.narrow === "cut" ? { ...column, width: Math.min(column.width, narrowestCut) } : column,
+    column.narrow === "cut" ? { ...column, width: Math.min(column.width, leastOf(column)) } : column,
   );
   return total(narrowest);
 }
+
+const leastOf = ({ least = defaultLeast }: Sized) => least;

@@ -40,14 +40,14 @@ describe("audit list", () => {
   test("fits a narrow terminal, whatever names it shows", async () => {
     const events = chain(3).map((event) => ({
       ...event,
-      action: "public_key.deactivated",
+      action: "secret_key.rotation_shortened",
       actor: { ...event.actor, name: "x".repeat(80) },
     }));
     const { env } = await serve(events);
     for (const columns of [60, 80]) {
       const { out } = await terminal({ env: { ...env, NO_COLOR: "1" }, columns }).run(["audit", "list"]);
       expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(columns);
-      expect(out).toContain("public_key");
+      expect(out).toContain("secret_key.rotation_shortened");
     }
   });
 

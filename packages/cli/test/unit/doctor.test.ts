@@ -85,6 +85,20 @@ describe("doctor", () => {
     expect(out).toMatch(/dismissed\. [A-Z]/);
   });
 
+  test("describes a fault once, whatever checks fail by it", async () => {
+    const { secretKey } = await startService(healthy);
+    const away = await diagnose({ env: { SAZABI_API_URL: "http://127.0.0.1:9", SAZABI_SECRET_KEY: secretKey } });
+    expect(away.found.address).toMatchObject({ ok: false, message: expect.stringContaining("Could not reach") });
+    expect(away.found.service).toEqual({ ok: false, message: "For the same reason as address." });
+    const configDirectory = scratchDirectory();
+    writeFileSync(join(configDirectory, "config.json"), "{");
+    const { found } = await diagnose({ configDirectory });
+    expect(found.settings).toMatchObject({ ok: false, message: expect.stringContaining("Cannot read the settings") });
+    for (const name of ["key", "address"]) {
+      expect(found[name]).toEqual({ ok: false, message: "For the same reason as settings." });
+    }
+  });
+
   test("says aloud that a key is kept in plain text, and that others can read the settings", async () => {
     const { url, secretKey } = await startService(healthy);
     const { run, configDirectory } = terminal({ env: { SAZABI_API_URL: url } });

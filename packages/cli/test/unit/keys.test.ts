@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { widthOf } from "../../src/output/width.ts";
 import { formatTime, formatZone } from "../../src/times.ts";
-import { type Answer, keyId, projectId, refusal, secretKeyOf, someKey, startService } from "../support/service.ts";
+import {
+  type Answer,
+  type Asked,
+  keyId,
+  projectId,
+  refusal,
+  secretKeyOf,
+  someKey,
+  startService,
+} from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
 const otherId = "5a8f6a0e-0f7e-4b8b-9a39-0a6f0e2f7c11";
@@ -13,6 +22,9 @@ const publicKeyOf = (more: object = {}) => ({
   revokedAt: undefined,
   scopes: undefined,
 });
+
+/** The requests that made keys. */
+const made = (asked: readonly Asked[]) => asked.filter(({ method }) => method === "POST").map(({ json }) => json);
 
 describe("keys create", () => {
   test("prints the key alone on stdout, and the talk on stderr", async () => {
@@ -36,7 +48,7 @@ describe("keys create", () => {
       expect(err).toContain("CI/CD pipeline");
       expect(err).not.toContain(value);
     }
-    expect(asked.map(({ json }) => json)).toEqual(Array(4).fill({ name: "CI/CD pipeline" }));
+    expect(made(asked)).toEqual(Array(4).fill({ name: "CI/CD pipeline" }));
   });
 
   test.each(["secret", "public"] as const)(
@@ -57,6 +69,61 @@ describe("keys create", () => {
       }
     },
   );
+
+  describe.each(["secret", "public"] as const)("of whose name there is a live %s key", (kind) => {
+    const other = "11111111-1111-4111-8111-111111111111";
+    const ended =
+      kind === "secret" ? { revokedAt: "2026-11-22T08:00:00.000Z" } : { deactivatedAt: "2026-11-22T08:00:00.000Z" };
+    const keyOf = (more: object) => (kind === "secret" ? secretKeyOf("wxyz", more) : { ...publicKeyOf(), ...more });
+    const create = async (listed: readonly object[] | undefined, more: readonly string[] = []) => {
+      const value = someKey(kind);
+      const { env, asked } = await startService({
+        [`POST /v1/${kind}-keys`]: () => ({
+          status: 201,
+          body: { [`${kind}Key`]: { ...keyOf({ name: "ci" }), value } },
+        }),
+        [`GET /v1/${kind}-keys`]: () =>
+          listed ? { body: { [`${kind}Keys`]: listed, nextCursor: null } } : refusal(403, "FORBIDDEN", "No."),
+      });
+      const run = await terminal({ env }).run([
+        "keys",
+        `${kind}-keys`,
+        "create",
+        "ci",
+        "--project",
+        projectId,
+        ...more,
+      ]);
+      return { ...run, value, asked };
+    };
+    const own = () => keyOf({ name: "ci" });
+    const words = `Another live ${kind} key is called "ci". Commands tell them apart by id: ${other} and ${keyId}.\n`;
+
+    test("says so in one line, and is made all the same", async () => {
+      const { code, out, err, value } = await create([own(), keyOf({ name: "ci", id: other })]);
+      expect({ code, out }).toEqual({ code: 0, out: `${value}\n` });
+      expect(err.endsWith(words)).toBe(true);
+    });
+
+    test("adds nothing to the JSON, nor to anything when it is to be quiet", async () => {
+      const listed = [own(), keyOf({ name: "ci", id: other })];
+      const json = await create(listed, ["--json"]);
+      expect(JSON.parse(json.out)).toMatchObject({ name: "ci", value: json.value });
+      expect(json.err).toBe(words);
+      expect(await create(listed, ["--quiet"])).toMatchObject({ code: 0, err: "" });
+    });
+
+    test.each<[string, readonly object[] | undefined]>([
+      ["none", [own()]],
+      ["another name", [own(), keyOf({ name: "cd", id: other })]],
+      ["an ended one", [own(), keyOf({ name: "ci", id: other, ...ended })]],
+      ["no right to look", undefined],
+    ])("and says nothing otherwise: %s", async (_, listed) => {
+      const { code, err } = await create(listed);
+      expect(code).toBe(0);
+      expect(err).not.toContain("Another");
+    });
+  });
 
   test("passes style, expiry, scopes and project on", async () => {
     const { env, asked } = await startService({
@@ -80,7 +147,7 @@ describe("keys create", () => {
     ]);
     await run([...base, "--expires", "45d"]);
     await run([...base, "--expires", "2027-01-01T00:00:00Z"]);
-    expect(asked.map(({ json }) => json)).toEqual([
+    expect(made(asked)).toEqual([
       { name: "n", style: "sazabi", expiresIn: "30d", scopes: ["read:logs", "read:keys"], projectId },
       { name: "n", expiresIn: "45d" },
       { name: "n", expiresAt: "2027-01-01T00:00:00.000Z" },
@@ -327,7 +394,7 @@ describe("where a key may be used", () => {
     await run(["keys", "create", "c", "--type", "public", ...origins]);
     const allowedAddresses = ["203.0.113.9", "10.0.0.0/8", "2001:db8::/32"];
     const allowedOrigins = ["https://app.example.com"];
-    expect(asked.map(({ json }) => json)).toEqual([
+    expect(made(asked)).toEqual([
       { name: "a", allowedAddresses },
       { name: "b", allowedAddresses, allowedOrigins },
       { name: "c", allowedOrigins },
@@ -335,7 +402,7 @@ describe("where a key may be used", () => {
     const { code, err } = await run(["keys", "create", "d", ...origins]);
     expect(code).toBe(2);
     expect(err).toContain("never be in a web page");
-    expect(asked).toHaveLength(3);
+    expect(made(asked)).toHaveLength(3);
   });
 
   test("is changed, and cleared with `any`", async () => {

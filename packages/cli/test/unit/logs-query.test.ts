@@ -31,6 +31,21 @@ async function service(page: object | ((asked: Asked) => object) = {}) {
 
 const now = new Date("2026-11-22T08:00:00.000Z");
 
+describe("logs patterns", () => {
+  test.each([60, 80])("shows what there is of the pattern before anything else at %i columns", async (columns) => {
+    const pattern = "payment <*> of order <*> failed after <*> ms: connection refused by <*>";
+    const row = { pattern, occurrences: 12_345, severity: "ERROR", serviceName: "checkout-payments-worker" };
+    const patterns = [{ ...row, lastSeen: "2026-11-22T07:59:58.123Z" }];
+    const { env } = await startService({
+      "POST /v1/logs/patterns": () => ({ body: { patterns, total: 1, warnings: [] } }),
+    });
+    const { out, err } = await terminal({ env: { ...env, NO_COLOR: "1" }, columns }).run(["logs", "patterns"]);
+    expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(columns);
+    expect(out).toContain("payment <*> of order <*> failed");
+    expect(err.includes("Left out to fit the terminal: last seen.")).toBe(columns === 60);
+  });
+});
+
 describe("logs query", () => {
   test("prints the entries, and on stderr the time that was searched", async () => {
     const { env } = await service({ data: [entry({ attributes: { "http.status": 502, path: "/a b" } })] });

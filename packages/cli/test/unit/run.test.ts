@@ -10,6 +10,39 @@ import { runnableCommands } from "../support/command-tree.ts";
 import { refusal, someKey, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
+describe("an option of other command lines", () => {
+  test.each<[string, string]>([
+    ["keys list --format json", "--json"],
+    ["keys list --format=json", "--json"],
+    ["keys list -o json", "--json"],
+    ["keys list -ojson", "--json"],
+    ["whoami --output json", "--json"],
+    ["whoami -o", "--json"],
+    ["keys list -o csv", "--csv"],
+    ["logs query error --format jsonl", "--ndjson"],
+    ["keys list -n 5", "--limit 5"],
+    ["keys list -n5", "--limit 5"],
+    ["logs query error -n 5", "--limit 5"],
+    ["logs query error --lines 5", "--limit 5"],
+    ["audit list -n", "--limit <n>"],
+  ])("%s is told what it is here: %s", async (line, meant) => {
+    const { code, err } = await terminal().run(line.split(" "));
+    expect(code).toBe(2);
+    expect(err).toMatch(/unknown option/);
+    expect(err).toContain(`Did you mean \`${meant}\`?`);
+    expect(err).not.toContain("put --");
+  });
+
+  test.each(["whoami -n 5", "whoami -o csv", "keys list -o yaml", "keys list --nonsense json"])(
+    "%s is not, where there is none",
+    async (line) => {
+      const { code, err } = await terminal().run(line.split(" "));
+      expect(code).toBe(2);
+      expect(err).not.toMatch(/Did you mean `--/);
+    },
+  );
+});
+
 describe("help and version", () => {
   test("without a command the commands are listed, on stdout", async () => {
     const { code, out, err } = await terminal().run([]);
