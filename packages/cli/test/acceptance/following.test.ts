@@ -1,4 +1,4 @@
-import { appendFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SazabiAdmin } from "@sazabi/sdk";
 import { startTestService, type TestService } from "@sazabi/service/testing";
@@ -339,6 +339,22 @@ describe("logs send --follow", () => {
     await untilStored("end", second);
     await second.kill();
     expect((await stored()).toSorted()).toEqual(["  at one", "boom", "end", "one line"]);
+  });
+
+  test("stores what was read of a file that is gone, too", async () => {
+    const { file, follow, stored, untilStored } = await newFollowed(service.url);
+    const cri = (rest: string) => `${new Date().toISOString()} ${rest}\n`;
+    writeFileSync(file, cri("stdout P one ") + cri("stderr F boom"));
+    const first = follow();
+    await untilStored("boom", first);
+    await first.kill();
+    rmSync(file);
+    writeFileSync(file, cri("stdout F line") + cri("stderr F end"));
+    const second = follow();
+    await untilStored("end", second);
+    expect(second.talk()).toContain("is not in it any more");
+    await second.kill();
+    expect((await stored()).toSorted()).toEqual(["boom", "end", "one line"]);
   });
 
   test("goes on where it ended, says so, and begins anew when it is told to", async () => {

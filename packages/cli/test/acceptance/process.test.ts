@@ -56,6 +56,28 @@ describe("the process", () => {
     expect(err).toContain("error: The command cannot go on");
   });
 
+  // Only root may become a user that does not exist, as containers run by any uid.
+  test.skipIf(process.getuid?.() !== 0).each([
+    [["whoami"], "Not logged in"],
+    [["keys", "list"], "Not logged in"],
+    [["keys", "inspect", someKey("secret")], ""],
+    [["logs", "send"], "Not logged in"],
+    [["auth", "login", "--key", "-", "--store", "file"], "This user has no home directory"],
+    [["config", "path"], "This user has no home directory"],
+    [["doctor"], ""],
+  ])("of a user without a home is told so in one sentence, if at all: %s", async (argv, words) => {
+    const child = spawn(process.execPath, [bin, ...argv], {
+      env: { PATH: process.env.PATH, SAZABI_API_URL: "http://127.0.0.1:9" },
+      uid: 54_321,
+      gid: 54_321,
+    });
+    child.stdin.on("error", () => {}).end(someKey("secret"));
+    const { out, err } = await finished(child);
+    expect(out + err).not.toMatch(/uv_os_homedir|bug in sazabi|\n\s+at /);
+    expect(err).toContain(words);
+    expect(err.trimEnd().split("\n").length).toBeLessThanOrEqual(1);
+  });
+
   test("that is not built says what to do", async () => {
     const copy = join(scratchDirectory(), "bin");
     mkdirSync(copy);

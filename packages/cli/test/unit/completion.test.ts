@@ -44,6 +44,8 @@ describe("completion offers", () => {
     [["--profile", "keys", "logs", "q"], ["query"]],
     [["logs", "send", "--level", "f"], ["fatal"]],
     [["logs", "send", "--level", "=", "f"], ["fatal"]],
+    // As zsh and fish hand it over.
+    [["logs", "send", "--level=f"], ["--level=fatal"]],
     [["logs", "query", "--oldest"], ["--oldest-first"]],
     [["logs", "query", "--quie"], ["--quiet"]],
     [["logs", "query", "--", "--oldest"], []],
@@ -83,6 +85,7 @@ describe("completion offers", () => {
   test("projects and profiles, and uses the profile that the line names", async () => {
     const { env, url, secretKey } = await service();
     expect(await offered(["logs", "query", "--project", "s"], { env })).toEqual(["shop"]);
+    expect(await offered(["logs", "query", "--project=s"], { env })).toEqual(["--project=shop"]);
     expect(await offered(["projects", "use", projectId.slice(0, 4)], { env })).toEqual([projectId]);
     const { run } = terminal({ env: { SAZABI_API_URL: url } });
     await run(["auth", "login", "--profile", "work", "--key", "-"], { stdin: secretKey });
