@@ -48,11 +48,11 @@ function checkAction(text: string): string {
   if (known.includes(text)) return text;
   if (looksLikeKey(text)) maskImported(text);
   const meant = mostSimilar(text, known);
-  const ofThing = known.filter((action) => action.startsWith(`${text}.`) || action.endsWith(`.${text}`));
-  const likely = meant ? [meant] : ofThing.length > 0 ? ofThing : known;
+  const withWord = known.filter((action) => action.split(".").includes(text));
+  const listed = withWord.length > 0 ? withWord : known;
   throw usageError(
     `No action is called ${visible(text)}.`,
-    meant ? `Did you mean ${meant}?` : `There are: ${likely.join(", ")}.`,
+    meant ? `Did you mean ${meant}?` : `There are: ${listed.join(", ")}.`,
   );
 }
 

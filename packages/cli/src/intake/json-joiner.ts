@@ -77,8 +77,7 @@ export class JsonJoiner {
   #beginArray(line: LogRecord): readonly Piece[] {
     this.#place = "opening";
     const { pieces, rest } = this.#read(line, 1);
-    const isArray =
-      this.#hasPlace("opening", "array") && rest === undefined && pieces.every(({ isObject }) => isObject);
+    const isArray = this.#isInArray && rest === undefined && pieces.every(({ isObject }) => isObject);
     if (isArray && this.#depth > 0) {
       // Text may begin so, too. What certainly begins an object is a name.
       if (pieces.length > 0 || /^\[\s*\{\s*(?:"|$)/.test(line.text)) return pieces;
@@ -123,13 +122,14 @@ export class JsonJoiner {
       if (this.#depth === 0) {
         const next = endOfSeparator(text, at);
         if (next === text.length) return { pieces };
-        const inArray = this.#hasPlace("opening", "array");
+        const inArray = this.#isInArray;
         if (inArray && text[next] === "]") {
           this.#place = "outside";
           return { pieces, rest: restOf(line, next + 1) };
         }
-        if (text[next] !== "{" || (!inArray && at > 0))
+        if (text[next] !== "{" || (!inArray && at > 0)) {
           return { pieces, rest: rest === line ? line : restOf(line, next) };
+        }
         at = next;
       }
       const { depth, end } = readObject(text, at, this.#depth);
@@ -170,8 +170,8 @@ export class JsonJoiner {
     return parts;
   }
 
-  #hasPlace(...places: readonly JsonState["place"][]): boolean {
-    return places.includes(this.#place);
+  get #isInArray(): boolean {
+    return this.#place !== "outside";
   }
 }
 
