@@ -11,7 +11,8 @@ export function meantOption(message: string, argv: readonly string[], command: C
   const value = attached || (next?.startsWith("-") ? undefined : next);
   const has = (name: string) => optionsOf(command).includes(name);
   // Where something is named, --limit is a limit of requests.
-  if (limits.has(option) && has("--limit") && !has("--name")) return `--limit ${value && /^\d+$/.test(value) ? value : "<n>"}`;
+  if (limits.has(option) && has("--limit") && !has("--name"))
+    return `--limit ${value && /^\d+$/.test(value) ? value : "<n>"}`;
   if (!formats.has(option)) return undefined;
   const format = `--${value === "jsonl" ? "ndjson" : (value ?? "json").toLowerCase()}`;
   return ["--json", "--ndjson", "--csv"].includes(format) && has(format) ? format : undefined;

@@ -33,14 +33,18 @@ describe("an option of other command lines", () => {
     expect(err).not.toContain("put --");
   });
 
-  test.each(["whoami -n 5", "keys create -n 5", "keys secret-keys update x -n 5", "whoami -o csv", "keys list -o yaml", "keys list --nonsense json"])(
-    "%s is not, where there is none",
-    async (line) => {
-      const { code, err } = await terminal().run(line.split(" "));
-      expect(code).toBe(2);
-      expect(err).not.toMatch(/Did you mean `--/);
-    },
-  );
+  test.each([
+    "whoami -n 5",
+    "keys create -n 5",
+    "keys secret-keys update x -n 5",
+    "whoami -o csv",
+    "keys list -o yaml",
+    "keys list --nonsense json",
+  ])("%s is not, where there is none", async (line) => {
+    const { code, err } = await terminal().run(line.split(" "));
+    expect(code).toBe(2);
+    expect(err).not.toMatch(/Did you mean `--/);
+  });
 });
 
 describe("help and version", () => {
