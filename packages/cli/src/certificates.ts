@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { usageError } from "./errors.ts";
-import { systemMessage } from "./system-message.ts";
+import { systemMessage } from "./os-error-text.ts";
 
 /**
  * The authorities that certificates are checked with when a file of further ones is named; undefined, which is Node's

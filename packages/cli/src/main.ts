@@ -2,8 +2,8 @@ import { fstatSync, statSync, writeSync } from "node:fs";
 import type { WriteStream } from "node:tty";
 import { configDirectory } from "./config-directory.ts";
 import type { Context, Input, Output, PagerProcess } from "./context.ts";
+import { systemMessage } from "./os-error-text.ts";
 import { run } from "./run.ts";
-import { systemMessage } from "./system-message.ts";
 
 /** The process: the real world goes in, the exit code comes out. */
 export async function main(): Promise<void> {

@@ -1,4 +1,4 @@
-import { ThroughProxy } from "./through-proxy.ts";
+import { ThroughProxy } from "./proxy-error.ts";
 
 /** What kept a connection from being made, in words; from the innermost error, which is the one that knows. */
 export function describeNetworkFailure(error: unknown): string {

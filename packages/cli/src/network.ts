@@ -4,7 +4,7 @@ import type { FetchInit } from "@sazabi/sdk";
 import type { Fetch, FetchedAnswer, NetworkOptions } from "./context.ts";
 import { AnswerHeaders } from "./network-headers.ts";
 import { type ProxyRoute, proxyFor, proxyVariables } from "./proxy.ts";
-import { ThroughProxy } from "./through-proxy.ts";
+import { ThroughProxy } from "./proxy-error.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Opening } from "./commands/command.ts";
-import { groups } from "./commands/groups.ts";
+import { groups } from "./commands/command-registry.ts";
 import { ignored } from "./commands/ignored.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
 import { addGlobalOptions } from "./global-options.ts";

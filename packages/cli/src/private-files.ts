@@ -13,7 +13,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "./errors.ts";
-import { systemMessage } from "./system-message.ts";
+import { systemMessage } from "./os-error-text.ts";
 
 /** Makes the directory if need be, and keeps everyone but its owner out of it. */
 export function ensurePrivateDirectory(directory: string): void {

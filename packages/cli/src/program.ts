@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import type { Opening } from "./commands/command.ts";
-import { groups } from "./commands/groups.ts";
+import { groups } from "./commands/command-registry.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
 import { exits, usageError } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";

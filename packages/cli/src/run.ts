@@ -36,7 +36,7 @@ async function completeWord(words: readonly string[], context: Context): Promise
 
 async function fail(error: unknown, session: Session): Promise<number> {
   if (session.context.signal.aborted) return exits.interrupted.code;
-  const { explain } = await import("./explain.ts");
+  const { explain } = await import("./error-message.ts");
   const { exit, ...explanation } = explain(error, session);
   await report(session, { ...explanation, exitCode: exits[exit].code });
   return exits[exit].code;
@@ -55,7 +55,7 @@ async function report(session: Session, { hint, ...failure }: Report): Promise<v
   const { stderr } = session.context;
   if (session.flags.json || session.flags.ndjson) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);
   const { err } = await session.palettes();
-  const { sentence } = await import("./explain.ts");
+  const { sentence } = await import("./error-message.ts");
   const request = failure.requestId && !hint?.includes(failure.requestId) ? `(request ${failure.requestId})` : "";
   const words = [sentence(failure.message), hint, request].filter(Boolean).join(" ");
   stderr.write(`${err.error("error:")} ${maskKeys(visible(words))}\n`);

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { maskKey, mayBeImportedKey } from "@sazabi/sdk";
 import { type StoreName, storeNames } from "./credentials/store.ts";
 import { CliError, usageError } from "./errors.ts";
+import { systemMessage } from "./os-error-text.ts";
 import { looksLikeKey } from "./output/mask.ts";
-import { systemMessage } from "./system-message.ts";
 
 /** What the CLI remembers between runs. Never a secret. */
 export interface Settings {

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { usageError } from "../errors.ts";
 import { readBytes } from "../input.ts";
+import { systemMessage } from "../os-error-text.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { systemMessage } from "../system-message.ts";
 
 /** As it was typed: `a[b]=1`. */
 export interface GivenField {

@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { type Me, mayBeImportedKey } from "@sazabi/sdk";
 import { accountOf, type StoreName } from "../credentials/store.ts";
 import { type CliError, usageError } from "../errors.ts";
+import { systemMessage } from "../os-error-text.ts";
 import { visible } from "../output/visible.ts";
 import { askStore, type Credential, checkSecretKey, type Session, sourced } from "../session.ts";
 import { type Login, setAsideBroken, updateProfile } from "../settings.ts";
-import { systemMessage } from "../system-message.ts";
 
 export interface LoginOptions {
   readonly key?: string;

@@ -1,13 +1,13 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { SazabiConnectionError } from "@sazabi/sdk";
+import { explain, sentence } from "../error-message.ts";
 import { CliError } from "../errors.ts";
-import { explain, sentence } from "../explain.ts";
+import { systemMessage } from "../os-error-text.ts";
 import { maskKeys } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
 import type { Credential, Session } from "../session.ts";
 import { settingsPath } from "../settings.ts";
-import { systemMessage } from "../system-message.ts";
 import { version } from "../version.ts";
 import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";

@@ -27,13 +27,13 @@ import {
   keysOf,
   type ProjectOption,
   withEveryProject,
-} from "./both-kinds.ts";
-import { type FenceOptions, readFence } from "./fence-options.ts";
-import { orSayWhereToLook } from "./made-or-not.ts";
+} from "./key-resolver.ts";
 import { readName } from "./name-argument.ts";
 import { collect, type ListOptions } from "./paging.ts";
 import { isId } from "./project-option.ts";
+import { type FenceOptions, readFence } from "./restriction-options.ts";
 import { sayWhenNameIsTaken } from "./same-name.ts";
+import { orSayWhereToLook } from "./unknown-outcome.ts";
 
 /** Requests a minute. */
 type Limit = number | "default";

@@ -2,7 +2,7 @@ import type { KeyKind, RevokeAllRequest } from "@sazabi/sdk";
 import { CliError, usageError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { inProject, orNameForceOption } from "./both-kinds.ts";
+import { inProject, orNameForceOption } from "./key-resolver.ts";
 import { readDays } from "./keys-actions.ts";
 import { isId } from "./project-option.ts";
 

@@ -14,12 +14,17 @@ import {
 import { CliError, usageError } from "../errors.ts";
 import { receiveSecret } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
-import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/hand-over.ts";
+import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/deliver-secret.ts";
 import { keepInProfile } from "../rotation/profile.ts";
-import { findUnfinished, forgetUnfinished, keepUnfinished, type UnfinishedRotation } from "../rotation/unfinished.ts";
+import {
+  findUnfinished,
+  forgetUnfinished,
+  keepUnfinished,
+  type UnfinishedRotation,
+} from "../rotation/rotation-journal.ts";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
-import { type AnyKey, endedAt, type FoundKey, findAmong, keysOf, type ProjectOption } from "./both-kinds.ts";
+import { type AnyKey, endedAt, type FoundKey, findAmong, keysOf, type ProjectOption } from "./key-resolver.ts";
 
 export interface RotateOptions extends ProjectOption, HandOverOptions {
   readonly self?: boolean;
@@ -326,7 +331,7 @@ async function letGraceRun(
 async function notFinished(session: Session, error: unknown, id: string, standing: string): Promise<CliError> {
   const next = `${standing} Run the same command again to go on, or \`sazabi keys rotate ${id} --cancel\` to take it back.`;
   if (session.context.signal.aborted) session.say(`The rotation is not finished. ${next}`);
-  const { explain } = await import("../explain.ts");
+  const { explain } = await import("../error-message.ts");
   const { exit, code, message, hint } = explain(error, session);
   return new CliError(message, { exit, code, hint: hint ? `${hint} ${next}` : next, cause: error });
 }

@@ -2,7 +2,7 @@ import type { KeyKind, KeyUsage, KeyUsagePoint, UsageInterval } from "@sazabi/sd
 import type { Column } from "../output/table.ts";
 import type { Session } from "../session.ts";
 import { formatIntervalStart, formatSpan } from "../times.ts";
-import { findAmong, type ProjectOption } from "./both-kinds.ts";
+import { findAmong, type ProjectOption } from "./key-resolver.ts";
 import { readWindow } from "./window.ts";
 import type { WindowOptions } from "./window-options.ts";
 

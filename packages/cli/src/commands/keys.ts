@@ -3,11 +3,11 @@ import type { Command } from "commander";
 import { InvalidArgument } from "../invalid-argument.ts";
 import type { AddCommands, Opening } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import { addFenceOptions } from "./fence-options.ts";
 import { ignored } from "./ignored.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { collectList } from "./repeatable.ts";
+import { addFenceOptions } from "./restriction-options.ts";
 import { addWindowOptions } from "./window-options.ts";
 
 const actions = () => import("./keys-actions.ts");

@@ -3,10 +3,10 @@ import { visible } from "../output/visible.ts";
 import { updateProfile } from "../settings.ts";
 import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import { orSayWhereToLook } from "./made-or-not.ts";
 import { readName } from "./name-argument.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { requireProjectId } from "./project-option.ts";
+import { orSayWhereToLook } from "./unknown-outcome.ts";
 
 export const addProjects: AddCommands = (projects, { open }) => {
   addOutputOptions(

@@ -1,7 +1,7 @@
 import type { KeyKind, SazabiAdmin } from "@sazabi/sdk";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
-import { type AnyKey, endedAt, keysOf, type ProjectOption } from "./both-kinds.ts";
+import { type AnyKey, endedAt, keysOf, type ProjectOption } from "./key-resolver.ts";
 import { collect } from "./paging.ts";
 
 /** Looking further takes longer than the remark is worth. */

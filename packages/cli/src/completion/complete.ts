@@ -1,12 +1,12 @@
 import type { Command, Option } from "commander";
-import { groups } from "../commands/groups.ts";
+import { groups } from "../commands/command-registry.ts";
 import type { Context } from "../context.ts";
 import { readGlobalFlags } from "../global-options.ts";
 import { topics } from "../help/topics.ts";
 import { visible } from "../output/visible.ts";
 import { createProgram } from "../program.ts";
 import { Session } from "../session.ts";
-import { type Candidate, type LiveKind, liveCandidates } from "./live.ts";
+import { type Candidate, type LiveKind, liveCandidates } from "./remote-values.ts";
 
 /** A person waits with a finger on the key. */
 const patienceMs = 1000;

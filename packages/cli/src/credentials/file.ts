@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../errors.ts";
+import { systemMessage } from "../os-error-text.ts";
 import { withLock, writePrivateFile } from "../private-files.ts";
-import { systemMessage } from "../system-message.ts";
 import type { CredentialStore } from "./store.ts";
 
 type Keys = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { usageError } from "../errors.ts";
-import { systemMessage } from "../system-message.ts";
+import { systemMessage } from "../os-error-text.ts";
 
 const pollMs = 200;
 const chunkBytes = 64 * 1024;

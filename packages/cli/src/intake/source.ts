@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { CliError, usageError } from "../errors.ts";
-import { systemMessage } from "../system-message.ts";
+import { systemMessage } from "../os-error-text.ts";
 import { GzipError, gunzip, gzipMagic } from "./gzip.ts";
 
 /** The bytes of a file; unpacked when they are gzip, whatever the file is called. */

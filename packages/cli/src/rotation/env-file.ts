@@ -15,7 +15,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { type KeyKind, maskKey, mayBeImportedKey, parseKey } from "@sazabi/sdk";
 import { CliError } from "../errors.ts";
-import { systemMessage } from "../system-message.ts";
+import { systemMessage } from "../os-error-text.ts";
 
 export const keyVariables: Readonly<Record<KeyKind, string>> = {
   secret: "SAZABI_SECRET_KEY",

@@ -1,9 +1,9 @@
 import { SazabiApiError, SazabiConnectionError, SazabiTimeoutError } from "@sazabi/sdk";
 import { CliError, type ExitName } from "./errors.ts";
+import { readableStack } from "./format-stack.ts";
 import { describeNetworkFailure, isCertificateFailure } from "./network-failure.ts";
+import { ThroughProxy } from "./proxy-error.ts";
 import type { Session } from "./session.ts";
-import { readableStack } from "./stack.ts";
-import { ThroughProxy } from "./through-proxy.ts";
 
 /** What a failure looks like from outside. */
 export interface Explanation {

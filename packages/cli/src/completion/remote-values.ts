@@ -34,7 +34,7 @@ async function projectCandidates(session: Session): Promise<readonly Candidate[]
 }
 
 async function keyCandidates(session: Session, kind: KeyKind, project?: string): Promise<readonly Candidate[]> {
-  const { keysOf } = await import("../commands/both-kinds.ts");
+  const { keysOf } = await import("../commands/key-resolver.ts");
   const keys = keysOf(session, await session.admin(), kind, project === undefined ? {} : { project });
   const { items } = await keys.list({ limit: 100, revoked: false });
   return items.flatMap(({ id, name, masked }) => namedAndById(id, name, `${kind} key ${masked}`));

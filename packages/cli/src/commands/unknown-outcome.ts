@@ -16,7 +16,7 @@ export async function orSayWhereToLook<T>(
     return await making;
   } catch (error) {
     if (!(error instanceof SazabiConnectionError)) throw error;
-    const { explain } = await import("../explain.ts");
+    const { explain } = await import("../error-message.ts");
     const { exit, code, message, hint } = explain(error, session);
     const unknown = `Whether the ${what} was made is not known: look with \`${look}\` before you repeat it.`;
     throw new CliError(message, { exit, code, hint: `${hint} ${unknown}`, cause: error });
