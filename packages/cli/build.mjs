@@ -108,7 +108,7 @@ const options = {
 
 /** Each is loaded whole, with all that it imports. `keys inspect` asks no service: here, it needs nothing else. */
 const sharedRoots = {
-  core: ["main.ts", "run.ts", "session.ts", "proxy-error.ts", "commands/keys-inspect.ts"].map(sourceOf),
+  core: ["main.ts", "run.ts", "program.ts", "session.ts", "proxy-error.ts", "commands/keys-inspect.ts"].map(sourceOf),
   sdk: [sdk],
 };
 

@@ -2,19 +2,18 @@ import { Command, CommanderError } from "commander";
 import type { Opening } from "./commands/command.ts";
 import { groups } from "./commands/command-registry.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
-import { exits, usageError } from "./errors.ts";
+import { exits } from "./errors.ts";
 import { addGlobalOptions } from "./global-options.ts";
 import { reflow } from "./help/reflow.ts";
-import { listTopics, refuseMisspeltTopic, topicPage, topics } from "./help/topics.ts";
-import { meantOption } from "./other-options.ts";
+import { listTopics, refuseMisspeltTopic, topicPage } from "./help/topics.ts";
 import type { Session } from "./session.ts";
 import { version } from "./version.ts";
 
 /**
- * Runs a command line that is not plain (see plain.ts) and gives its exit code. `begin` is told the values of the
- * global options and of the command's before anything is done; a mistake in the command line is thrown.
+ * Runs a command line and gives its exit code. `begin` is called with the values of the global options and of the command's
+ * before anything is done; a mistake in the command line is thrown.
  */
-export async function runWithCommander(
+export async function runProgram(
   argv: readonly string[],
   opening: Opening,
   begin: (flags: object, options: object) => Session,
@@ -38,7 +37,8 @@ export async function runWithCommander(
     if (error.code === "commander.help") return exits.usage.code;
     const command = commandOf(program, argv);
     begin(program.opts(), command.opts());
-    throw mistake(error, argv, await createWholeProgram(opening));
+    const { explainMistake } = await import("./command-mistake.ts");
+    throw explainMistake(error, argv, await createWholeProgram(opening));
   }
 }
 
@@ -149,49 +149,6 @@ function refuseRepeated(command: Command): void {
 /** Longer lines are no easier to read; and the text is the same wherever there is room for it. */
 const helpWidth = (columns = 80) => Math.min(columns, 80);
 
-function mistake(error: CommanderError, argv: readonly string[], whole: Command) {
-  const command = commandOf(whole, argv);
-  const [message = "", ...suggested] = error.message.replace(/^error: /, "").split("\n");
-  const elsewhere =
-    error.code === "commander.unknownCommand" ? meantElsewhere(error.message, command, whole) : undefined;
-  const isUnknownOption = error.code === "commander.unknownOption";
-  const option = isUnknownOption ? meantOption(error.message, argv, command) : undefined;
-  const hints = elsewhere ? [elsewhere] : option ? [`Did you mean \`${option}\`?`] : suggested;
-  if (isUnknownOption && option === undefined && command.registeredArguments.length > 0) {
-    hints.push("To pass it as text, put -- before it.");
-  }
-  hints.push(`See \`${nameOf(command)} --help\`.`);
-  return usageError(message, hints.join(" "));
-}
-
-/** For a word that is right, and in the wrong place: `sazabi tail`, `sazabi keys get`, `sazabi environment`. */
-function meantElsewhere(message: string, command: Command, whole: Command): string | undefined {
-  const [, word = ""] = /unknown command '(.*)'/.exec(message) ?? [];
-  if (word === "version") return "Did you mean `sazabi --version`?";
-  if (topics.some(({ name }) => name === word)) return `Did you mean \`sazabi help ${word}\`?`;
-  const below = [...shownBelow(command)].filter((one) => one.name() === word);
-  const isInGroup = command.parent !== null;
-  // `sazabi keys delete` does not mean `sazabi profiles delete`.
-  if (below.length === 0 && isInGroup && destructive.has(word)) return undefined;
-  const meant = below.length > 0 ? below : [...shownBelow(whole)].filter((one) => one.name() === word);
-  const names = meant.map(nameOf).map((name) => ({ name, words: name.split(" ").length }));
-  const nearest = names.filter(({ words }) => words === Math.min(...names.map((one) => one.words)));
-  // With more of them it is the list of commands that helps.
-  if (nearest.length === 0 || nearest.length > 3) return undefined;
-  return `Did you mean ${nearest.map(({ name }) => `\`${name}\``).join(" or ")}?`;
-}
-
-/** Commands that end or remove something. */
-const destructive: ReadonlySet<string> = new Set(["delete", "revoke", "revoke-all", "remove", "logout", "unset"]);
-
-function* shownBelow(command: Command): Generator<Command> {
-  const shown = command.createHelp().visibleCommands(command);
-  for (const child of command.commands.filter((one) => shown.includes(one))) {
-    yield child;
-    yield* shownBelow(child);
-  }
-}
-
 /** The command that the words of `argv` lead to, as far as they do. */
 function commandOf(program: Command, argv: readonly string[]): Command {
   return argv.reduce((command, word) => childOf(command, word) ?? command, program);
@@ -199,8 +156,4 @@ function commandOf(program: Command, argv: readonly string[]): Command {
 
 function childOf(command: Command, word: string): Command | undefined {
   return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
-}
-
-function nameOf(command: Command): string {
-  return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
 }

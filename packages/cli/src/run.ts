@@ -3,7 +3,7 @@ import { exits } from "./errors.ts";
 import { readGlobalFlags } from "./global-options.ts";
 import { maskKeys } from "./output/mask.ts";
 import { safeJson, visible } from "./output/visible.ts";
-import { readPlain } from "./plain.ts";
+import { runProgram } from "./program.ts";
 import { Session } from "./session.ts";
 
 /** Runs one command line and gives its exit code. */
@@ -14,13 +14,8 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     session = new Session(context, readGlobalFlags(flags, options));
     return session;
   };
-  const opening = { context, open: () => session };
   try {
-    const plain = await readPlain(argv, opening);
-    if (!plain) return await (await import("./program.ts")).runWithCommander(argv, opening, begin);
-    begin(plain.flags, plain.options).checkFormat();
-    await plain.act();
-    return exits.ok.code;
+    return await runProgram(argv, { context, open: () => session }, begin);
   } catch (error) {
     return fail(error, session);
   }

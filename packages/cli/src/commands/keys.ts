@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import { InvalidArgument } from "../invalid-argument.ts";
 import type { AddCommands, Opening } from "./command.ts";
 import { addExamples } from "./examples.ts";
-import { ignored } from "./ignored.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
 import { collectList } from "./repeatable.ts";
@@ -107,8 +106,6 @@ export const addSecretKeys: AddCommands = (group, opening) => addKind(group, ope
 export const addPublicKeys: AddCommands = (group, opening) => addKind(group, opening, "public");
 
 function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
-  // Most of what there is to declare about keys, for nothing.
-  if (group === ignored) return;
   const [words, name] = [`sazabi keys ${kind}-keys`, kind === "secret" ? "ci" : "web"];
   const withProject = (command: Command) =>
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;

@@ -8,7 +8,7 @@ export function mayRepeat<P extends object>(parse: P): P {
   return parse;
 }
 
-/** Every other option that takes a value is refused when it is given twice, by plain.ts and by program.ts. */
+/** Every other option that takes a value is refused when it is given twice (program.ts). */
 export function isRepeatable(parse: Parse | undefined): boolean {
   return parse !== undefined && repeatable.has(parse);
 }

@@ -1,7 +1,6 @@
 import type { Command, Option } from "commander";
 import { describe, expect, test } from "vitest";
-import { readPlain } from "../../src/plain.ts";
-import { nowhere, runnableCommands, wordsOf } from "../support/command-tree.ts";
+import { readCommandLine, runnableCommands, wordsOf } from "../support/command-tree.ts";
 import { secretKeyOf, startService } from "../support/service.ts";
 import { terminal } from "../support/terminal.ts";
 
@@ -28,7 +27,7 @@ async function valuesFor(line: readonly string[], { long, argChoices, descriptio
   const listed = /only these, with commas between: (.*)$/.exec(description)?.[1]?.split(", ") ?? [];
   const fitting: string[] = [];
   for (const value of argChoices ?? [...listed, "5", "6", "1h", "2h"]) {
-    if (fitting.length < 2 && (await readPlain([...line, long as string, value], nowhere))) fitting.push(value);
+    if (fitting.length < 2 && (await readCommandLine([...line, long as string, value]))) fitting.push(value);
   }
   return fitting;
 }
@@ -57,7 +56,7 @@ describe("an option that takes a value, given twice", () => {
         [...line, long, first, `${long}=${second}`],
         ...(option.short ? [[...line, option.short, first, long, second]] : []),
       ];
-      expect(await readPlain([...line, long, first, long, second], nowhere)).toBeUndefined();
+      expect(await readCommandLine([...line, long, first, long, second])).toBeUndefined();
       for (const argv of spellings) {
         const { code, out, err } = await terminal().run(argv);
         const isNamed = err.includes(`option '${option.flags}' was given twice`);
@@ -75,8 +74,8 @@ describe("an option that takes a value, given twice", () => {
       const long = option.long as string;
       if (!collected.includes(long)) continue;
       seen.add(long);
-      const plain = await readPlain([...line, long, first, long, second], nowhere);
-      const value = new Map(Object.entries(plain?.options ?? {})).get(option.attributeName());
+      const read = await readCommandLine([...line, long, first, long, second]);
+      const value = new Map(Object.entries(read?.options ?? {})).get(option.attributeName());
       const values = long === "--fields" ? (value as { chosen: unknown }).chosen : value;
       expect({ line, values }).toEqual({ line, values: [first, second] });
     }
