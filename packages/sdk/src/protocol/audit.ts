@@ -11,6 +11,36 @@ export interface AuditTarget {
   readonly name: string;
 }
 
+const keyActions = [
+  "created",
+  "imported",
+  "updated",
+  "revoked",
+  "rotated",
+  "rotation_shortened",
+  "rotation_finished",
+  "rotation_cancelled",
+] as const;
+
+type KeyAction = `${"secret" | "public"}_key.${(typeof keyActions)[number]}`;
+
+/** All actions that are on record: noun and what happened to it. */
+export const auditActions = [
+  "organization.created",
+  "project.created",
+  "project.renamed",
+  "project.retention_set",
+  ...keyActions.map((what): KeyAction => `secret_key.${what}`),
+  "secret_key.reported",
+  ...keyActions.map((what): KeyAction => `public_key.${what}`),
+  "public_key.revealed",
+  "query.created",
+  "query.updated",
+  "query.deleted",
+] as const;
+
+export type AuditAction = (typeof auditActions)[number];
+
 /** One thing that was done. Never holds a secret. */
 export interface AuditEvent {
   readonly id: Id;
@@ -19,7 +49,7 @@ export interface AuditEvent {
   readonly organizationId: Id;
   readonly at: Timestamp;
   readonly actor: Actor;
-  /** Noun and what happened to it: `secret_key.created`, `public_key.revoked`, `project.renamed`. */
+  /** One of `auditActions`, or of those of a newer service: `secret_key.created`, `project.renamed`. */
   readonly action: string;
   readonly target: AuditTarget;
   readonly details: Readonly<Record<string, unknown>>;

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import {
   type Actor,
+  type AuditAction,
   type AuditEvent,
   type AuditHead,
   type AuditTarget,
@@ -11,7 +12,7 @@ import type { Queryable } from "../db/database.ts";
 import { join, sql } from "../db/sql.ts";
 
 export interface NewAuditEvent {
-  readonly action: string;
+  readonly action: AuditAction;
   readonly target: AuditTarget;
   /** Nothing secret, nothing large: names, times, scopes. */
   readonly details?: Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-import type { AuditTarget, PublicKey, SecretKey } from "@sazabi/sdk/protocol";
+import type { AuditAction, KeyKind, PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import type { NewAuditEvent } from "../audit/store.ts";
 import type { RevokedKey } from "./store/keys.ts";
 
@@ -43,16 +43,22 @@ export function keyRotated(key: AnyKey, step: RotationStep): NewAuditEvent {
   return event(key, step, { masked: key.masked, ...previous });
 }
 
-export function keyRevealed(key: AnyKey): NewAuditEvent {
-  return event(key, "revealed", { masked: key.masked });
+export function keyRevealed({ id, name, masked }: PublicKey): NewAuditEvent {
+  return { action: "public_key.revealed", target: { kind: "public_key", id, name }, details: { masked } };
 }
 
-function event(key: AnyKey | RevokedKey, what: string, details: Readonly<Record<string, unknown>>): NewAuditEvent {
+type KeyAction<Action = AuditAction> = Action extends `secret_key.${infer What}` ? What : never;
+
+function event(
+  key: AnyKey | RevokedKey,
+  what: Exclude<KeyAction, "reported">,
+  details: Readonly<Record<string, unknown>>,
+): NewAuditEvent {
   const kind = kindOf(key);
   return { action: `${kind}.${what}`, target: { kind, id: key.id, name: key.name }, details };
 }
 
-function kindOf(key: AnyKey | RevokedKey): AuditTarget["kind"] {
+function kindOf(key: AnyKey | RevokedKey): `${KeyKind}_key` {
   if ("kind" in key) return `${key.kind}_key`;
   return "scopes" in key ? "secret_key" : "public_key";
 }
