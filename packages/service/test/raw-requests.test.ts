@@ -47,7 +47,12 @@ function exchange({ parts, ends = false }: Exchange): Promise<string> {
 }
 
 function head(lines: readonly string[], key = service.publicKey): string {
-  const common = ["POST /v1/logs HTTP/1.1", "Host: localhost", `x-sazabi-key: ${key}`, "Content-Type: application/json"];
+  const common = [
+    "POST /v1/logs HTTP/1.1",
+    "Host: localhost",
+    `x-sazabi-key: ${key}`,
+    "Content-Type: application/json",
+  ];
   return `${[...common, ...lines].join("\r\n")}\r\n\r\n`;
 }
 

@@ -93,7 +93,11 @@ describe("a member", () => {
     ["a service that is a list", '"message":"x","service":["a","b"]', { attributes: { service: '["a","b"]' } }],
     ["bunyan's level", '"msg":"x","level":40,"v":0,"hostname":"h"', { message: "x", level: "warn" }],
     ["a level inside a URL", '"message":"GET /error?level=fatal 200"', { level: "info" }],
-    ["a name that comes twice", '"message":"first","message":"last","a":1,"a":2', { message: "last", attributes: { a: 2 } }],
+    [
+      "a name that comes twice",
+      '"message":"first","message":"last","a":1,"a":2',
+      { message: "last", attributes: { a: 2 } },
+    ],
     ["a flat name before a nested one", '"message":"x","a.b":1,"a":{"b":2}', { attributes: { "a.b": 1 } }],
     ["NULs before the text", '"message":"\\u0000\\u0000line"', { message: "\u2400\u2400line" }],
     ["half a surrogate pair", '"message":"a\\ud800b"', { message: "a\ufffdb" }],
@@ -195,7 +199,10 @@ describe("a body", () => {
     ["no line end at the end", (m: string) => `{"index":{}}\n{"message":"${m}"}`],
     ["CRLF", (m: string) => `{"index":{}}\r\n{"message":"${m}"}\r\n`],
     ["blank lines at the end", (m: string) => `{"index":{}}\n{"message":"${m}"}\n\n\n`],
-    ["a type, as Elasticsearch 6 has it", (m: string) => `{"index":{"_index":"l","_type":"_doc"}}\n{"message":"${m}"}\n`],
+    [
+      "a type, as Elasticsearch 6 has it",
+      (m: string) => `{"index":{"_index":"l","_type":"_doc"}}\n{"message":"${m}"}\n`,
+    ],
   ])("of _bulk with %s", async (_, write) => {
     const message = unique();
     const answer = await send(service, "POST /_bulk", {
