@@ -77,7 +77,7 @@ describe("logs send", () => {
   test.skipIf(process.platform === "win32")("reads a named pipe and /dev/null", async () => {
     const { home, send, stored } = await newProject();
     const fifo = join(home, "fifo");
-    spawnSync("mkfifo", [fifo]);
+    spawnSync("sh", ["-c", `mkfifo '${fifo}'`]);
     const end = finished(send([fifo]));
     const writer = spawn("sh", ["-c", `printf 'a\\nb' > '${fifo}'`]);
     onTestFinished(() => void writer.kill("SIGKILL"));

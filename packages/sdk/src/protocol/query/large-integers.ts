@@ -2,7 +2,7 @@ import type { Comparison } from "./ast.ts";
 import { readInteger, readNumber } from "./text.ts";
 
 /** The bound of a range that is an integer beyond 2^53: texts of integers are compared with it digit by digit. */
-export interface IntegerBound {
+interface IntegerBound {
   readonly integer: bigint;
   /** The nearest double, and the operator by which a double has to be compared with it instead. */
   readonly nearest: number;
