@@ -46,10 +46,16 @@ export function hideImported(prefixes: PrefixSet): void {
   importedPrefixes = prefixes;
 }
 
-/** Whether a URL seems to hold an imported key: by its form, and by the prefixes that this process has met. */
+/**
+ * Whether a URL seems to hold an imported key: by its form, and by the prefixes that this process has met. Strangers may ask
+ * for this, so the time it takes is bounded: a URL is searched as far as `maxSearched`.
+ */
 export function urlSeemsToHoldImportedKey(url: string): boolean {
-  return importedPrefixes.size > 0 && decodings(url).some((text) => hideImportedKeys(text) !== text);
+  if (importedPrefixes.size === 0) return false;
+  return decodings(url.slice(0, maxSearched)).some((text) => hideImportedKeys(text) !== text);
 }
+
+const maxSearched = 1_000;
 
 const wordStarts = /(?<![\w-])(?=[\w.-])/g;
 /** What follows a prefix. What goes on without a digit is a name rather than a key. */

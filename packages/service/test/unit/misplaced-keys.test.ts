@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { ImportedPrefixes } from "../../src/auth/verify/imported-prefixes.ts";
 import type { Queryable } from "../../src/db/database.ts";
-import { hideImported, hideKeys } from "../../src/redaction/key-redaction.ts";
+import { hideImported, hideKeys, urlSeemsToHoldImportedKey } from "../../src/redaction/key-redaction.ts";
 import { PrefixSet } from "../../src/redaction/prefix-set.ts";
 
 const prefixes = ["acme_", "acme_live_", "zeta-", "x.y"];
@@ -39,6 +39,15 @@ describe("imported keys in a text", () => {
       /^before zeta\S+ between acme\S+; after$/,
     );
   });
+});
+
+test("a URL of any length is searched for imported keys in a bounded time: its first 1,000 characters", () => {
+  hideImported(new PrefixSet(prefixes));
+  const filler = "/x".repeat(300);
+  expect(urlSeemsToHoldImportedKey(`${filler}/acme_${key}?a`)).toBe(true);
+  expect(urlSeemsToHoldImportedKey(`${filler}?a=acme%255F${key}`)).toBe(true);
+  expect(urlSeemsToHoldImportedKey(`${filler}${filler}/acme_${key}`)).toBe(false);
+  expect(urlSeemsToHoldImportedKey("/v1/acme_corporation")).toBe(false);
 });
 
 test("a URL may hold an imported key wherever a word begins in it", async () => {
