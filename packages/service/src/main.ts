@@ -2,6 +2,7 @@ import type { FirstKeys } from "./bootstrap-keys.ts";
 import { openService, type Service } from "./compose.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { type EmbeddedPostgres, openEmbeddedPostgres } from "./embedded-postgres.ts";
+import { checkListeners } from "./listen-check.ts";
 import { log } from "./logger.ts";
 
 /** Where the command line looks when it is not told otherwise. */
@@ -31,6 +32,7 @@ interface Running {
 }
 
 async function start(config: Config): Promise<Running> {
+  await checkListeners(config);
   const postgres = config.databaseUrl ? undefined : await openOwnPostgres(config.dataDir);
   try {
     const databaseUrl = config.databaseUrl ?? (postgres as EmbeddedPostgres).url;
@@ -100,7 +102,7 @@ function say(message: string): void {
 function explainStart(error: Error): string {
   const { code, port } = error as NodeJS.ErrnoException & { port?: number };
   if (code === "EADDRINUSE") {
-    return `Sazabi cannot listen: another program has port ${port}. Set PORT to a free one, or stop the other program.`;
+    return `Sazabi cannot listen: port ${port} is in use. Set PORT to a free port, or stop the program that uses it.`;
   }
   if (code === "ECONNREFUSED" || code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ETIMEDOUT") {
     return `Sazabi cannot reach PostgreSQL: ${error.message}. Check DATABASE_URL and that the server runs.`;

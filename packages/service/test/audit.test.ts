@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type AuditEvent, auditText, firstPreviousHash } from "@sazabi/sdk/protocol";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { type AuditEvent, auditActions, auditText, firstPreviousHash } from "@sazabi/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 
 let service: TestService;
@@ -116,6 +116,31 @@ test("pages hold every event once, newest first", async () => {
     cursor = page.nextCursor ? `&cursor=${page.nextCursor}` : "";
   } while (cursor);
   expect(seen).toEqual(all);
+});
+
+describe("the filter for an action", () => {
+  test.each([
+    ["secret_key.create", ["secret_key.created", "secret_key.rotation_finished"], ["public_key.created"]],
+    ["key.created", ["secret_key.created", "public_key.created", "project.created"], ["secret_key.revoked"]],
+    ["public_key.deactivated", ["public_key.revoked", "public_key.revealed"], ["secret_key.revoked"]],
+    ["SECRET_KEY.CREATED", ["secret_key.created", "query.deleted"], []],
+    ["", ["secret_key.created", "query.deleted"], []],
+  ])("refuses %s and names the near ones", async (action, named, unnamed) => {
+    const { status, body } = await send(service, `GET /v1/audit?action=${action}`, { headers });
+    expect({ status, path: body.issues?.[0].path }).toEqual({ status: 400, path: "action" });
+    for (const name of named) expect(body.message).toContain(name);
+    for (const name of unnamed) expect(body.message).not.toContain(name);
+  });
+
+  test("takes every action that there is, and finds only its events", async () => {
+    const all = (await trail()).events;
+    for (const action of auditActions) {
+      expect((await trail(`limit=1000&action=${action}`)).events).toEqual(
+        all.filter((event: AuditEvent) => event.action === action),
+      );
+    }
+    expect(new Set(auditActions).size).toBe(auditActions.length);
+  });
 });
 
 test("no event holds a key", async () => {

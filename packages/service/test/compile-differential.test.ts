@@ -34,6 +34,24 @@ const amountRanges = amounts.flatMap((bound) =>
   ([">", ">=", "<", "<="] as const).map((operator) => compares({ attribute: "amount" }, operator, bound)),
 );
 const withAmounts = [...amounts, 5, "5"].map((amount) => ({ ...emptyEntry, attributes: { amount } }));
+/** Every range over an integer beyond 2^53 or beside it, and an entry with each of them, as text and as number. */
+const integers = [
+  ...["9007199254740991", "9007199254740992", "9007199254740993", "9007199254740994", "9007199254740995"],
+  ...["-9007199254740993", "-9007199254740992", "18446744073709551615", "18446744073709551616"],
+  ...["123456789012345678901234567890", "123456789012345678901234567891", "9007199254740993.0", "9.007199254740993e15"],
+  ...["+9007199254740993", "09007199254740993", "1e20", "0", "text", ""],
+];
+const integerRanges = integers.flatMap((bound) =>
+  ([">", ">=", "<", "<="] as const).flatMap((operator) => [
+    compares({ attribute: "integer" }, operator, bound),
+    compares({ column: "service" }, operator, bound),
+  ]),
+);
+const withIntegers = integers.flatMap((text) => [
+  { ...emptyEntry, service: text, attributes: { integer: text } },
+  { ...emptyEntry, attributes: { integer: Number(text) || 0 } },
+  { ...emptyEntry, attributes: { integer: JSON.stringify([text, true]) } },
+]);
 const longList = JSON.stringify([...Array.from({ length: 3_000 }, (_, index) => index), "foo", 'say "é\\n"']);
 
 const scopes = fc.constantFrom(
@@ -55,6 +73,7 @@ beforeAll(async () => {
   rows = [
     ...fc.sample(entries, { numRuns: rowCount, seed }),
     ...withAmounts,
+    ...withIntegers,
     { ...emptyEntry, message: "m", attributes: { a: longList, list: longList } },
   ];
   await client.query(`create temporary table logs (
@@ -114,6 +133,10 @@ test("and for any filters", { timeout: 600_000 }, async () => {
 
 test("and for any range of durations and sizes", async () => {
   for (const query of amountRanges) expect(await found(query)).toEqual(expected(query));
+});
+
+test("and for any range of large integers", async () => {
+  for (const query of integerRanges) expect(await found(query)).toEqual(expected(query));
 });
 
 const listQueries = [
@@ -211,6 +234,10 @@ describe.skipIf(clickHouseMissing !== "")(`ClickHouse${clickHouseMissing}`, () =
 
   test("and for any range of durations and sizes", async () => {
     for (const query of amountRanges) expect(await foundThere(query)).toEqual(expected(query));
+  });
+
+  test("and for any range of large integers", async () => {
+    for (const query of integerRanges) expect(await foundThere(query)).toEqual(expected(query));
   });
 
   test("and for any element of a long list", async () => {

@@ -59,9 +59,9 @@ const projectId = () => ({ projectId: service.projectId });
 
 const reading = (): readonly Route[] => [
   { route: "GET /v1/me", parameters: {} },
-  { route: "GET /v1/organizations", parameters: page },
+  { route: "GET /v1/organizations", parameters: {} },
   { route: `GET /v1/organizations/${service.organizationId}`, parameters: {} },
-  { route: "GET /v1/projects", parameters: page },
+  { route: "GET /v1/projects", parameters: { organizationId: service.organizationId } },
   { route: `GET /v1/projects/${service.projectId}`, parameters: {} },
   { route: "GET /v1/secret-keys", parameters: { unusedForDays: "1", revoked: "true", ...page } },
   { route: `GET /v1/secret-keys/${ids.secretKey}`, parameters: {} },
@@ -75,7 +75,7 @@ const reading = (): readonly Route[] => [
   {
     route: "GET /v1/audit",
     parameters: {
-      action: "secretKey.created",
+      action: "secret_key.created",
       actorId: page.cursor,
       targetId: page.cursor,
       from: times.startDate,

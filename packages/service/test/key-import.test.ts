@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { setTimeout } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
 import { newKeyring } from "./support/keyring.ts";
 
@@ -255,6 +256,45 @@ test("an imported key in a name, a reason or a URL of its organization is refuse
   expect((await send(service, "GET /v1/me", { headers: bearer(key) })).status).toBe(200);
 });
 
+describe("an imported key in a URL that no handler checks", () => {
+  const key = newKey("url-");
+  beforeAll(async () => {
+    await importKeys({ prefix: "url-", sha256: sha256(key) });
+    // A process reads the prefixes again as soon as it learns of the import, which is after the answer.
+    while ((await send(service, `GET /v1/nowhere/${key}`)).status !== 400) await setTimeout(20);
+  });
+
+  const own = () => headers;
+  const none = () => ({});
+  const encoded = encodeURIComponent(key).replaceAll("-", "%2d");
+  test.each<[string, string, () => Record<string, string>]>([
+    ["an unknown path", `GET /v1/nowhere/${key}`, own],
+    ["an unknown path without a key", `GET /v1/nowhere/${key}`, none],
+    ["an unversioned one", `GET /${key}`, none],
+    ["the parameters of an unknown path", `GET /v1/nowhere?key=${key}`, own],
+    ["parameters, encoded", `GET /v1/nowhere?key=${encoded}`, own],
+    ["parameters, encoded twice", `GET /v1/nowhere?key=${encoded.replaceAll("%", "%25")}`, own],
+    ["a path that takes another method", `PUT /v1/me?key=${key}`, own],
+    ["a known path without a key", `GET /v1/me?key=${key}`, none],
+    ["the health check", `GET /healthz?key=${key}`, none],
+    ["the intake without a key", `POST /v1/logs?key=${key}`, none],
+    ["a known path, encoded", `GET /v1/me?key=${encoded}`, own],
+    ["a known path, encoded twice", `GET /v1/me?key=${encoded.replaceAll("%", "%25")}`, own],
+  ])("is refused in %s", async (_, route, credentials) => {
+    const lines = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const { status, text } = await send(service, route, { headers: credentials() });
+    const logged = lines.mock.calls.join("\n");
+    lines.mockRestore();
+    expect({ status, text }).toEqual({ status: 400, text: expect.stringContaining("The URL holds a key") });
+    expect(`${text} ${logged}`).not.toContain(key.slice(4));
+  });
+
+  test("what only begins like one is not refused", async () => {
+    expect((await send(service, "GET /v1/nowhere/url-rewriting", { headers })).status).toBe(404);
+    expect((await send(service, "GET /v1/me?key=url-rewriting-2026-plan", { headers })).status).toBe(200);
+  });
+});
+
 test("an imported key as the id of a request is not kept", async () => {
   const key = newKey("reqid-");
   await importKeys({ prefix: "reqid-", sha256: sha256(key) });
@@ -262,10 +302,9 @@ test("an imported key as the id of a request is not kept", async () => {
     headers: { ...headers, "x-request-id": key },
     body: { name: "by a mistaken client" },
   });
-  expect(made).toMatchObject({
-    status: 400,
-    body: { message: expect.stringContaining("x-request-id: must not hold") },
-  });
+  // Where the prefix is known, the service takes an id of its own; before that, the database finds the key.
+  expect([201, 400]).toContain(made.status);
+  if (made.status === 400) expect(made.body.message).toContain("x-request-id: must not hold");
   const { body } = await send(service, "GET /v1/audit?limit=5", { headers });
   expect(JSON.stringify(body)).not.toContain(key);
 });

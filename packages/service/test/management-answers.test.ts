@@ -63,6 +63,24 @@ test("a cursor that no page gave is refused, by every list", async () => {
   }
 });
 
+test("a list without pages refuses what asks for a page", async () => {
+  const { id } = (await create({ name: "counted" })).body.secretKey;
+  for (const list of ["projects", "organizations", `keys/${id}/usage`]) {
+    for (const [name, value] of [
+      ["cursor", randomUUID()],
+      ["cursor", ""],
+      ["limit", "1"],
+    ]) {
+      const { status, body } = await send(service, `GET /v1/${list}?${name}=${value}`, { headers });
+      expect({ list, status, path: body.issues?.[0].path }).toEqual({ list, status: 400, path: name });
+      expect(body.message).toContain("has no pages");
+    }
+    expect((await send(service, `GET /v1/${list}`, { headers })).status).toBe(200);
+  }
+  const own = `GET /v1/projects?organizationId=${service.organizationId}`;
+  expect((await send(service, own, { headers })).body.projects).toHaveLength(1);
+});
+
 test("a cursor of the audit log is the number of one of its events", async () => {
   for (const cursor of ["99999999", "x", "0", "1.5", ""]) {
     const { status, body } = await send(service, `GET /v1/audit?cursor=${cursor}`, { headers });

@@ -415,4 +415,7 @@ test("integers beyond 2^53 keep their digits, in every format, and each is found
     }
   }
   expect(await found(`${message} order.id:>=9007199254740991`)).toHaveLength(2 * bodies.length);
+  for (const query of [`order.id:>${one}`, `order.id:>=${other}`, `order.id:<${other}`, `order.id:<=${one}`]) {
+    expect(await found(`${message} ${query}`)).toHaveLength(bodies.length);
+  }
 });

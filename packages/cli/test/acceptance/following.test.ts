@@ -109,6 +109,15 @@ describe("logs tail", () => {
     const { code, err } = await run(["logs", "tail", "--project", "00000000-0000-4000-8000-000000000000"]);
     expect(code).toBe(3);
     expect(err).toContain("there is no such project");
+    expect(err).not.toContain("Following");
+  });
+
+  test("asks which project before it says that it follows", async () => {
+    const { env, home } = await newProject();
+    const { code, err } = await sazabi(home, ["logs", "tail"], { env: { ...env, SAZABI_PROJECT_ID: undefined } });
+    expect(code).toBe(2);
+    expect(err).toContain("Which project?");
+    expect(err).not.toContain("Following");
   });
 
   const entries = scaled({ committed: 5_000, full: 100_000 });

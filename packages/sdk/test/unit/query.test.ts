@@ -348,6 +348,21 @@ describe("meaning", () => {
   });
 
   test.each<[query: string, found: readonly string[]]>([
+    ["v:>9007199254740993", ["9007199254740994", "1e16"]],
+    ["v:>=9007199254740993", ["9007199254740993", "9007199254740994", "1e16"]],
+    ["v:<9007199254740993", ["7", "9007199254740991", "9007199254740992"]],
+    ["v:<=9007199254740992", ["7", "9007199254740991", "9007199254740992"]],
+    ["v:[9007199254740992 TO 9007199254740993]", ["9007199254740992", "9007199254740993"]],
+    ["v:>9007199254740991", ["9007199254740992", "9007199254740993", "9007199254740994", "1e16"]],
+  ])("a range whose bound is an integer beyond 2^53 compares all digits: %s", (query, found) => {
+    const values = ["7", ...[1, 2, 3, 4].map((digit) => `900719925474099${digit}`), "1e16", "text"];
+    expect(values.filter((v) => finds(query, { attributes: { v } }))).toEqual(found);
+    // The double 2^53 is below 2^53 + 1, which has no double.
+    expect(finds("v:>=9007199254740993", { attributes: { v: 2 ** 53 } })).toBe(false);
+    expect(finds("v:<9007199254740993", { attributes: { v: 2 ** 53 } })).toBe(true);
+  });
+
+  test.each<[query: string, found: readonly string[]]>([
     ["v:>100ms", ["150ms", "1.2s", "2m", "2m0s", "1 h"]],
     ["v:<=90ms", ["90ms", "-5ms", "3µs", "3\u03bcs", "0ns"]],
     ["v:[150ms TO 2m]", ["150ms", "1.2s", "2m", "2m0s"]],

@@ -1,3 +1,4 @@
+import { type AuditAction, auditActions } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { Services } from "../app-context.ts";
@@ -6,7 +7,6 @@ import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
-import { hasHiddenCharacter, hiddenMessage } from "../http/text-fields.ts";
 import { findAuditHead, listAuditEvents } from "./store.ts";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
@@ -14,8 +14,12 @@ const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text)
 const listQuery = z.object({
   action: z
     .string()
-    .max(100)
-    .refine((text) => !hasHiddenCharacter(text), hiddenMessage)
+    .transform((text, context) => {
+      const action = auditActions.find((known) => known === text);
+      if (action) return action;
+      context.addIssue({ code: "custom", message: `must be one of ${nearActions(text).join(", ")}` });
+      return z.NEVER;
+    })
     .optional(),
   actorId: z.uuid().optional(),
   targetId: z.uuid().optional(),
@@ -28,6 +32,15 @@ const listQuery = z.object({
     .transform(Number)
     .optional(),
 });
+
+/** Those of the same noun, or else of the same verb, or else all. */
+function nearActions(text: string): readonly AuditAction[] {
+  const [noun, verb] = text.split(".", 2);
+  const ofNoun = auditActions.filter((action) => action.split(".")[0] === noun);
+  if (ofNoun.length > 0) return ofNoun;
+  const ofVerb = auditActions.filter((action) => action.split(".")[1] === verb);
+  return ofVerb.length > 0 ? ofVerb : auditActions;
+}
 
 /** What was done in the organization, newest first, and the end of its chain. */
 export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>

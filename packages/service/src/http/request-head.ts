@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { ApiError } from "../errors.ts";
-import { urlHoldsKey } from "../redaction/key-redaction.ts";
+import { urlHoldsKey, urlSeemsToHoldImportedKey } from "../redaction/key-redaction.ts";
 
 /*
  * Rejects a request whose first line or headers another program in front of the service may read differently, so that no
@@ -9,8 +9,21 @@ import { urlHoldsKey } from "../redaction/key-redaction.ts";
 
 /** Returns why the request is refused, or undefined. Runs for every request, before any route. */
 export function headRefusal(incoming: IncomingMessage): ApiError | undefined {
+  const { url = "", rawHeaders } = incoming;
   return (
-    targetRefusal(incoming.url ?? "") ?? (mayRepeat(incoming.rawHeaders) ? repetitionRefusal(incoming) : undefined)
+    targetRefusal(url) ??
+    (mayRepeat(rawHeaders) ? repetitionRefusal(incoming) : undefined) ??
+    (!carriesCredential(incoming) && urlSeemsToHoldImportedKey(url) ? keyInUrl() : undefined)
+  );
+}
+
+/** What a request with a credential has in its URL is compared with the keys of the caller's organization instead. */
+function carriesCredential({ headers }: IncomingMessage): boolean {
+  return (
+    headers.authorization !== undefined ||
+    headers["x-sazabi-secret-key"] !== undefined ||
+    headers["x-sazabi-key"] !== undefined ||
+    headers["x-api-key"] !== undefined
   );
 }
 

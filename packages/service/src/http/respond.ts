@@ -2,9 +2,11 @@ import type { ErrorBody } from "@sazabi/sdk/protocol";
 import { isUnavailable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
 import { log } from "../logger.ts";
+import { urlSeemsToHoldImportedKey } from "../redaction/key-redaction.ts";
 import { answerHeaders, type HttpContext, type HttpEnv, requestId } from "./context.ts";
 import { jsonObject } from "./json-text.ts";
 import { largeAnswer } from "./large-answer.ts";
+import { keyInUrl } from "./request-head.ts";
 
 type SuccessStatus = 200 | 201 | 202;
 
@@ -43,6 +45,7 @@ export function noContent(c: HttpContext): Response {
 
 /** Does not repeat the path: somebody may have put a key into it. */
 export function notFound(c: HttpContext): Response {
+  if (urlSeemsToHoldImportedKey(c.env.incoming.url ?? "")) return refuse(c, keyInUrl());
   return refuse(c, new ApiError("NOT_FOUND", "There is no such route. docs/api.md lists those there are."));
 }
 

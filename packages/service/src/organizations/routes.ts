@@ -1,10 +1,14 @@
 import { Hono } from "hono";
+import { z } from "zod";
 import type { Services } from "../app-context.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
-import { readId } from "../http/request.ts";
+import { noPages } from "../http/page.ts";
+import { readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { findOrganization } from "./store.ts";
+
+const listQuery = z.object(noPages);
 
 /** A secret key belongs to one organization, so that is the only one it sees. */
 export const organizationRoutes = ({ db, guards: { secretKey } }: Services) =>
@@ -12,6 +16,7 @@ export const organizationRoutes = ({ db, guards: { secretKey } }: Services) =>
     .get(
       "/",
       secretKey("organizations.list", "read:organizations", async (c, caller) => {
+        readQuery(c, listQuery);
         const own = await findOrganization(db, caller.organizationId);
         return ok(c, { organizations: own ? [own] : [] });
       }),

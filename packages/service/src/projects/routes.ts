@@ -6,6 +6,7 @@ import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { authorOf } from "../http/guards.ts";
 import { once, withoutSecret } from "../http/idempotency.ts";
+import { noPages } from "../http/page.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
 import { visibleName } from "../http/text-fields.ts";
@@ -24,7 +25,7 @@ const projectChange = z
     error: "must be given, or retentionDays",
     path: ["name"],
   });
-const organizationQuery = z.object({ organizationId: z.string().optional() });
+const listQuery = z.object({ organizationId: z.string().optional(), ...noPages });
 
 export const projectRoutes = (services: Services) => {
   const { db, change, guards, logRetentionDays } = services;
@@ -33,7 +34,7 @@ export const projectRoutes = (services: Services) => {
     .get(
       "/",
       secretKey("projects.list", "read:projects", async (c, caller) => {
-        refuseOtherOrganization(caller, readQuery(c, organizationQuery).organizationId);
+        refuseOtherOrganization(caller, readQuery(c, listQuery).organizationId);
         return ok(c, { projects: (await listProjects(db, caller)).map(toProject) });
       }),
     )

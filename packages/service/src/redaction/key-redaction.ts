@@ -19,14 +19,19 @@ export function holdsKey(text: string): boolean {
 
 /** As `holdsKey`, for a text that may be percent-encoded, also several times. */
 export function urlHoldsKey(url: string): boolean {
-  let text = url;
-  for (let level = 0; level < maxEncodings; level++) {
-    if (holdsKey(text)) return true;
+  return decodings(url).some(holdsKey);
+}
+
+/** `url` as it is, and percent-decoded once, twice and so on, for as long as that changes it. */
+export function decodings(url: string): readonly string[] {
+  const texts = [url];
+  while (texts.length <= maxEncodings) {
+    const text = texts.at(-1) as string;
     const decoded = text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-    if (decoded === text) return false;
-    text = decoded;
+    if (decoded === text) break;
+    texts.push(decoded);
   }
-  return holdsKey(text);
+  return texts;
 }
 
 /** `text` in which keys show no more than their ends; of imported ones those whose prefix this process has met. */
@@ -40,6 +45,17 @@ let importedPrefixes = new PrefixSet([]);
 export function hideImported(prefixes: PrefixSet): void {
   importedPrefixes = prefixes;
 }
+
+/**
+ * Whether a URL seems to hold an imported key: by its form, and by the prefixes that this process has met. Strangers may ask
+ * for this, so the time it takes is bounded: a URL is searched as far as `maxSearched`.
+ */
+export function urlSeemsToHoldImportedKey(url: string): boolean {
+  if (importedPrefixes.size === 0) return false;
+  return decodings(url.slice(0, maxSearched)).some((text) => hideImportedKeys(text) !== text);
+}
+
+const maxSearched = 1_000;
 
 const wordStarts = /(?<![\w-])(?=[\w.-])/g;
 /** What follows a prefix. What goes on without a digit is a name rather than a key. */
@@ -82,17 +98,9 @@ export function importedKeyCandidates(text: string): readonly string[] {
   return [...new Set(bare)].filter(({ length }) => length >= min && length <= max);
 }
 
-/** The same of a URL: in its path and its parameters. */
+/** The same of a URL, whose path segments and parameters may be percent-encoded, also several times. */
 export function importedKeyCandidatesOf(url: string): readonly string[] {
   const [path = "", query = ""] = url.split("?", 2);
   const values = [...new URLSearchParams(query)].flat();
-  return importedKeyCandidates([...path.split("/"), ...values].map(decoded).join(" "));
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return importedKeyCandidates([...path.split("/"), ...values].flatMap(decodings).join(" "));
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { ImportedPrefixes } from "../../src/auth/verify/imported-prefixes.ts";
 import type { Queryable } from "../../src/db/database.ts";
-import { hideImported, hideKeys } from "../../src/redaction/key-redaction.ts";
+import { hideImported, hideKeys, urlSeemsToHoldImportedKey } from "../../src/redaction/key-redaction.ts";
 import { PrefixSet } from "../../src/redaction/prefix-set.ts";
 
 const prefixes = ["acme_", "acme_live_", "zeta-", "x.y"];
@@ -41,10 +41,19 @@ describe("imported keys in a text", () => {
   });
 });
 
+test("a URL of any length is searched for imported keys in a bounded time: its first 1,000 characters", () => {
+  hideImported(new PrefixSet(prefixes));
+  const filler = "/x".repeat(300);
+  expect(urlSeemsToHoldImportedKey(`${filler}/acme_${key}?a`)).toBe(true);
+  expect(urlSeemsToHoldImportedKey(`${filler}?a=acme%255F${key}`)).toBe(true);
+  expect(urlSeemsToHoldImportedKey(`${filler}${filler}/acme_${key}`)).toBe(false);
+  expect(urlSeemsToHoldImportedKey("/v1/acme_corporation")).toBe(false);
+});
+
 test("a URL may hold an imported key wherever a word begins in it", async () => {
   const rows = prefixes.map((imported_prefix) => ({ imported_prefix }));
   const known = new ImportedPrefixes({ query: async () => ({ rows, rowCount: rows.length }) } as unknown as Queryable);
-  expect(known.mayHold(`/v1/keys/acme_${key}`)).toBe(false);
+  expect(known.mayBeIn(`/v1/keys/acme_${key}`)).toBe(false);
   await known.open();
   for (const url of [
     `/v1/keys/acme_${key}`,
@@ -52,9 +61,11 @@ test("a URL may hold an imported key wherever a word begins in it", async () => 
     `/v1/audit?a=1&b=zeta-${key}`,
     `/v1/audit?a=%5Bzeta-${key}`,
     `/v1/audit?a=.zeta-${key}`,
+    `/v1/audit?a=acme%5F${key}`,
+    `/v1/audit?a=%2561cme_${key}`,
     `/x.y${key}`,
   ]) {
-    expect(known.mayHold(url), url).toBe(true);
+    expect(known.mayBeIn(url), url).toBe(true);
   }
-  for (const url of ["/v1/keys?limit=10", "/v1/projects/azeta-1", "/"]) expect(known.mayHold(url), url).toBe(false);
+  for (const url of ["/v1/keys?limit=10", "/v1/projects/azeta-1", "/"]) expect(known.mayBeIn(url), url).toBe(false);
 });

@@ -2,11 +2,12 @@ import type { Column } from "../fields.ts";
 import type { AttributeValue } from "../resources.ts";
 import { readAmount } from "./amounts.ts";
 import type { FieldTest, QueryNode, TextScope } from "./ast.ts";
+import { compareIntegers, isInRange } from "./large-integers.ts";
 import { elementsEqualTo, listElements } from "./lists.ts";
 import { coversFolded, occursInFolded } from "./match-pattern.ts";
 import { matchesRegex } from "./match-regex.ts";
 import { nativeSteps, type StepMeter, unlimitedSteps } from "./steps.ts";
-import { compareText, decimalText, fold, isAscii, readNumber } from "./text.ts";
+import { compareText, decimalText, fold, isAscii, readInteger, readNumber } from "./text.ts";
 
 /** An entry as intake normalised it: what a query can see. */
 export interface QueriedEntry {
@@ -138,10 +139,7 @@ function passes(test: FieldTest, value: AttributeValue | undefined, meter: StepM
       return matchesRegex(test.regex, textOf(value), meter);
     case "compares": {
       const order = compare(value, test.value);
-      if (order === undefined) return false;
-      if (test.operator === ">") return order > 0;
-      if (test.operator === ">=") return order >= 0;
-      return test.operator === "<" ? order < 0 : order <= 0;
+      return order !== undefined && isInRange(test.operator, order);
     }
   }
 }
@@ -156,7 +154,13 @@ function compare(value: AttributeValue, wanted: string): number | undefined {
   const bound = readNumber(wanted);
   if (bound !== undefined) {
     const number = typeof value === "string" ? readNumber(value) : value;
-    return typeof number === "number" ? number - bound : undefined;
+    if (typeof number !== "number") return undefined;
+    if (number !== bound || Number.isSafeInteger(bound)) return number - bound;
+    // Several integers beyond 2^53 have the same double.
+    const limit = readInteger(wanted);
+    if (limit === undefined) return 0;
+    const integer = typeof value === "string" ? readInteger(value) : undefined;
+    return compareIntegers(integer ?? BigInt(bound), limit);
   }
   if (typeof value !== "string") return undefined;
   const limit = readAmount(wanted);

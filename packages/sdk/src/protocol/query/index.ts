@@ -10,8 +10,9 @@ export {
   matchesPattern,
 } from "./conditions.ts";
 export { evaluate, type QueriedEntry } from "./evaluate.ts";
+export { readIntegerBound } from "./large-integers.ts";
 export { elementsEqualTo, listElementPattern, listPattern, readingsOf } from "./lists.ts";
 export { type ParsedQuery, parseQuery } from "./parse.ts";
 export { printRegex, type Regex } from "./regex.ts";
 export { StepLimitError, StepMeter } from "./steps.ts";
-export { caseVariants, decimalText, fold, numberPattern, readNumber, storable } from "./text.ts";
+export { caseVariants, decimalText, fold, integerPattern, numberPattern, readNumber, storable } from "./text.ts";

@@ -136,6 +136,15 @@ export function readNumber(text: string): number | undefined {
   return number.test(text) ? Number(text) : undefined;
 }
 
+/** An integer in text whose digits are compared, as a regular expression that SQL shares. It fits into 128 bits. */
+export const integerPattern = "^-?[0-9]{1,30}$";
+const integer = new RegExp(integerPattern);
+
+/** The integer that a text is, with all its digits; undefined for every other text. */
+export function readInteger(text: string): bigint | undefined {
+  return integer.test(text) ? BigInt(text) : undefined;
+}
+
 /** A number as text without an exponent, as PostgreSQL prints one: 1e21 → `1000000000000000000000`. */
 export function decimalText(value: number): string {
   const text = String(value);

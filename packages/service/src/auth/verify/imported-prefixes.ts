@@ -1,7 +1,7 @@
 import { mayBeImportedKey } from "@sazabi/sdk/protocol";
 import type { Queryable } from "../../db/database.ts";
 import { listImportedPrefixes } from "../../keys/store/keys.ts";
-import { hideImported } from "../../redaction/key-redaction.ts";
+import { decodings, hideImported } from "../../redaction/key-redaction.ts";
 import { PrefixSet } from "../../redaction/prefix-set.ts";
 
 /**
@@ -19,10 +19,11 @@ export class ImportedPrefixes {
     this.#db = db;
   }
 
-  /** Call when any organization's keys changed. */
+  /** Call when any organization's keys changed. Reads the prefixes again: texts and URLs are looked through for them. */
   forget(): void {
     this.#known = undefined;
     this.#reading = undefined;
+    void this.open();
   }
 
   /** Whether the text may be an imported key. A promise only when the prefixes have to be read. */
@@ -31,10 +32,12 @@ export class ImportedPrefixes {
     return this.#known ? this.#known.isAt(text, 0) : this.#read().then((prefixes) => prefixes.isAt(text, 0));
   }
 
-  /** Whether the text may hold an imported key somewhere, by what was last read. */
-  mayHold(text: string): boolean {
+  /** Whether a URL may hold an imported key somewhere, by what was last read. */
+  mayBeIn(url: string): boolean {
     if (this.#lastKnown.size === 0) return false;
-    return wordsOf(text).some((word) => this.#lastKnown.isAt(word, 0) || this.#lastKnown.isAt(bare(word), 0));
+    return decodings(url)
+      .flatMap(wordsOf)
+      .some((word) => this.#lastKnown.isAt(word, 0) || this.#lastKnown.isAt(bare(word), 0));
   }
 
   /** Reads them ahead of the first who asks. */
@@ -59,9 +62,9 @@ export class ImportedPrefixes {
   }
 }
 
-/** Where a key can begin in a URL: behind whatever is no part of a prefix, and behind a percent-encoding. */
+/** Where a key can begin in a URL: behind whatever is no part of a prefix. */
 function wordsOf(url: string): readonly string[] {
-  return url.split(/(?:%[0-9a-f]{2}|[^\w.-])+/i);
+  return url.split(/[^\w.-]+/);
 }
 
 /** As keys are found in texts, without the marks around them. */

@@ -107,9 +107,9 @@ export class KeyDirectory implements Forgetful {
     return this.#importedPrefixes.match(text);
   }
 
-  /** Whether a text, such as a URL, may hold an imported key: quick, and by prefixes that were read a moment ago. */
-  mayHoldImported(text: string): boolean {
-    return this.#importedPrefixes.mayHold(text);
+  /** Whether a URL may hold an imported key: quick, and by prefixes that were read a moment ago. */
+  mayHoldImported(url: string): boolean {
+    return this.#importedPrefixes.mayBeIn(url);
   }
 
   /**

@@ -7,6 +7,7 @@ import type { KnownKey } from "../../auth/verify/cached-key.ts";
 import { ApiError, invalidMember } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
+import { noPages } from "../../http/page.ts";
 import { readBody, readId, readQuery } from "../../http/request.ts";
 import { ok } from "../../http/respond.ts";
 import { readProject } from "../../projects/project-scope.ts";
@@ -40,6 +41,7 @@ const usageQuery = z.object({
   from: time.optional(),
   to: time.optional(),
   interval: z.enum(["1m", "5m", "1h", "1d"]).default("1h"),
+  ...noPages,
 });
 
 /** Of revoked keys, in an answer. All of them are on record. */

@@ -4,6 +4,7 @@ import {
   type Column,
   elementsEqualTo,
   type FieldTest,
+  integerPattern,
   listElementPattern,
   listPattern,
   numberPattern,
@@ -11,6 +12,7 @@ import {
   type QueryNode,
   type Regex,
   readAmount,
+  readIntegerBound,
   readingsOf,
   readNumber,
   type TextPattern,
@@ -72,7 +74,7 @@ function compileColumn(name: Column, test: FieldTest): Statement {
     case "compares": {
       const bound = readNumber(test.value);
       if (bound === undefined) return compareAmountOrText(column, test);
-      return ch`(${readableNumber(column)} ${verbatim(test.operator)} ${bound})`;
+      return compareNumber({ text: column, isText: ch`true`, isNumber: ch`false` }, test, bound);
     }
   }
 }
@@ -97,13 +99,15 @@ function compileAttribute(key: string, test: FieldTest): Statement {
   }
 }
 
+type RangeTest = FieldTest & { readonly kind: "compares" };
 type ValueTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
 
-function passes(
-  test: ValueTest,
-  text: Statement,
-  { isText, isNumber }: { readonly isText: Statement; readonly isNumber: Statement },
-): Statement {
+interface ValueKind {
+  readonly isText: Statement;
+  readonly isNumber: Statement;
+}
+
+function passes(test: ValueTest, text: Statement, { isText, isNumber }: ValueKind): Statement {
   switch (test.kind) {
     case "matches":
       return likePattern(text, test.pattern);
@@ -112,8 +116,7 @@ function passes(
     case "compares": {
       const bound = readNumber(test.value);
       if (bound === undefined) return ch`(${isText} and ${compareAmountOrText(text, test)})`;
-      const number = ch`multiIf(${isNumber}, toFloat64OrNull(${text}), ${isText}, ${readableNumber(text)}, null)`;
-      return ch`(${number} ${verbatim(test.operator)} ${bound})`;
+      return compareNumber({ text, isText, isNumber }, test, bound);
     }
   }
 }
@@ -159,15 +162,30 @@ function equalsAttribute(value: Statement, wanted: string): Statement {
   );
 }
 
+interface Value extends ValueKind {
+  readonly text: Statement;
+}
+
+function compareNumber({ text, isText, isNumber }: Value, { operator, value }: RangeTest, bound: number): Statement {
+  const large = readIntegerBound(operator, value);
+  if (!large) {
+    const number = ch`multiIf(${isNumber}, toFloat64OrNull(${text}), ${isText}, ${readableNumber(text)}, null)`;
+    return ch`(${number} ${verbatim(operator)} ${bound})`;
+  }
+  const order = verbatim(large.operator);
+  return ch`multiIf(
+    ${isNumber}, toFloat64OrNull(${text}) ${order} ${large.nearest},
+    not ${isText}, null,
+    match(${text}, ${integerPattern}), toInt128OrNull(${text}) ${verbatim(operator)} toInt128(${String(large.integer)}),
+    ${readableNumber(text)} ${order} ${large.nearest})`;
+}
+
 function readableNumber(text: Statement): Statement {
   return ch`if(match(${text}, ${numberPattern}), toFloat64OrNull(${text}), null)`;
 }
 
 /** As texts, bytes are compared: UTF-8 keeps the order of code points. */
-function compareAmountOrText(
-  text: Statement,
-  { operator, value }: FieldTest & { readonly kind: "compares" },
-): Statement {
+function compareAmountOrText(text: Statement, { operator, value }: RangeTest): Statement {
   const limit = readAmount(value);
   if (limit === undefined) return ch`(${text} ${verbatim(operator)} ${value})`;
   return ch`(${amountOf(text, limit.form)} ${verbatim(operator)} ${limit.amount})`;

@@ -5,6 +5,7 @@ import {
   type Column,
   elementsEqualTo,
   type FieldTest,
+  integerPattern,
   listElementPattern,
   listPattern,
   numberPattern,
@@ -12,6 +13,7 @@ import {
   type QueryNode,
   type Regex,
   readAmount,
+  readIntegerBound,
   readingsOf,
   readNumber,
   type TextPattern,
@@ -103,7 +105,7 @@ function compileColumn(name: Column, test: FieldTest): Sql {
     case "compares": {
       const bound = readNumber(test.value);
       if (bound === undefined) return compareAmountOrText(column, test);
-      return sql`case when ${column} ~ ${numberPattern} then ${column}::float8 end ${raw(test.operator)} ${bound}::float8`;
+      return compareNumber({ kind: sql`'string'`, text: column }, test, bound);
     }
   }
 }
@@ -126,6 +128,7 @@ function compileAttribute(key: string, test: FieldTest, words: WordSearch): Sql 
   }
 }
 
+type RangeTest = FieldTest & { readonly kind: "compares" };
 type ValueTest = Exclude<FieldTest, { readonly kind: "equals" | "exists" }>;
 
 /** `kind` is what `jsonb_typeof` says of the value. */
@@ -138,13 +141,34 @@ function passes(test: ValueTest, text: Sql, kind: Sql): Sql {
     case "compares": {
       const bound = readNumber(test.value);
       if (bound === undefined) return compareAmountOrText(sql`case ${kind} when 'string' then ${text} end`, test);
-      // Only what a cast cannot fail on is cast: one bad value must not end a search.
-      return sql`case ${kind}
-        when 'number' then ${text}::float8
-        when 'string' then case when ${text} ~ ${numberPattern} then ${text}::float8 end
-      end ${raw(test.operator)} ${bound}::float8`;
+      return compareNumber({ kind, text }, test, bound);
     }
   }
+}
+
+interface Value {
+  /** Of its JSON type. */
+  readonly kind: Sql;
+  readonly text: Sql;
+}
+
+/** Only what a cast cannot fail on is cast: one bad value must not end a search. */
+function compareNumber({ kind, text }: Value, { operator, value }: RangeTest, bound: number): Sql {
+  const large = readIntegerBound(operator, value);
+  if (!large) {
+    return sql`case ${kind}
+      when 'number' then ${text}::float8
+      when 'string' then case when ${text} ~ ${numberPattern} then ${text}::float8 end
+    end ${raw(operator)} ${bound}::float8`;
+  }
+  const asDouble = sql`${text}::float8 ${raw(large.operator)} ${large.nearest}::float8`;
+  return sql`case ${kind}
+    when 'number' then ${asDouble}
+    when 'string' then case
+      when ${text} ~ ${integerPattern} then ${text}::numeric ${raw(operator)} ${String(large.integer)}::numeric
+      when ${text} ~ ${numberPattern} then ${asDouble}
+    end
+  end`;
 }
 
 /** Containment is what an index on `attributes` answers; one for each type the text can be read as. */
@@ -188,7 +212,7 @@ function oneMember(key: string, value: unknown): string {
   return `{${JSON.stringify(key)}:${JSON.stringify(value)}}`;
 }
 
-function compareAmountOrText(value: Sql, { operator, value: bound }: FieldTest & { readonly kind: "compares" }): Sql {
+function compareAmountOrText(value: Sql, { operator, value: bound }: RangeTest): Sql {
   const limit = readAmount(bound);
   if (limit === undefined) return sql`(${value}) collate "C" ${raw(operator)} ${bound}::text`;
   return sql`(${amountOf(value, limit.form)}) ${raw(operator)} ${limit.amount}::float8`;
