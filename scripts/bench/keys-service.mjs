@@ -39,14 +39,14 @@ async function openParts() {
   const { guards } = await built("http/guards");
   const { DeadKeyUses } = await built("auth/verify/dead-key-uses");
   const { FailedAttempts } = await built("auth/rate-limit/failed-attempts");
-  const { KeyDirectory } = await built("auth/verify/verifier");
+  const { KeyVerifier } = await built("auth/verify/verifier");
   const { KeyUses } = await built("keys/usage/uses");
   const { LocalRateLimiter } = await built("auth/rate-limit/rate-limit");
   const { ok, onError } = await built("http/respond");
   const { openDatabase } = await built("db/database");
   const db = openDatabase({ url: databaseUrl, connections: 10, statementTimeoutMs: 0 });
   const failures = new FailedAttempts();
-  const keys = new KeyDirectory({
+  const keys = new KeyVerifier({
     url: databaseUrl,
     db,
     pepper,

@@ -8,7 +8,7 @@ import { openDatabase } from "../../packages/service/src/db/database.ts";
 import { migrate } from "../../packages/service/src/db/migrate.ts";
 import { sql } from "../../packages/service/src/db/sql.ts";
 import { openClickHouseLogStore } from "../../packages/service/src/logs/engines/clickhouse/store.ts";
-import { Sealer } from "../../packages/service/src/logs/engines/postgres/partition-index-builder.ts";
+import { PartitionIndexBuilder } from "../../packages/service/src/logs/engines/postgres/partition-index-builder.ts";
 import { openPostgresLogStore } from "../../packages/service/src/logs/engines/postgres/store.ts";
 import { type NormalisedEntry, normaliseEntry } from "../../packages/service/src/logs/ingest/entry.ts";
 import type { LogStore } from "../../packages/service/src/logs/log-store.ts";
@@ -166,7 +166,7 @@ async function fill(stores: Stores, which: "sealed" | "today", { count, from, to
 async function seal(databaseUrl: string): Promise<void> {
   const startedAt = performance.now();
   const db = openDatabase({ url: databaseUrl, connections: 1 });
-  const sealer = new Sealer({ url: databaseUrl, db, onNotice: console.log });
+  const sealer = new PartitionIndexBuilder({ url: databaseUrl, db, onNotice: console.log });
   await sealer.seal();
   await sealer.close();
   await db.close();

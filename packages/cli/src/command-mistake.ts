@@ -15,7 +15,7 @@ export function explainMistake(error: CommanderError, argv: readonly string[], w
   if (isUnknownOption && option === undefined && command.registeredArguments.length > 0) {
     hints.push("To pass it as text, put -- before it.");
   }
-  hints.push(`See \`${nameOf(command)} --help\`.`);
+  hints.push(`See \`${commandPath(command)} --help\`.`);
   return usageError(message, hints.join(" "));
 }
 
@@ -29,7 +29,7 @@ function meantElsewhere(message: string, command: Command, whole: Command): stri
   // `sazabi keys delete` does not mean `sazabi profiles delete`.
   if (below.length === 0 && isInGroup && destructive.has(word)) return undefined;
   const meant = below.length > 0 ? below : [...shownBelow(whole)].filter((one) => one.name() === word);
-  const names = meant.map(nameOf).map((name) => ({ name, words: name.split(" ").length }));
+  const names = meant.map(commandPath).map((name) => ({ name, words: name.split(" ").length }));
   const nearest = names.filter(({ words }) => words === Math.min(...names.map((one) => one.words)));
   // With more of them it is the list of commands that helps.
   if (nearest.length === 0 || nearest.length > 3) return undefined;
@@ -56,6 +56,6 @@ function childOf(command: Command, word: string): Command | undefined {
   return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
 }
 
-function nameOf(command: Command): string {
-  return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
+function commandPath(command: Command): string {
+  return command.parent ? `${commandPath(command.parent)} ${command.name()}` : command.name();
 }

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import type { Opening } from "./commands/command.ts";
+import type { CommandEnvironment } from "./commands/command.ts";
 import { groups } from "./commands/command-registry.ts";
 import { isRepeatable } from "./commands/repeatable.ts";
 import { exits } from "./errors.ts";
@@ -15,7 +15,7 @@ import { version } from "./version.ts";
  */
 export async function runProgram(
   argv: readonly string[],
-  opening: Opening,
+  opening: CommandEnvironment,
   begin: (flags: object, options: object) => Session,
 ): Promise<number> {
   const program = createProgram(opening);
@@ -54,7 +54,7 @@ function helpSubject(program: Command, argv: readonly string[]): readonly string
 async function printTopic(
   program: Command,
   [word = ""]: readonly string[],
-  { context }: Opening,
+  { context }: CommandEnvironment,
   begin: (flags: object, options: object) => Session,
 ): Promise<boolean> {
   const page = await topicPage(word, helpOf(program));
@@ -80,7 +80,7 @@ function helpOf(program: Command) {
  * `help keys rotate` is `keys rotate --help`: commander's own looks at one word, before the group has its commands. Words
  * that lead to no command are left as they are, and get the answer that they get without `help`.
  */
-async function helpLine(words: readonly string[], opening: Opening): Promise<string[]> {
+async function helpLine(words: readonly string[], opening: CommandEnvironment): Promise<string[]> {
   const path = words[0] === "help" ? words.slice(1) : words;
   let command = await createWholeProgram(opening);
   for (const [i, word] of path.entries()) {
@@ -93,7 +93,7 @@ async function helpLine(words: readonly string[], opening: Opening): Promise<str
 }
 
 /** The groups of commands; a group's own commands are added when the command line names the group. */
-export function createProgram(opening: Opening): Command {
+export function createProgram(opening: CommandEnvironment): Command {
   const { stdout, stderr } = opening.context;
   const program = new Command("sazabi")
     .description("API keys, and the logs sent with them.")
@@ -119,14 +119,14 @@ export function createProgram(opening: Opening): Command {
 }
 
 /** The tree with every group's commands: for documentation and tests. */
-export async function createWholeProgram(opening: Opening): Promise<Command> {
+export async function createWholeProgram(opening: CommandEnvironment): Promise<Command> {
   const program = createProgram(opening);
   for (const command of program.commands) await addCommands(command, opening);
   return program;
 }
 
 /** The commands of a group. */
-async function addCommands(group: Command, opening: Opening): Promise<void> {
+async function addCommands(group: Command, opening: CommandEnvironment): Promise<void> {
   const add = await groups.find(({ name }) => name === group.name())?.load();
   add?.(group, opening);
   refuseRepeated(group);

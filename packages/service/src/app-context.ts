@@ -1,6 +1,6 @@
-import type { Changes } from "./audited-transaction.ts";
+import type { AuditedTransaction } from "./audited-transaction.ts";
 import type { LocalRateLimiter } from "./auth/rate-limit/rate-limit.ts";
-import type { KnownKey } from "./auth/verify/cached-key.ts";
+import type { CachedKey } from "./auth/verify/cached-key.ts";
 import type { FairConcurrencyLimiter } from "./concurrency/fair-concurrency.ts";
 import type { Keyring } from "./crypto/keyring.ts";
 import type { Database } from "./db/database.ts";
@@ -14,9 +14,9 @@ import type { LogStore } from "./logs/log-store.ts";
 import type { Retentions } from "./logs/retention.ts";
 
 /** The parts of the service that routes use. */
-export interface Services {
+export interface AppContext {
   readonly db: Database;
-  readonly change: Changes;
+  readonly change: AuditedTransaction;
   readonly logs: LogStore;
   readonly intakeMeter: ByteMeter;
   /** The memory of request bodies; `gauges` for metrics. */
@@ -27,7 +27,7 @@ export interface Services {
   readonly tails: LogTails;
   readonly guards: Guards;
   /** Returns the key that has a secret with this text, live or dead, of any organization. */
-  readonly identifyKey: (text: string) => Promise<KnownKey | undefined>;
+  readonly identifyKey: (text: string) => Promise<CachedKey | undefined>;
   /** Writes the uses of a key that this process holds in memory. */
   readonly flushUses: (keyId: string) => Promise<void>;
   readonly reports: KeyReports;

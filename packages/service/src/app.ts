@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { Services } from "./app-context.ts";
+import type { AppContext } from "./app-context.ts";
 import { auditRoutes } from "./audit/routes.ts";
 import { healthRoutes } from "./health/routes.ts";
 import type { HttpEnv } from "./http/context.ts";
@@ -28,7 +28,7 @@ import { queryRoutes } from "./saved-queries/routes.ts";
 import { threadRoutes } from "./threads/routes.ts";
 
 /** The whole HTTP surface. `/v1/…` is the API; the unversioned paths of spec/2 are the same routes. */
-export function createApp(services: Services): Hono<HttpEnv> {
+export function createApp(services: AppContext): Hono<HttpEnv> {
   const api = new Hono<HttpEnv>()
     .route("/me", meRoutes(services))
     .route("/organizations", organizationRoutes(services))

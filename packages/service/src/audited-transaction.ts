@@ -1,6 +1,6 @@
 import { insertAuditEvents, type NewAuditEvent } from "./audit/store.ts";
 import { keyChangeToAwait } from "./auth/revocation/key-changes.ts";
-import type { KeyDirectory } from "./auth/verify/verifier.ts";
+import type { KeyVerifier } from "./auth/verify/verifier.ts";
 import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./concurrency/fair-concurrency.ts";
 import { type Database, isConflict, type Queryable } from "./db/database.ts";
 import { invalidMember } from "./errors.ts";
@@ -21,7 +21,11 @@ export interface Change extends Queryable {
  * the same lock. So a change commits only for an author who has the rights at that moment, and none commits unseen by a
  * revocation. The author is checked once more before the answer, which may hold a new key.
  */
-export type Changes = <T>(author: ChangeAuthor, work: (change: Change) => Promise<T>, lane?: Lane) => Promise<T>;
+export type AuditedTransaction = <T>(
+  author: ChangeAuthor,
+  work: (change: Change) => Promise<T>,
+  lane?: Lane,
+) => Promise<T>;
 
 /** Revocations do not wait behind other changes of the organization: a leaked key could keep them waiting. */
 type Lane = "changes" | "revocations";
@@ -45,7 +49,7 @@ const laneLimits: Omit<ConcurrencyLimits, "what"> = {
  * revoked or deleted.
  */
 async function refuseImportedKeys(
-  keys: KeyDirectory,
+  keys: KeyVerifier,
   tx: Queryable,
   { organizationId, requestId }: ChangeAuthor,
   events: readonly NewAuditEvent[],
@@ -66,7 +70,7 @@ async function refuseImportedKeys(
   throw invalidMember(member, "must not hold a key: it is kept and shown");
 }
 
-export function changesOf(db: Database, keys: KeyDirectory): Changes {
+export function createAuditedTransaction(db: Database, keys: KeyVerifier): AuditedTransaction {
   const lanes: Readonly<Record<Lane, FairConcurrencyLimiter>> = {
     changes: new FairConcurrencyLimiter({ what: "changes", ...laneLimits }),
     revocations: new FairConcurrencyLimiter({ what: "revocations", ...laneLimits }),

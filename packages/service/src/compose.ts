@@ -2,13 +2,13 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createApp } from "./app.ts";
-import { changesOf } from "./audited-transaction.ts";
+import { createAuditedTransaction } from "./audited-transaction.ts";
 import { FailedAttempts } from "./auth/rate-limit/failed-attempts.ts";
 import { LocalRateLimiter } from "./auth/rate-limit/rate-limit.ts";
 import { openSharedRateLimiter } from "./auth/rate-limit/shared-rate-limit.ts";
 import { deleteOldKeyChanges } from "./auth/revocation/key-changes.ts";
 import { DeadKeyUses } from "./auth/verify/dead-key-uses.ts";
-import { KeyDirectory } from "./auth/verify/verifier.ts";
+import { KeyVerifier } from "./auth/verify/verifier.ts";
 import { type FirstKeys, makeFirstKeys } from "./bootstrap-keys.ts";
 import { type ConcurrencyLimits, FairConcurrencyLimiter } from "./concurrency/fair-concurrency.ts";
 import { type Config, defaultIntakeBytesPerSecond } from "./config.ts";
@@ -86,7 +86,7 @@ const nativeQueryLimits: ConcurrencyLimits = {
   project: { running: 1, waiting: 16 },
   key: { running: 1, waiting: 16 },
 };
-const housekeepingEveryMs = 3_600_000;
+const maintenanceEveryMs = 3_600_000;
 /** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
 const finishWithinMs = 5_000;
 
@@ -122,7 +122,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   opened.push(() => uses.close());
   // A rotation reports how its key is used: every replica writes what it has counted when it learns of the change.
   const onKeyChange = (keyId: string) => void uses.flush(keyId);
-  const keys = new KeyDirectory({ url: databaseUrl, db, pepper, failures, onKeyChange });
+  const keys = new KeyVerifier({ url: databaseUrl, db, pepper, failures, onKeyChange });
   await keys.open();
   opened.push(() => keys.close());
   const now = () => Math.floor(keys.now());
@@ -132,8 +132,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const store = options.openLogStore?.(databaseUrl) ?? (await openLogStore(options, db, onIdleError, metrics));
   const logs = withRetention(store, retentions);
   opened.push(() => logs.close());
-  await logs.keepHouse();
-  every(housekeepingEveryMs, () => keepHouse(db, logs), opened);
+  await logs.runMaintenance();
+  every(maintenanceEveryMs, () => runMaintenance(db, logs), opened);
   const tails = new LogTails(logs);
 
   const limiter = redisUrl ? await openSharedRateLimiter(redisUrl, now) : new LocalRateLimiter(now);
@@ -171,7 +171,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   });
   const app = createApp({
     db,
-    change: changesOf(db, keys),
+    change: createAuditedTransaction(db, keys),
     logs,
     intakeMeter: new ByteMeter(options.intakeBytesPerSecond ?? defaultIntakeBytesPerSecond),
     bodies,
@@ -228,7 +228,7 @@ async function openLogStore(
       databaseUrl,
       retentionDays,
       onIdleError,
-      onPutOff: (error) => log.warn("removal of expired logs put off", { error }),
+      onDeferred: (error) => log.warn("removal of expired logs put off", { error }),
     });
     // Not before it is known to work: then the logs are there for good.
     await claimLogs(db, "clickhouse").catch(async (error) => {
@@ -244,7 +244,7 @@ async function openLogStore(
     onIdleError,
     retentionDays,
     onNotice: (detail) => log.warn("log store", { detail }),
-    onPutOff: (error) => log.warn("sealing of days put off", { error }),
+    onDeferred: (error) => log.warn("sealing of days put off", { error }),
   });
 }
 
@@ -261,9 +261,9 @@ function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void
 }
 
 /** What is kept for a time only. Put off, not lost, when the database is away. */
-async function keepHouse(db: Database, logs: LogStore): Promise<void> {
+async function runMaintenance(db: Database, logs: LogStore): Promise<void> {
   try {
-    await logs.keepHouse();
+    await logs.runMaintenance();
     await deleteOldKeyChanges(db);
     await deleteOldAnswers(db);
     await deleteOldKeyUsage(db);

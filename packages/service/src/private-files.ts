@@ -15,7 +15,7 @@ export type Notice = (message: string) => void;
 /** Makes the folder of secrets, for its owner alone. */
 export async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
-    throw explained(error, folder, "made");
+    throw withFileName(error, folder, "made");
   });
 }
 
@@ -23,7 +23,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 export async function checkPrivateFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
-    throw explained(error, folder, "opened");
+    throw withFileName(error, folder, "opened");
   });
   if (!found || !hasModes || (found.mode & writableByAnyone) === 0 || (found.mode & sticky) !== 0) return;
   throw new Error(
@@ -36,7 +36,7 @@ export async function checkPrivateFolder(folder: string): Promise<void> {
 export async function findPrivateFile(file: string, onNotice: Notice): Promise<boolean> {
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
-    throw explained(error, file, "opened");
+    throw withFileName(error, file, "opened");
   });
   if (!found) return false;
   if (!found.isFile()) throw new Error(`${file} is not a file. Move it away, and restore the file from a backup.`);
@@ -58,7 +58,7 @@ export async function findPrivateFile(file: string, onNotice: Notice): Promise<b
 }
 
 /** What the system says of a file, with its name and what to do. */
-export function explained(error: unknown, file: string, what: string): Error {
+export function withFileName(error: unknown, file: string, what: string): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   const why = reasons[code ?? ""] ?? message;
   return new Error(

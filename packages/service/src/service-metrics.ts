@@ -1,6 +1,6 @@
 import { countReplicas } from "./auth/revocation/key-changes.ts";
 import type { DeadKeyUses } from "./auth/verify/dead-key-uses.ts";
-import type { KeyDirectory } from "./auth/verify/verifier.ts";
+import type { KeyVerifier } from "./auth/verify/verifier.ts";
 import type { FairConcurrencyLimiter } from "./concurrency/fair-concurrency.ts";
 import type { Database } from "./db/database.ts";
 import type { BodyBudget } from "./http/body-budget.ts";
@@ -16,7 +16,7 @@ import { registerPool } from "./metrics/store-metrics.ts";
 
 export interface MeasuredParts {
   readonly db: Database;
-  readonly keys: KeyDirectory;
+  readonly keys: KeyVerifier;
   readonly uses: KeyUses;
   readonly deadKeys: DeadKeyUses;
   readonly reports: KeyReports;

@@ -127,10 +127,10 @@ describe.skipIf(clickHouseMissing !== "")(`an insert that ends early${clickHouse
     expect(await messages(project)).toEqual(shown);
 
     // Housekeeping waits until nothing of it can be under way.
-    await store.keepHouse();
+    await store.runMaintenance();
     expect(await physicalRows(project)).toBe(8);
     await queryDatabase(database.url, "update log_inserts set created_at = now() - interval '61 minutes'");
-    await store.keepHouse();
+    await store.runMaintenance();
     expect(await physicalRows(project)).toBe(6);
     expect(await notes(project)).toEqual([]);
     expect(await messages(project)).toEqual(shown);

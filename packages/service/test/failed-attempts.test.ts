@@ -2,9 +2,9 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeKey } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { changesOf } from "../src/audited-transaction.ts";
+import { createAuditedTransaction } from "../src/audited-transaction.ts";
 import { FailedAttempts } from "../src/auth/rate-limit/failed-attempts.ts";
-import { KeyDirectory } from "../src/auth/verify/verifier.ts";
+import { KeyVerifier } from "../src/auth/verify/verifier.ts";
 import { type Database, openDatabase } from "../src/db/database.ts";
 import { newSecret } from "../src/keys/generate.ts";
 import { insertKey, updateKey } from "../src/keys/store/keys.ts";
@@ -168,7 +168,7 @@ describe("keys that nobody has", () => {
         return db.query<Row>(statement);
       },
     };
-    const directory = new KeyDirectory({ url: database.url, db: counted, pepper });
+    const directory = new KeyVerifier({ url: database.url, db: counted, pepper });
     await directory.open();
     statements = 0;
     return directory;
@@ -193,7 +193,7 @@ describe("keys that nobody has", () => {
     const key = unknownKey();
     for (let count = 0; count < 20; count++) expect(await directory.find(key)).toBeUndefined();
     expect(statements).toBe(1);
-    await changesOf(db, directory)(testAuthor(organizationId), (tx) =>
+    await createAuditedTransaction(db, directory)(testAuthor(organizationId), (tx) =>
       updateKey(tx, { organizationId }, "secret", other.id, { name: "n" }),
     );
     statements = 0;

@@ -1,7 +1,7 @@
 import { SazabiAdmin } from "@sazabi/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createApp } from "../src/app.ts";
-import type { Services } from "../src/app-context.ts";
+import type { AppContext } from "../src/app-context.ts";
 import { bearer, send, startTestService, type TestService } from "./support/index.ts";
 import { scaled } from "./support/scale.ts";
 
@@ -350,7 +350,7 @@ test("every route that reads is among these", () => {
   });
   const others =
     /^\/v1\/(?:logs|keys\/import|projects|secret-keys|public-keys|queries|keys\/revoke-all|traces|metrics)$|\/(?:rotate|finish|cancel|revoke|ensure|deactivate|report|report\/github)$/;
-  const listed = createApp(anything as Services)
+  const listed = createApp(anything as AppContext)
     .routes.filter(({ method, path }) => /^(?:GET|POST)$/.test(method) && path.startsWith("/v1/"))
     .filter(({ method, path }) => method === "GET" || !others.test(path));
   const missing = listed.filter(({ method, path }) => {

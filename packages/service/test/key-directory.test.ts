@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { changesOf } from "../src/audited-transaction.ts";
+import { createAuditedTransaction } from "../src/audited-transaction.ts";
 import { leaseMs } from "../src/auth/revocation/lease.ts";
-import { KeyDirectory } from "../src/auth/verify/verifier.ts";
+import { KeyVerifier } from "../src/auth/verify/verifier.ts";
 import type { Keyring } from "../src/crypto/keyring.ts";
 import { type Database, openDatabase } from "../src/db/database.ts";
 import { sql } from "../src/db/sql.ts";
@@ -36,20 +36,23 @@ async function makeKey(name = "key") {
   return { id: key.id, value: secret.value };
 }
 
-async function openReplicas(count: number, through: Database = db): Promise<KeyDirectory[]> {
-  const replicas = Array.from({ length: count }, () => new KeyDirectory({ url: database.url, db: through, pepper }));
+async function openReplicas(count: number, through: Database = db): Promise<KeyVerifier[]> {
+  const replicas = Array.from({ length: count }, () => new KeyVerifier({ url: database.url, db: through, pepper }));
   await Promise.all(replicas.map((replica) => replica.open()));
   return replicas;
 }
 
-const closeAll = (replicas: KeyDirectory[]) => Promise.all(replicas.map((replica) => replica.close()));
+const closeAll = (replicas: KeyVerifier[]) => Promise.all(replicas.map((replica) => replica.close()));
 
 /** A change made through one replica, as its routes make it. */
-function changeThrough<T>(replica: KeyDirectory, work: Parameters<ReturnType<typeof changesOf>>[1]): Promise<T> {
-  return changesOf(db, replica)(testAuthor(organizationId), work) as Promise<T>;
+function changeThrough<T>(
+  replica: KeyVerifier,
+  work: Parameters<ReturnType<typeof createAuditedTransaction>>[1],
+): Promise<T> {
+  return createAuditedTransaction(db, replica)(testAuthor(organizationId), work) as Promise<T>;
 }
 
-function revoke(replica: KeyDirectory, id: string) {
+function revoke(replica: KeyVerifier, id: string) {
   return changeThrough(replica, (tx) => revokeKey(tx, { organizationId }, "secret", id, { revokedBy: id }));
 }
 
@@ -83,7 +86,7 @@ describe("the cache", () => {
   test("a key is asked of the database once, also when many ask at the same time", async () => {
     const counted = counting(db);
     const replicas = await openReplicas(1, counted);
-    const [replica] = replicas as [KeyDirectory];
+    const [replica] = replicas as [KeyVerifier];
     const { id, value } = await makeKey();
     counted.statements = 0;
     const found = await Promise.all(Array.from({ length: 50 }, () => replica.find(value)));
@@ -100,7 +103,7 @@ describe("the cache", () => {
       current: { ...fresh, version: 2 },
       entries: [{ ...fresh, version: 2 }, pepper.current],
     };
-    const replica = new KeyDirectory({ url: database.url, db, pepper: rotated });
+    const replica = new KeyVerifier({ url: database.url, db, pepper: rotated });
     await replica.open();
     expect(await replica.find(value)).toMatchObject({ keyId: id });
     await expect
@@ -112,7 +115,7 @@ describe("the cache", () => {
       })
       .toBe(2);
     await replica.close();
-    const withoutOld = new KeyDirectory({
+    const withoutOld = new KeyVerifier({
       url: database.url,
       db,
       pepper: { current: rotated.current, entries: [rotated.current] },
@@ -127,7 +130,7 @@ describe("revocation on every replica, before the call returns", () => {
     for (let round = 0; round < 50; round++) {
       const { id, value } = await makeKey();
       for (const replica of replicas) expect(await replica.find(value)).toMatchObject({ revoked: false });
-      await revoke(replicas[round % 3] as KeyDirectory, id);
+      await revoke(replicas[round % 3] as KeyVerifier, id);
       for (const replica of replicas) expect(await replica.find(value)).toMatchObject({ revoked: true });
     }
     await closeAll(replicas);
@@ -135,7 +138,7 @@ describe("revocation on every replica, before the call returns", () => {
 
   test("10,000 look-ups that race revocations, re-scopes and renames: none brings the old state back", async () => {
     const replicas = await openReplicas(3, jittery(db));
-    const anyReplica = () => replicas[Math.floor(Math.random() * replicas.length)] as KeyDirectory;
+    const anyReplica = () => replicas[Math.floor(Math.random() * replicas.length)] as KeyVerifier;
     let lookups = 0;
     const stale: string[] = [];
 
@@ -181,7 +184,7 @@ describe("revocation on every replica, before the call returns", () => {
     const common = { projectId: undefined, kind: "secret", style: "live", name: "k", scopes: ["*"] } as const;
     await insertKey(db, { ...common, organizationId: other, expiresAt: undefined, createdBy: undefined }, secret);
     for (const replica of replicas) expect(await replica.find(secret.value)).toMatchObject({ revoked: false });
-    await changeThrough(replicas[0] as KeyDirectory, (tx) =>
+    await changeThrough(replicas[0] as KeyVerifier, (tx) =>
       tx.query(sql`update organizations set disabled_at = now() where id = ${other}`),
     );
     for (const replica of replicas) expect(await replica.find(secret.value)).toMatchObject({ revoked: true });
@@ -198,7 +201,7 @@ describe("the lease", () => {
       sql`select pg_terminate_backend(pid) from pg_stat_activity
           where application_name = 'sazabi replica' and datname = current_database()`,
     );
-    await revoke(replicas[0] as KeyDirectory, id);
+    await revoke(replicas[0] as KeyVerifier, id);
     for (const replica of replicas) expect(await replica.find(value)).toMatchObject({ revoked: true });
     await expect.poll(() => replicas.every((replica) => replica.leaseHeld), { timeout: 5000 }).toBe(true);
     await closeAll(replicas);
@@ -206,7 +209,7 @@ describe("the lease", () => {
 
   test("a row that a killed process left behind delays a revocation once, and by no more than a lease", async () => {
     const replicas = await openReplicas(1);
-    const [replica] = replicas as [KeyDirectory];
+    const [replica] = replicas as [KeyVerifier];
     await db.query(sql`insert into replicas (id, acknowledged) values (gen_random_uuid(), 0)`);
     const first = await makeKey();
     const startedAt = performance.now();
@@ -228,7 +231,7 @@ describe("the lease", () => {
       wall: () => Date.now(),
     };
     const counted = counting(db);
-    const replica = new KeyDirectory({ url: database.url, db: counted, pepper, clock });
+    const replica = new KeyVerifier({ url: database.url, db: counted, pepper, clock });
     await replica.open();
     const { value } = await makeKey();
     counted.statements = 0;
@@ -252,7 +255,7 @@ describe("the lease", () => {
       monotonic: () => performance.now() + (jumped ? jump.monotonic : 0),
       wall: () => Date.now() + (jumped ? jump.wall : 0),
     };
-    const replica = new KeyDirectory({ url: database.url, db, pepper, clock });
+    const replica = new KeyVerifier({ url: database.url, db, pepper, clock });
     await replica.open();
     expect(replica.leaseHeld).toBe(true);
     jumped = true;
@@ -271,7 +274,7 @@ describe("the lease", () => {
         return Date.now();
       },
     };
-    const replica = new KeyDirectory({ url: database.url, db, pepper, clock });
+    const replica = new KeyVerifier({ url: database.url, db, pepper, clock });
     await replica.open();
     standStill = true;
     await expect.poll(() => standStill, { timeout: 5_000 }).toBe(false);

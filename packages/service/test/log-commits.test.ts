@@ -6,7 +6,7 @@ import { type Database, openDatabase, type Transaction } from "../src/db/databas
 import { sql } from "../src/db/sql.ts";
 import { Partitions } from "../src/logs/engines/postgres/partitions.ts";
 import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
-import { foldVolume } from "../src/logs/engines/postgres/volume-rollup.ts";
+import { rollUpVolume } from "../src/logs/engines/postgres/volume-rollup.ts";
 import { LogWriter } from "../src/logs/engines/postgres/writer.ts";
 import type { NormalisedEntry } from "../src/logs/ingest/entry.ts";
 import type { LogBatch, LogStore } from "../src/logs/log-store.ts";
@@ -134,7 +134,7 @@ test("what commits add to the counts is put together meanwhile, by several at on
   }));
   let done = false;
   const folding = [1, 2].map(async () => {
-    while (!done) await foldVolume(db);
+    while (!done) await rollUpVolume(db);
   });
   const watching = (async () => {
     while (!done) await check(project);
@@ -145,7 +145,7 @@ test("what commits add to the counts is put together meanwhile, by several at on
   );
   done = true;
   await Promise.all([...folding, watching]);
-  await foldVolume(db);
+  await rollUpVolume(db);
   expect(await check(project)).toBe(300 * 40);
   const { rows } = await client.query(
     `select (select count(*)::int from log_volume_added) as left,
@@ -170,7 +170,7 @@ test("what a process that ended left uncounted is put together when one keeps ho
   await first.close();
   expect(await left()).toBe(1);
   expect(await check(project)).toBe(10);
-  await openStore().keepHouse();
+  await openStore().runMaintenance();
   expect(await left()).toBe(0);
   expect(await check(project)).toBe(10);
 });
@@ -197,12 +197,12 @@ test("a minute may hold more entries than 32 bits count, and texts with line fee
     { service: "a\nb", environment: "c", n: "1" },
     { service: "many", environment: "", n: "4000000000" },
   ]);
-  await store.keepHouse();
+  await store.runMaintenance();
   expect((await counts()).rows.slice(0, 2)).toEqual(before.rows.slice(0, 2));
   const db = openDatabase({ url: database.url, connections: 1 });
   for (let time = 0; time < 2; time++) {
     await client.query("insert into log_volume_added values ($1, $2)", [project, many]);
-    await foldVolume(db);
+    await rollUpVolume(db);
   }
   expect((await counts()).rows).toEqual(before.rows);
   await db.close();

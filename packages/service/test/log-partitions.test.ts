@@ -7,7 +7,7 @@ import { isUnavailable, openDatabase } from "../src/db/database.ts";
 import { sql } from "../src/db/sql.ts";
 import { type EmbeddedPostgres, openEmbeddedPostgres } from "../src/embedded-postgres.ts";
 import { dayMicros, listPartitions, newPartition, partitionDays } from "../src/logs/engines/postgres/days.ts";
-import { Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
+import { PartitionIndexBuilder } from "../src/logs/engines/postgres/partition-index-builder.ts";
 import { Partitions } from "../src/logs/engines/postgres/partitions.ts";
 import { freshDatabase } from "./support/database.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "./support/index.ts";
@@ -129,7 +129,7 @@ describe("partitions", () => {
       await db.query(sql`
         insert into logs (project_number, ts, id, level, service, message, attributes)
         select 1, to_timestamp(d * 86400), d, 0, '', '', '{}' from generate_series(${today - 98}::int, ${today + 1}::int) d`);
-      const sealer = new Sealer({ url: database.url, db, onNotice: () => {} });
+      const sealer = new PartitionIndexBuilder({ url: database.url, db, onNotice: () => {} });
       await sealer.seal(micros(today) + dayMicros / 2);
       const underWay = partitions.find(({ toDay }) => toDay > today);
       expect((await sealer.sealed()).beforeMicros).toBe(micros(underWay?.fromDay as number));

@@ -16,7 +16,7 @@ let store: LogStore;
 beforeAll(async () => {
   database = await freshDatabase();
   store = openPostgresLogStore({ url: database.url, retentionDays: 30 });
-  await store.keepHouse();
+  await store.runMaintenance();
 });
 afterAll(async () => {
   await store.close();

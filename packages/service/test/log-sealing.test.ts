@@ -4,7 +4,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../src/db/database.ts";
 import type { Sql } from "../src/db/sql.ts";
-import { type Sealed, Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
+import { PartitionIndexBuilder, type Sealed } from "../src/logs/engines/postgres/partition-index-builder.ts";
 import { searchLogs } from "../src/logs/engines/postgres/search.ts";
 import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
 import { type NormalisedEntry, normaliseEntry } from "../src/logs/ingest/entry.ts";
@@ -102,8 +102,8 @@ async function find(wanted: LogSearch, sealed: Sealed) {
   return (await searchLogs(reads, wanted, { sealed, timeoutMs: 15_000 })).logs;
 }
 
-function sealer(): Sealer {
-  return new Sealer({ url: database.url, db: reads, onNotice: (message) => notices.push(message) });
+function sealer(): PartitionIndexBuilder {
+  return new PartitionIndexBuilder({ url: database.url, db: reads, onNotice: (message) => notices.push(message) });
 }
 
 async function validIndexes(day: number): Promise<number> {

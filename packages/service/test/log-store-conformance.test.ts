@@ -30,7 +30,7 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
         database = await freshDatabase();
         engine = await startEngine();
         store = await engine.open(database.url);
-        await store.keepHouse();
+        await store.runMaintenance();
         main = await newProject(database.url);
         other = await newProject(database.url);
         stored = await store350();
@@ -404,7 +404,7 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
             await append(project, [entryAt(start), entryAt(start - 3 * dayMicros), entryAt(start - 5 * dayMicros)]);
           }
           await queryDatabase(database.url, "update projects set retention_days = 4 where number = $1", [short]);
-          await store.keepHouse();
+          await store.runMaintenance();
           const scope = { ...everythingOf(short), fromMicros: start - 10 * dayMicros };
           // PostgreSQL does it in the background.
           await expect.poll(async () => (await searchAll(scope)).length).toBe(2);
@@ -614,7 +614,7 @@ describe.each(logEngines.map((engine) => [engine.name, engine] as const))(
        values ($1, 100, 90, now() - interval '40 days', now() - interval '35 days')`,
             [project],
           );
-          await store.keepHouse();
+          await store.runMaintenance();
           const { rows } = await queryDatabase(
             database.url,
             "select last_id from log_commits where project_number = $1",

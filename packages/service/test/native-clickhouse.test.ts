@@ -389,7 +389,7 @@ describe.skipIf(missing !== "")(`native queries on both stores${missing}`, () =>
       const database = await freshDatabase();
       const engine = await startEngine();
       const store = await engine.open(database.url);
-      await store.keepHouse();
+      await store.runMaintenance();
       const project = await newProject(database.url);
       await appendEntries(store, project, entries);
       const other = await newProject(database.url);

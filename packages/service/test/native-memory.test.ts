@@ -25,7 +25,7 @@ let watcher: pg.Client;
 beforeAll(async () => {
   database = await freshDatabase();
   store = openPostgresLogStore({ url: database.url, retentionDays: 30 });
-  await store.keepHouse();
+  await store.runMaintenance();
   watcher = new pg.Client({ connectionString: database.url });
   await watcher.connect();
   const attributes: Record<string, string> = { control: "\u0001".repeat(4_000) };

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { openDatabase } from "../src/db/database.ts";
-import { Sealer } from "../src/logs/engines/postgres/partition-index-builder.ts";
+import { PartitionIndexBuilder } from "../src/logs/engines/postgres/partition-index-builder.ts";
 import { bearer, queryDatabase, send, startTestService } from "./support/index.ts";
 
 const dayMs = 86_400_000;
@@ -34,7 +34,7 @@ afterAll(async () => {
 async function sealAll(): Promise<{ readonly words: boolean; readonly notices: readonly string[] }> {
   const notices: string[] = [];
   const db = openDatabase({ url, connections: 2 });
-  const sealer = new Sealer({ url, db, onNotice: (message) => notices.push(message) });
+  const sealer = new PartitionIndexBuilder({ url, db, onNotice: (message) => notices.push(message) });
   // Yesterday is over by then, also where it is just after midnight.
   const soon = (Date.now() + 900_000) * 1000;
   await sealer.seal(soon);

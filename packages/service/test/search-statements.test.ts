@@ -1,7 +1,7 @@
 import { parseQuery } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Database, openDatabase } from "../src/db/database.ts";
-import { maxParts } from "../src/logs/engines/postgres/adaptive-time-slices.ts";
+import { maxSearchSlices } from "../src/logs/engines/postgres/adaptive-time-slices.ts";
 import { searchLogs } from "../src/logs/engines/postgres/search.ts";
 import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
 import type { LogPosition, LogSearch, LogStore } from "../src/logs/log-store.ts";
@@ -21,7 +21,7 @@ let statements = 0;
 beforeAll(async () => {
   database = await freshDatabase();
   store = openPostgresLogStore({ url: database.url, retentionDays: 30 });
-  await store.keepHouse();
+  await store.runMaintenance();
   const real = openDatabase({ url: database.url, connections: 2 });
   reads = {
     ...real,
@@ -77,7 +77,8 @@ async function pages(project: number, direction: LogSearch["direction"], limit: 
 }
 
 /** One statement finds the nearest rows, and each part is one. The rows lie at least a microsecond apart. */
-const mostStatements = 1 + maxParts({ fromMicros: 0, toMicros: 30 * dayMicros }, { fromMicros: 0, toMicros: 1_000 });
+const mostStatements =
+  1 + maxSearchSlices({ fromMicros: 0, toMicros: 30 * dayMicros }, { fromMicros: 0, toMicros: 1_000 });
 
 describe.each([50, 100, 1000])("a page of %i", (limit) => {
   const sizes = [-2, -1, 0, 1, 2, 3].map((more) => limit + more);

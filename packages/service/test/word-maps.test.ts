@@ -3,7 +3,7 @@ import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDatabase } from "../src/db/database.ts";
-import { deleteOldWordMaps, WordMaps } from "../src/logs/engines/postgres/skip-index.ts";
+import { deleteOldSkipIndexes, SkipIndex } from "../src/logs/engines/postgres/skip-index.ts";
 import { openPostgresLogStore } from "../src/logs/engines/postgres/store.ts";
 import { bitsOfMessages, WordMap } from "../src/logs/engines/postgres/trigram-bloom.ts";
 import type { NormalisedEntry } from "../src/logs/ingest/entry.ts";
@@ -157,7 +157,7 @@ test("commits whose answers overtake each other are mapped as they are told, and
   const project = await newProject(database.url);
   const db = openDatabase({ url: database.url, connections: 1 });
   const failures: unknown[] = [];
-  const told = new WordMaps(db, (error) => failures.push(error));
+  const told = new SkipIndex(db, (error) => failures.push(error));
   const wordsOf = (place: number) => bitsOfMessages([`message ${place}`]);
   // There is nothing in the database that could be read.
   for (const place of [0, 2, 1, 3, 6, 5, 4, 9, 8, 7, 11, 10, 12, 14, 13]) {
@@ -191,7 +191,7 @@ test("what a process that ended left unmapped is mapped by the next that starts"
   await mapped(project, 4);
   await client.query("delete from log_word_maps where project_number = $1", [project]);
   const next = openPostgresLogStore({ url: database.url, retentionDays: 30 });
-  await next.keepHouse();
+  await next.runMaintenance();
   await mapped(project, 3);
   // What it stores itself is not mapped before what is left of that.
   await appendEntries(next, project, quiet(batch));
@@ -244,7 +244,7 @@ test("maps go with their entries, but for the newest, which says where to go on"
     project,
   ]);
   const db = openDatabase({ url: database.url, connections: 1 });
-  await deleteOldWordMaps(db, 30);
+  await deleteOldSkipIndexes(db, 30);
   await db.close();
   expect(await maps(project)).toEqual([{ first_id: String(batch + 1), last_id: String(2 * batch) }]);
 });

@@ -14,7 +14,7 @@ import {
 import { CliError, usageError } from "../errors.ts";
 import { receiveSecret } from "../output/mask.ts";
 import { visible } from "../output/visible.ts";
-import { type HandOver, type HandOverOptions, handOversOf, namesHandOver } from "../rotation/deliver-secret.ts";
+import { type DeliveryOptions, deliveriesOf, namesDelivery, type SecretDelivery } from "../rotation/deliver-secret.ts";
 import { keepInProfile } from "../rotation/profile.ts";
 import {
   findUnfinished,
@@ -26,7 +26,7 @@ import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 import { type AnyKey, endedAt, type FoundKey, findAmong, keysOf, type ProjectOption } from "./key-resolver.ts";
 
-export interface RotateOptions extends ProjectOption, HandOverOptions {
+export interface RotateOptions extends ProjectOption, DeliveryOptions {
   readonly self?: boolean;
   readonly grace: string;
   readonly finish?: boolean;
@@ -53,11 +53,11 @@ export async function rotate(
 ): Promise<void> {
   const grace = readGrace(options.grace);
   if (options.finish && options.cancel) throw usageError("--finish and --cancel exclude each other.");
-  if (options.cancel && namesHandOver(options)) throw usageError("--cancel hands nothing over.");
+  if (options.cancel && namesDelivery(options)) throw usageError("--cancel hands nothing over.");
   const subject = await findSubject(session, kinds, ref, options);
   if (options.cancel) return cancel(session, subject, options);
-  if (options.finish && !namesHandOver(options)) return finish(session, subject, options);
-  await rotateAndHandOver(session, subject, options, grace);
+  if (options.finish && !namesDelivery(options)) return finish(session, subject, options);
+  await rotateAndDeliver(session, subject, options, grace);
 }
 
 async function findSubject(
@@ -98,14 +98,14 @@ function readGrace(text: string): number {
  */
 const handOverGraceSeconds = maxGraceSeconds;
 
-async function rotateAndHandOver(
+async function rotateAndDeliver(
   session: Session,
   subject: Subject,
   options: RotateOptions,
   grace: number,
 ): Promise<void> {
   const { keys, key } = subject;
-  const handOvers = handOversOf(session, keys.kind, options);
+  const handOvers = deliveriesOf(session, keys.kind, options);
   const replaced = {
     masks: [key.masked, ...(key.rotation ? [key.rotation.previousMasked] : [])],
     secret: options.self ? session.credential?.value : undefined,
@@ -137,7 +137,7 @@ async function report(
   session: Session,
   subject: Subject,
   { value, ...created }: Created<AnyKey>,
-  handOvers: readonly HandOver[],
+  handOvers: readonly SecretDelivery[],
   end: { readonly profile: string | undefined; readonly rotation: Rotation | null },
 ): Promise<void> {
   const { kind } = subject.keys;

@@ -1,7 +1,7 @@
 import type { KeyKind, UsageInterval } from "@sazabi/sdk";
 import type { Command } from "commander";
 import { InvalidArgument } from "../invalid-argument.ts";
-import type { AddCommands, Opening } from "./command.ts";
+import type { AddCommands, CommandEnvironment } from "./command.ts";
 import { addExamples } from "./examples.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { addListOptions, parseLimit } from "./paging.ts";
@@ -105,7 +105,7 @@ the keys is accepted anywhere.
 export const addSecretKeys: AddCommands = (group, opening) => addKind(group, opening, "secret");
 export const addPublicKeys: AddCommands = (group, opening) => addKind(group, opening, "public");
 
-function addKind(group: Command, { open }: Opening, kind: KeyKind): void {
+function addKind(group: Command, { open }: CommandEnvironment, kind: KeyKind): void {
   const [words, name] = [`sazabi keys ${kind}-keys`, kind === "secret" ? "ci" : "web"];
   const withProject = (command: Command) =>
     kind === "public" ? command.option("--project <project>", "the project, by id or name") : command;

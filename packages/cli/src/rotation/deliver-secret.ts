@@ -4,7 +4,7 @@ import { CliError, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { checkEnvFile, isOpenToOthers, keyVariables, type ReplacedKey, setInEnvFile } from "./env-file.ts";
 
-export interface HandOverOptions {
+export interface DeliveryOptions {
   readonly exec?: string;
   readonly envFile?: string;
   /** Node reads `--env-file` too, wherever it stands, and ends when there is no such file; this one is ours alone. */
@@ -14,7 +14,7 @@ export interface HandOverOptions {
 }
 
 /** One way for a new secret to get to where it is used. */
-export interface HandOver {
+export interface SecretDelivery {
   readonly name: "env-file" | "github-output" | "exec" | "stdout";
   /** Refuses, before anything is changed, what cannot work. */
   check(key: ReplacedKey): void;
@@ -23,7 +23,7 @@ export interface HandOver {
 }
 
 /** The ways that were named, in the order in which they are used; without any, stdout. */
-export function handOversOf(session: Session, kind: KeyKind, options: HandOverOptions): readonly HandOver[] {
+export function deliveriesOf(session: Session, kind: KeyKind, options: DeliveryOptions): readonly SecretDelivery[] {
   const { exec, dotenv, envFile = dotenv, githubOutput, stdout } = options;
   const named = [
     ...(envFile === undefined ? [] : [toEnvFile(session, kind, envFile)]),
@@ -34,11 +34,11 @@ export function handOversOf(session: Session, kind: KeyKind, options: HandOverOp
   return named.length > 0 ? named : [toStdout(session)];
 }
 
-export function namesHandOver({ exec, envFile, dotenv, githubOutput, stdout }: HandOverOptions): boolean {
+export function namesDelivery({ exec, envFile, dotenv, githubOutput, stdout }: DeliveryOptions): boolean {
   return [exec, envFile, dotenv, githubOutput, stdout].some((way) => way !== undefined);
 }
 
-function toEnvFile(session: Session, kind: KeyKind, path: string): HandOver {
+function toEnvFile(session: Session, kind: KeyKind, path: string): SecretDelivery {
   const variable = keyVariables[kind];
   return {
     name: "env-file",
@@ -51,7 +51,7 @@ function toEnvFile(session: Session, kind: KeyKind, path: string): HandOver {
   };
 }
 
-function toGithubOutput(session: Session): HandOver {
+function toGithubOutput(session: Session): SecretDelivery {
   const path = session.context.env.GITHUB_OUTPUT ?? "";
   return {
     name: "github-output",
@@ -71,7 +71,7 @@ function toGithubOutput(session: Session): HandOver {
   };
 }
 
-function toCommand(session: Session, command: string): HandOver {
+function toCommand(session: Session, command: string): SecretDelivery {
   return {
     name: "exec",
     check: () => {
@@ -85,7 +85,7 @@ function toCommand(session: Session, command: string): HandOver {
   };
 }
 
-function toStdout(session: Session): HandOver {
+function toStdout(session: Session): SecretDelivery {
   return {
     name: "stdout",
     check: () => {},

@@ -1,13 +1,13 @@
 import { type Command, CommanderError } from "commander";
 import { expect } from "vitest";
-import type { Opening } from "../../src/commands/command.ts";
+import type { CommandEnvironment } from "../../src/commands/command.ts";
 import { createWholeProgram } from "../../src/program.ts";
 
 const output = { isTTY: false, columns: undefined, rows: undefined, write: () => {}, drained: async () => {} };
 
 /** Commands made with it are looked at and not run. */
-const nowhere: Opening = {
-  context: { stdout: output, stderr: output } as unknown as Opening["context"],
+const nowhere: CommandEnvironment = {
+  context: { stdout: output, stderr: output } as unknown as CommandEnvironment["context"],
   open: () => expect.unreachable(),
 };
 

@@ -1,7 +1,7 @@
 import { type AuditAction, auditActions } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../app-context.ts";
+import type { AppContext } from "../app-context.ts";
 import { unknownCursor } from "../db/cursor.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
@@ -43,7 +43,7 @@ function nearActions(text: string): readonly AuditAction[] {
 }
 
 /** What was done in the organization, newest first, and the end of its chain. */
-export const auditRoutes = ({ db, guards: { secretKey } }: Services) =>
+export const auditRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",
     secretKey("audit.list", "read:audit", async (c, caller) => {

@@ -24,6 +24,6 @@ export interface PublicCaller {
 }
 
 /** A key of either kind that asks about itself. */
-export interface OwnCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId" | "projectId"> {
+export interface SelfServiceCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId" | "projectId"> {
   readonly kind: KeyKind;
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Queryable } from "../db/database.ts";
-import { checkPrivateFolder, explained, findPrivateFile, makePrivateFolder, type Notice } from "../private-files.ts";
+import { checkPrivateFolder, findPrivateFile, makePrivateFolder, type Notice, withFileName } from "../private-files.ts";
 import { fingerprint, type Keyring, parseKeyring, secretBytes } from "./keyring.ts";
 import { type KeyringFile, keyringFiles } from "./keyring-files.ts";
 import { type KeyringName, listFingerprints, registerFingerprints } from "./keyring-store.ts";
@@ -96,7 +96,7 @@ async function findKeyrings(
 async function readKeyringFile({ file, variable }: Place, onNotice: Notice): Promise<Keyring | undefined> {
   if (!(await findPrivateFile(file, onNotice))) return undefined;
   const text = await readFile(file, "utf8").catch((error) => {
-    throw explained(error, file, "read");
+    throw withFileName(error, file, "read");
   });
   const keyring = parseKeyring(text);
   if (keyring) return keyring;
@@ -116,7 +116,7 @@ async function createKeyringFile(place: Place): Promise<Keyring> {
       await handle.close();
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw explained(error, place.file, "made");
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw withFileName(error, place.file, "made");
   }
   const keyring = await readKeyringFile(place, () => {});
   if (keyring) return keyring;

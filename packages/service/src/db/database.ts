@@ -163,7 +163,7 @@ export async function openSession({ url, name, settings }: SessionOptions): Prom
 }
 
 /** Whether the database answers at all, within the time a connection may take. */
-export async function answers(db: Queryable): Promise<boolean> {
+export async function ping(db: Queryable): Promise<boolean> {
   try {
     await db.query(sql`select 1`);
     return true;

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
-import type { Services } from "../app-context.ts";
-import { answers } from "../db/database.ts";
+import type { AppContext } from "../app-context.ts";
+import { ping } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { okBare } from "../http/respond.ts";
@@ -8,7 +8,7 @@ import { okBare } from "../http/respond.ts";
 /** Half of the lease: a process that stops for so long is about to lose it. */
 const stalledMs = 3_000;
 
-export const healthRoutes = ({ db, leaseHeld, recentStallMs }: Services) =>
+export const healthRoutes = ({ db, leaseHeld, recentStallMs }: AppContext) =>
   new Hono<HttpEnv>()
     // Alive: the process answers.
     .get("/healthz", (c) => okBare(c, { status: "ok" }))
@@ -16,7 +16,7 @@ export const healthRoutes = ({ db, leaseHeld, recentStallMs }: Services) =>
     // Ready: the database answers too, keys are checked from memory, and the process did not stall just now. A load balancer sends requests elsewhere meanwhile.
     .get("/readyz", async (c) => {
       c.env.operationId = "health.ready";
-      if (!(await answers(db))) {
+      if (!(await ping(db))) {
         throw new ApiError("UNAVAILABLE", "The database does not answer just now.", { retryAfterSeconds: 1 });
       }
       if (!leaseHeld()) {

@@ -2,7 +2,7 @@ import { ApiError } from "../errors.ts";
 import type { HttpContext } from "./context.ts";
 
 /** Aborted when the client leaves before it has its answer. */
-export function departureOf(c: HttpContext): AbortSignal {
+export function disconnectSignal(c: HttpContext): AbortSignal {
   const controller = new AbortController();
   const { outgoing } = c.env;
   const leave = () => {

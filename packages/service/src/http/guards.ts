@@ -1,12 +1,12 @@
 import { hasScope, type KeyKind, parseKey, type Scope } from "@sazabi/sdk/protocol";
 import type { AuditSource } from "../audit/store.ts";
-import type { OwnCaller, PublicCaller, SecretCaller } from "../auth/caller.ts";
+import type { PublicCaller, SecretCaller, SelfServiceCaller } from "../auth/caller.ts";
 import { escalation } from "../auth/privileges.ts";
 import type { FailedAttempts } from "../auth/rate-limit/failed-attempts.ts";
 import type { Bucket, RateLimiter, RateLimitState } from "../auth/rate-limit/rate-limit.ts";
-import type { KnownKey } from "../auth/verify/cached-key.ts";
+import type { CachedKey } from "../auth/verify/cached-key.ts";
 import type { DeadKeyUses, DeadReason } from "../auth/verify/dead-key-uses.ts";
-import type { KeyDirectory } from "../auth/verify/verifier.ts";
+import type { KeyVerifier } from "../auth/verify/verifier.ts";
 import type { Requester } from "../concurrency/fair-concurrency.ts";
 import type { Queryable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
@@ -18,7 +18,7 @@ import { findCredential, malformedKey, missingKey, refuseWrongKind } from "./cre
 import { keyInUrl } from "./request-head.ts";
 
 export interface Authentication {
-  readonly keys: KeyDirectory;
+  readonly keys: KeyVerifier;
   readonly uses: KeyUses;
   readonly failures: FailedAttempts;
   readonly deadKeys: DeadKeyUses;
@@ -28,7 +28,7 @@ export interface Authentication {
 }
 
 type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promise<Response>;
-type OwnHandler = (c: HttpContext, caller: OwnCaller) => Response | Promise<Response>;
+type OwnHandler = (c: HttpContext, caller: SelfServiceCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
 /** For a request whose headers carry no key: finds one elsewhere and has it admitted, or throws. */
 type KeylessHandler = (c: HttpContext, keyless: KeylessRequest) => Response | Promise<Response>;
@@ -93,7 +93,7 @@ export interface ChangeAuthor extends AuditSource, Requester {
 }
 
 /** The caller as the author of changes. Call it in a guarded handler only. */
-export function authorOf(c: HttpContext, caller: Omit<OwnCaller, "kind">): ChangeAuthor {
+export function authorOf(c: HttpContext, caller: Omit<SelfServiceCaller, "kind">): ChangeAuthor {
   const { organizationId, projectId, keyId, keyName } = caller;
   const { admission } = c.env;
   if (!admission) throw new Error("The request did not pass a guard.");
@@ -113,14 +113,14 @@ export function assertStillAllowed(c: HttpContext): void | Promise<void> {
   return c.env.admission?.assertStillAllowed();
 }
 
-type Handle = (c: HttpContext, key: KnownKey) => Response | Promise<Response>;
+type Handle = (c: HttpContext, key: CachedKey) => Response | Promise<Response>;
 
 /** What a request is checked with, at its start and again later. */
 class Check implements Admission {
   /** The credential. */
   text = "";
   /** The key as the handler got it. */
-  admitted: KnownKey | undefined;
+  admitted: CachedKey | undefined;
 
   constructor(
     readonly auth: Authentication,
@@ -139,7 +139,7 @@ class Check implements Admission {
   }
 
   get holders(): BodyHolders {
-    const { organizationId, projectId, keyId } = this.admitted as KnownKey;
+    const { organizationId, projectId, keyId } = this.admitted as CachedKey;
     return [organizationId, projectId ?? "", keyId];
   }
 
@@ -148,7 +148,7 @@ class Check implements Admission {
     return this.c.req.method === "GET" || (this.scope !== undefined && !this.scope.startsWith("write:"));
   }
 
-  #judgeAgain(key: KnownKey | undefined): void {
+  #judgeAgain(key: CachedKey | undefined): void {
     refuseDead(this, key, this.auth.keys.now());
     const refusal = requestRefusal(this, key) ?? narrowedRefusal(key, this.admitted);
     if (refusal) throw refusal;
@@ -203,7 +203,7 @@ async function lookUp(check: Check, text: string): Promise<Response> {
   return admit(check, key, auth.keys.now());
 }
 
-function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response | Promise<Response> {
+function admit(check: Check, key: CachedKey | undefined, nowMs: number): Response | Promise<Response> {
   // The owner sees who still uses a key that is dead.
   if (key && deathOf(key, nowMs)) recordUse(check, key, "dead", nowMs);
   refuseDead(check, key, nowMs);
@@ -213,7 +213,7 @@ function admit(check: Check, key: KnownKey | undefined, nowMs: number): Response
     : finish(check, key, nowMs, refusal);
 }
 
-function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | undefined) {
+function finish(check: Check, key: CachedKey, nowMs: number, refusal: ApiError | undefined) {
   const { auth, c } = check;
   recordUse(check, key, refusal ? "refused" : "accepted", nowMs);
   if (refusal) throw refusal;
@@ -224,17 +224,17 @@ function finish(check: Check, key: KnownKey, nowMs: number, refusal: ApiError | 
     : handled(check, key);
 }
 
-function recordUse({ auth, c, address }: Check, key: KnownKey, verdict: UseVerdict, nowMs: number): void {
+function recordUse({ auth, c, address }: Check, key: CachedKey, verdict: UseVerdict, nowMs: number): void {
   auth.uses.record(key, verdict, nowMs, address, c.env.incoming.headers["user-agent"]);
 }
 
 /** A key of the caller's organization; of others' it is not for the caller to know. */
-async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: KnownKey): Promise<void> {
+async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: CachedKey): Promise<void> {
   const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
   if ((await auth.keys.importedAmong(organizationId, candidates)) !== undefined) throw keyInUrl();
 }
 
-function handled(check: Check, key: KnownKey): Response | Promise<Response> {
+function handled(check: Check, key: CachedKey): Response | Promise<Response> {
   const answer = check.handle(check.c, key);
   return answer instanceof Promise && !check.isStream && check.isRead ? judgedAgain(check, answer) : answer;
 }
@@ -250,7 +250,7 @@ async function judgedAgain(check: Check, answer: Promise<Response>): Promise<Res
  * Returns the reason to reject a request with a valid key, or undefined. The rate limit comes last. A request from where the
  * key may not be used does not use it up, since others could send many; one that lacks a scope does.
  */
-function refusalOf(check: Check, key: KnownKey, nowMs: number): ApiError | undefined | Promise<ApiError | undefined> {
+function refusalOf(check: Check, key: CachedKey, nowMs: number): ApiError | undefined | Promise<ApiError | undefined> {
   const { auth, c } = check;
   const refusal = requestRefusal(check, key);
   const limit = key.requestsPerMinute ?? (key.kind === "secret" ? auth.requestsPerMinute : undefined);
@@ -264,12 +264,12 @@ function refusalOf(check: Check, key: KnownKey, nowMs: number): ApiError | undef
 }
 
 /** Whether a live key may be used for this request: from its address and page, and with its scopes. */
-function requestRefusal({ c, address, scope }: Check, key: KnownKey): ApiError | undefined {
+function requestRefusal({ c, address, scope }: Check, key: CachedKey): ApiError | undefined {
   return addressRefusal(key, address) ?? originRefusal(c, key) ?? scopeRefusal(key, scope);
 }
 
 /** The handler works with the rights that the key had: none of them may have been taken away since. */
-function narrowedRefusal(now: KnownKey, admitted: KnownKey | undefined): ApiError | undefined {
+function narrowedRefusal(now: CachedKey, admitted: CachedKey | undefined): ApiError | undefined {
   if (!admitted || now === admitted || now.kind !== "secret") return undefined;
   const gotLimit = now.requestsPerMinute !== undefined && admitted.requestsPerMinute === undefined;
   if (!gotLimit && !escalation(now, admitted)) return undefined;
@@ -278,17 +278,17 @@ function narrowedRefusal(now: KnownKey, admitted: KnownKey | undefined): ApiErro
   });
 }
 
-function bucketOf(limiter: RateLimiter, key: KnownKey): Bucket {
+function bucketOf(limiter: RateLimiter, key: CachedKey): Bucket {
   if (!key.bucket || key.bucket.isForgotten) key.bucket = limiter.bucket(key.keyId);
   return key.bucket;
 }
 
 /** A public key has a project: only a secret one can do without. */
 function asPublic(handle: PublicHandler): Handle {
-  return (c, key) => handle(c, key as KnownKey & PublicCaller);
+  return (c, key) => handle(c, key as CachedKey & PublicCaller);
 }
 
-function addressRefusal({ addresses }: KnownKey, address: string): ApiError | undefined {
+function addressRefusal({ addresses }: CachedKey, address: string): ApiError | undefined {
   if (!addresses || addresses.has(address)) return undefined;
   return new ApiError("FORBIDDEN", `This key may not be used from ${address}, the address this request came from.`, {
     reason: "address_not_allowed",
@@ -296,7 +296,7 @@ function addressRefusal({ addresses }: KnownKey, address: string): ApiError | un
 }
 
 /** A fence, not a lock: a browser says truly where a page is from, another program says what it likes. */
-function originRefusal(c: HttpContext, { origins }: KnownKey): ApiError | undefined {
+function originRefusal(c: HttpContext, { origins }: CachedKey): ApiError | undefined {
   if (!origins) return undefined;
   const { origin } = c.env.incoming.headers;
   if (origin !== undefined && origins.has(origin)) return undefined;
@@ -307,12 +307,12 @@ function originRefusal(c: HttpContext, { origins }: KnownKey): ApiError | undefi
   return new ApiError("FORBIDDEN", message, { reason: "origin_not_allowed" });
 }
 
-function scopeRefusal({ scopes }: KnownKey, scope: Scope | undefined): ApiError | undefined {
+function scopeRefusal({ scopes }: CachedKey, scope: Scope | undefined): ApiError | undefined {
   if (!scope || hasScope(scopes, scope)) return undefined;
   return new ApiError("FORBIDDEN", `This key lacks the scope ${scope}.`, { reason: "missing_scope" });
 }
 
-function refuseDead(check: Check, record: KnownKey | undefined, nowMs: number): asserts record is KnownKey {
+function refuseDead(check: Check, record: CachedKey | undefined, nowMs: number): asserts record is CachedKey {
   if (!record) {
     throw new ApiError("UNAUTHORIZED", "No such API key. It may belong to another server.", {
       reason: "invalid_api_key",
@@ -326,14 +326,14 @@ function refuseDead(check: Check, record: KnownKey | undefined, nowMs: number): 
 }
 
 /** Why a key is not valid at this time; undefined while it is. */
-export function deathOf(record: KnownKey, nowMs: number): DeadReason | undefined {
+export function deathOf(record: CachedKey, nowMs: number): DeadReason | undefined {
   if (record.revoked) return "revoked";
   if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return "expired";
   if (record.retiresAtMs !== undefined && record.retiresAtMs <= nowMs) return "rotated";
   return undefined;
 }
 
-function deadRefusal({ expiresAtMs, retiresAtMs }: KnownKey, reason: DeadReason): ApiError {
+function deadRefusal({ expiresAtMs, retiresAtMs }: CachedKey, reason: DeadReason): ApiError {
   if (reason === "revoked") {
     return new ApiError("UNAUTHORIZED", "This API key was revoked.", { reason: "revoked_api_key" });
   }

@@ -39,7 +39,7 @@ export function withoutSecret(): void {}
  * answered with the first answer, secret included. 409 when the key comes back with another request. The answer
  * is kept sealed, since it may hold a new key.
  */
-export async function once<Answer extends object>(
+export async function withIdempotency<Answer extends object>(
   c: HttpContext,
   { master }: { readonly master: Keyring },
   { tx, caller, request, work, authorizeReplay }: IdempotentWork<Answer>,

@@ -47,7 +47,7 @@ export async function switchToClickHouse(db: Database, finish: (tx: Queryable) =
 }
 
 /** For a process that goes on with PostgreSQL after the switch: its senders try again, at others. */
-export function explainedMove(error: unknown): unknown {
+export function explainMovedLogs(error: unknown): unknown {
   if (sqlState(error) !== "SZ001") return error;
   return new ApiError("UNAVAILABLE", "The logs have moved to another store, and this process has not. Send again.", {
     retryAfterSeconds: 1,

@@ -224,7 +224,7 @@ export interface LogStore {
    */
   queryNative(request: NativeRequest): Promise<NativeAnswer>;
   /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
-  keepHouse(): Promise<void>;
+  runMaintenance(): Promise<void>;
   /** Commits what is queued and stops. */
   close(): Promise<void>;
 }

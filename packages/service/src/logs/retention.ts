@@ -95,7 +95,7 @@ export function withRetention(store: LogStore, retentions: Retentions): LogStore
       );
       return { ...followed, logs };
     },
-    keepHouse: () => store.keepHouse(),
+    runMaintenance: () => store.runMaintenance(),
     close: () => store.close(),
   };
 }

@@ -36,7 +36,7 @@ export function parseAddressRange(text: string): string | undefined {
 export function addressList(ranges: readonly string[]): AddressList {
   const list = new BlockList();
   for (const range of ranges) {
-    const { address, prefix } = partsOf(range);
+    const { address, prefix } = splitRange(range);
     list.addSubnet(address, prefix, familyOf(address));
   }
   return { has: (address) => isIP(address) !== 0 && list.check(address, familyOf(address)) };
@@ -44,9 +44,9 @@ export function addressList(ranges: readonly string[]): AddressList {
 
 /** Whether every address of `range` is in one of `ranges`. */
 export function isWithin(range: string, ranges: readonly string[]): boolean {
-  const { address, prefix } = partsOf(range);
+  const { address, prefix } = splitRange(range);
   const wideEnough = ranges.filter((outer) => {
-    const parts = partsOf(outer);
+    const parts = splitRange(outer);
     return bitsOf(parts.address) === bitsOf(address) && parts.prefix <= prefix;
   });
   return addressList(wideEnough).has(address);
@@ -71,7 +71,7 @@ export function subscriberBlock(address: string): string {
   return [...before, ...Array(zeros).fill("0"), ...after].slice(0, 4).join(":");
 }
 
-function partsOf(range: string): { address: string; prefix: number } {
+function splitRange(range: string): { address: string; prefix: number } {
   const [address = "", prefix] = range.split("/");
   return { address, prefix: prefix === undefined ? bitsOf(address) : Number(prefix) };
 }

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../app-context.ts";
+import type { AppContext } from "../app-context.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { noPages } from "../http/page.ts";
@@ -11,7 +11,7 @@ import { findOrganization } from "./store.ts";
 const listQuery = z.object(noPages);
 
 /** A secret key belongs to one organization, so that is the only one it sees. */
-export const organizationRoutes = ({ db, guards: { secretKey } }: Services) =>
+export const organizationRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>()
     .get(
       "/",

@@ -1,11 +1,11 @@
 import { type AuditTarget, type Project, regions } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../app-context.ts";
+import type { AppContext } from "../app-context.ts";
 import { ApiError, invalidMember } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { authorOf } from "../http/guards.ts";
-import { once, withoutSecret } from "../http/idempotency.ts";
+import { withIdempotency, withoutSecret } from "../http/idempotency.ts";
 import { noPages } from "../http/page.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { ok } from "../http/respond.ts";
@@ -27,7 +27,7 @@ const projectChange = z
   });
 const listQuery = z.object({ organizationId: z.string().optional(), ...noPages });
 
-export const projectRoutes = (services: Services) => {
+export const projectRoutes = (services: AppContext) => {
   const { db, change, guards, logRetentionDays } = services;
   const { secretKey } = guards;
   return new Hono<HttpEnv>()
@@ -59,7 +59,7 @@ export const projectRoutes = (services: Services) => {
           });
         }
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, {
+          withIdempotency(c, services, {
             tx,
             caller,
             request: { name, region },

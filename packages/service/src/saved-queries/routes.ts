@@ -7,11 +7,11 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../app-context.ts";
+import type { AppContext } from "../app-context.ts";
 import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { authorOf } from "../http/guards.ts";
-import { once, withoutSecret } from "../http/idempotency.ts";
+import { withIdempotency, withoutSecret } from "../http/idempotency.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readBody, readId, readQuery } from "../http/request.ts";
 import { noContent, ok, okLarge } from "../http/respond.ts";
@@ -67,7 +67,7 @@ const execution = z.strictObject({
 }) satisfies z.ZodType<ExecuteSavedQueryRequest>;
 
 /** Saved queries. Who may execute them sees what they find, also without `read:logs`. */
-export const queryRoutes = (services: Services) => {
+export const queryRoutes = (services: AppContext) => {
   const { db, change, guards } = services;
   const { secretKey } = guards;
   return new Hono<HttpEnv>()
@@ -89,7 +89,7 @@ export const queryRoutes = (services: Services) => {
         const project = await readProject(db, caller, wanted.projectId);
         const request = { ...wanted, projectId: project.id };
         const answer = await change(authorOf(c, caller), (tx) =>
-          once(c, services, {
+          withIdempotency(c, services, {
             tx,
             caller,
             request,

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../app-context.ts";
+import type { AppContext } from "../app-context.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { pageOf, pageQuery } from "../http/page.ts";
 import { readQuery } from "../http/request.ts";
@@ -13,7 +13,7 @@ const listQuery = pageQuery.extend({
   status: z.enum(["regular", "archived"]).optional(),
 });
 
-export const threadRoutes = ({ db, guards: { secretKey } }: Services) =>
+export const threadRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",
     secretKey("threads.list", "read:threads", async (c, caller) => {

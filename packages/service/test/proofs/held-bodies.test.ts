@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { scopes } from "@sazabi/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApp } from "../../src/app.ts";
-import type { Services } from "../../src/app-context.ts";
+import type { AppContext } from "../../src/app-context.ts";
 import { type Authentication, guards } from "../../src/http/guards.ts";
 import { type HeldRequest, holdRequest } from "../support/held-request.ts";
 import { bearer, queryDatabase, send, startTestService, type TestService } from "../support/index.ts";
@@ -120,7 +120,7 @@ interface Served {
 
 /** The routes of the service that may take a body. */
 function served(): Served[] {
-  const services = { guards: guards({} as Authentication) } as Services;
+  const services = { guards: guards({} as Authentication) } as AppContext;
   const routes = createApp(services).routes.filter(({ method }) => !["GET", "OPTIONS", "ALL"].includes(method));
   const all = routes.map(({ method, path }) => {
     const version = path.startsWith("/v1/") ? "/v1" : "";

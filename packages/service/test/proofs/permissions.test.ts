@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type KeyKind, makeKey, scopes } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Change, changesOf } from "../../src/audited-transaction.ts";
-import { KeyDirectory } from "../../src/auth/verify/verifier.ts";
+import { type Change, createAuditedTransaction } from "../../src/audited-transaction.ts";
+import { KeyVerifier } from "../../src/auth/verify/verifier.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import { sql } from "../../src/db/sql.ts";
 import { newSecret } from "../../src/keys/generate.ts";
@@ -32,13 +32,13 @@ let database: FreshDatabase;
 let db: Database;
 let service: TestService;
 /** Through which the changes are made, so that they are forgotten in the service when they return. */
-let replica: KeyDirectory;
+let replica: KeyVerifier;
 
 beforeAll(async () => {
   database = await freshDatabase();
   db = openDatabase({ url: database.url, connections: 4, statementTimeoutMs: 0 });
   service = await startTestService({ databaseUrl: database.url, keyPepper: pepper, requestsPerMinute: 1_000_000 });
-  replica = new KeyDirectory({ url: database.url, db, pepper });
+  replica = new KeyVerifier({ url: database.url, db, pepper });
   await replica.open();
 });
 afterAll(async () => {
@@ -137,7 +137,7 @@ class World {
     const key = pick(this.keys, number);
     const owner = { organizationId: key.organization.id };
     const make = (work: (tx: Change) => Promise<unknown>) =>
-      changesOf(db, replica)(testAuthor(owner.organizationId), work);
+      createAuditedTransaction(db, replica)(testAuthor(owner.organizationId), work);
     switch (what) {
       case "revoke":
         await make((tx) => revokeKey(tx, owner, key.kind, key.id, { revokedBy: key.id }));

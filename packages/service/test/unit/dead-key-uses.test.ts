@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import type { KnownKey } from "../../src/auth/verify/cached-key.ts";
+import type { CachedKey } from "../../src/auth/verify/cached-key.ts";
 import { DeadKeyUses } from "../../src/auth/verify/dead-key-uses.ts";
 
-const key = (keyId: string) => ({ keyId, kind: "secret", organizationId: "org" }) as KnownKey;
+const key = (keyId: string) => ({ keyId, kind: "secret", organizationId: "org" }) as CachedKey;
 
 function watch() {
   const lines: Readonly<Record<string, unknown>>[] = [];

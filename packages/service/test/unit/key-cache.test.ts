@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { KeyCache } from "../../src/auth/verify/cache.ts";
-import { KnownKey } from "../../src/auth/verify/cached-key.ts";
+import { CachedKey } from "../../src/auth/verify/cached-key.ts";
 import { digestOf } from "../../src/auth/verify/digest.ts";
 
 const maxKeys = 100_000;
 
-function knownKey(id: string, organizationId = "organization"): KnownKey {
-  return new KnownKey({
+function knownKey(id: string, organizationId = "organization"): CachedKey {
+  return new CachedKey({
     id,
     organizationId,
     kind: "secret",
@@ -25,7 +25,7 @@ function knownKey(id: string, organizationId = "organization"): KnownKey {
   });
 }
 
-function fill(cache: KeyCache, text: string, key: KnownKey): boolean {
+function fill(cache: KeyCache, text: string, key: CachedKey): boolean {
   return cache.fill(cache.ticket(0), digestOf(text), key);
 }
 

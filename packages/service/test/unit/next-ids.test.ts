@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { NextIds } from "../../src/logs/engines/postgres/optimistic-sequence.ts";
+import { OptimisticSequence } from "../../src/logs/engines/postgres/optimistic-sequence.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });
@@ -10,8 +10,8 @@ afterEach(() => {
 
 const counts = (...of: [project: number, count: number][]) => new Map(of);
 
-function learned(lastIds: [project: number, lastId: number][]): NextIds {
-  const ids = new NextIds();
+function learned(lastIds: [project: number, lastId: number][]): OptimisticSequence {
+  const ids = new OptimisticSequence();
   const projects = lastIds.map(([project]) => project);
   ids.ask(projects);
   ids.asked(projects, new Map(lastIds));
@@ -42,7 +42,7 @@ test("while a commit asks, none takes ids; nor after it, when another still asks
 });
 
 test("where others write too, ids are asked for a while; where our own commit failed before, no longer than needed", () => {
-  const askAgain = (ids: NextIds) => {
+  const askAgain = (ids: OptimisticSequence) => {
     ids.ask([1]);
     ids.asked([1], counts([1, 200]));
     return ids.take(counts([1, 1]))?.heads;

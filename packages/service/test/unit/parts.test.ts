@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  maxParts,
-  type PartsOptions,
-  partsOf,
+  maxSearchSlices,
+  type SearchSliceOptions,
+  searchSlices,
   type TimeRange,
 } from "../../src/logs/engines/postgres/adaptive-time-slices.ts";
 
@@ -23,7 +23,7 @@ const cases = fc
     const range: TimeRange = { fromMicros: from, toMicros: from + length };
     const places = nearest.map((part) => from + Math.floor(part * (length - 1))).sort((a, b) => a - b);
     const [first, last] = places as [number, number];
-    const options: PartsOptions = {
+    const options: SearchSliceOptions = {
       nearest: { fromMicros: first, toMicros: last + 1 },
       nearestRows: 2_000,
       direction,
@@ -36,7 +36,7 @@ const cases = fc
 test("parts cover the range exactly, in the order of the search", () => {
   fc.assert(
     fc.property(cases, ({ range, options }) => {
-      const parts = [...partsOf(range, options)];
+      const parts = [...searchSlices(range, options)];
       const ascending = options.direction === "asc" ? parts : [...parts].reverse();
       let at = range.fromMicros;
       for (const { fromMicros, toMicros } of ascending) {
@@ -53,7 +53,7 @@ test("parts cover the range exactly, in the order of the search", () => {
 test("the first part holds the nearest rows, and no later one crosses the border of the sealed days", () => {
   fc.assert(
     fc.property(cases, ({ range, options }) => {
-      const [first, ...others] = [...partsOf(range, options)];
+      const [first, ...others] = [...searchSlices(range, options)];
       expect(first?.along).toBe(true);
       expect(first?.fromMicros).toBeLessThanOrEqual(options.nearest.fromMicros);
       expect(first?.toMicros).toBeGreaterThanOrEqual(options.nearest.toMicros);
@@ -77,24 +77,24 @@ test("whatever is found in them, there are never more parts than the window allo
         const [found, wanted] = steps[step++ % steps.length] as [number, number];
         return { found, wanted };
       };
-      const parts = [...partsOf(range, { ...options, progress: next })];
-      expect(parts.length).toBeLessThanOrEqual(maxParts(range, options.nearest));
+      const parts = [...searchSlices(range, { ...options, progress: next })];
+      expect(parts.length).toBeLessThanOrEqual(maxSearchSlices(range, options.nearest));
     }),
     { numRuns: 20_000 },
   );
   // Ten years, of which the nearest rows were all of one microsecond.
   const years = { fromMicros: 0, toMicros: 3_650 * day };
-  expect(maxParts(years, { fromMicros: 0, toMicros: 1 })).toBe(27);
+  expect(maxSearchSlices(years, { fromMicros: 0, toMicros: 1 })).toBe(27);
 });
 
 test("a page that is nearly full does not make the parts tiny", () => {
   const options = { ...sixtyDays(0), progress: () => ({ found: 1_000, wanted: 1 }) };
-  const parts = [...partsOf({ fromMicros: 0, toMicros: longest }, options)];
+  const parts = [...searchSlices({ fromMicros: 0, toMicros: longest }, options)];
   expect(parts.map(({ along }) => along)).toEqual([true, true, false, true]);
 });
 
 /** Sixty days of one row a minute, of which the first 2,000 held so many matches. */
-function sixtyDays(found: number): PartsOptions {
+function sixtyDays(found: number): SearchSliceOptions {
   return {
     nearest: { fromMicros: longest - 2_000 * 60_000_000, toMicros: longest },
     nearestRows: 2_000,
@@ -105,12 +105,12 @@ function sixtyDays(found: number): PartsOptions {
 }
 
 test("where nothing matched, parts grow, and few of them cover the range", () => {
-  const parts = [...partsOf({ fromMicros: 0, toMicros: longest }, sixtyDays(0))];
+  const parts = [...searchSlices({ fromMicros: 0, toMicros: longest }, sixtyDays(0))];
   expect(parts.map(({ along }) => along)).toEqual([true, false, false]);
 });
 
 test("where some matched, twice the rows that should hold the rest are read along", () => {
-  const [, second] = [...partsOf({ fromMicros: 0, toMicros: longest }, sixtyDays(20))];
+  const [, second] = [...searchSlices({ fromMicros: 0, toMicros: longest }, sixtyDays(20))];
   expect(second?.along).toBe(true);
   expect((second as TimeRange).toMicros - (second as TimeRange).fromMicros).toBe(2 * 4 * 2_000 * 60_000_000);
 });

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { QueueRoom } from "../../src/logs/commit-log/fair-queue-quota.ts";
+import { FairQueueQuota } from "../../src/logs/commit-log/fair-queue-quota.ts";
 
 test("one project may fill the room when it is alone, and is refused beyond", () => {
-  const room = new QueueRoom(100);
+  const room = new FairQueueQuota(100);
   for (let taken = 0; taken < 10; taken++) expect(room.take(1, 10)).toBe(true);
   expect(room.take(1, 10)).toBe(false);
   room.give(1, 10);
@@ -11,7 +11,7 @@ test("one project may fill the room when it is alone, and is refused beyond", ()
 });
 
 test("a project that floods does not keep a small one out", () => {
-  const room = new QueueRoom(100);
+  const room = new FairQueueQuota(100);
   while (room.take(1, 10));
   for (let taken = 0; taken < 5; taken++) expect(room.take(2, 10)).toBe(true);
   expect(room.take(2, 10)).toBe(false);
@@ -20,7 +20,7 @@ test("a project that floods does not keep a small one out", () => {
 });
 
 test("a request larger than the room is let in when nothing waits", () => {
-  const room = new QueueRoom(100);
+  const room = new FairQueueQuota(100);
   expect(room.take(1, 500)).toBe(true);
   expect(room.take(1, 1)).toBe(false);
   room.give(1, 500);
@@ -35,7 +35,7 @@ test("whatever comes and goes, no more than twice the room is held, and all of i
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-      const room = new QueueRoom(100);
+      const room = new FairQueueQuota(100);
       const held: { project: number; bytes: number }[] = [];
       for (const { project, bytes, give } of steps) {
         const oldest = give ? held.shift() : undefined;

@@ -2,7 +2,7 @@ import { intakeLimits } from "@sazabi/sdk/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { normaliseAny, normaliseEntry } from "../../src/logs/ingest/entry.ts";
-import { normaliseUsual } from "../../src/logs/ingest/entry-fast-path.ts";
+import { normaliseFast } from "../../src/logs/ingest/entry-fast-path.ts";
 
 const now = Date.UTC(2026, 10, 22, 10);
 const retention = 30 * 86_400_000;
@@ -11,7 +11,7 @@ const iso = "2026-11-22T09:59:59.123Z";
 type Members = Readonly<Record<string, unknown>>;
 
 function usual(members: Members) {
-  return inOrder(normaliseUsual(members, now * 1000, retention * 1000));
+  return inOrder(normaliseFast(members, now * 1000, retention * 1000));
 }
 
 function any(members: Members) {
@@ -19,7 +19,7 @@ function any(members: Members) {
 }
 
 /** As plain data; attributes as a list, since they have an order too. */
-function inOrder(verdict: ReturnType<typeof normaliseUsual> | ReturnType<typeof normaliseAny>) {
+function inOrder(verdict: ReturnType<typeof normaliseFast> | ReturnType<typeof normaliseAny>) {
   if (verdict === undefined || "rejected" in verdict) return verdict;
   return { ...verdict, attributes: Object.entries(verdict.attributes) };
 }

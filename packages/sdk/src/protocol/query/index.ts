@@ -15,4 +15,12 @@ export { elementsEqualTo, listElementPattern, listPattern, readingsOf } from "./
 export { type ParsedQuery, parseQuery } from "./parse.ts";
 export { printRegex, type Regex } from "./regex.ts";
 export { StepLimitError, StepMeter } from "./steps.ts";
-export { caseVariants, decimalText, fold, integerPattern, numberPattern, readNumber, storable } from "./text.ts";
+export {
+  caseVariants,
+  decimalText,
+  fold,
+  integerPattern,
+  numberPattern,
+  readNumber,
+  sanitizeText as storable,
+} from "./text.ts";

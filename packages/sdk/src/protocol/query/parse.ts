@@ -4,7 +4,7 @@ import { containsText } from "./conditions.ts";
 import { habitWarnings } from "./habits.ts";
 import { isPlain, mayBePasted } from "./pasted.ts";
 import { Scanner } from "./scan.ts";
-import { storable } from "./text.ts";
+import { sanitizeText } from "./text.ts";
 import { type Token, textToken } from "./tokens.ts";
 
 export interface ParsedQuery {
@@ -18,7 +18,7 @@ export interface ParsedQuery {
  * Takes time proportional to the text, and any length; a service bounds it before.
  */
 export function parseQuery(query: string): ParsedQuery {
-  const text = storable(query);
+  const text = sanitizeText(query);
   const scanner = new Scanner(text);
   const tokens = withoutLooseKeywords(scanner, text);
   for (const { message, start, end } of habitWarnings(text, tokens)) scanner.warn(message, start, end);

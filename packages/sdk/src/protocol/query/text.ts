@@ -8,7 +8,7 @@ interface WellFormed {
  * The text as it is stored and searched: a NUL, which PostgreSQL cannot hold, becomes U+2400 (␀), a lone surrogate
  * U+FFFD. Intake and queries both go through here, so that what was sent is found. Offsets stay as they are.
  */
-export function storable(text: string): string {
+export function sanitizeText(text: string): string {
   const checked = text as string & WellFormed;
   if (!text.includes("\0")) return checked.isWellFormed() ? text : checked.toWellFormed();
   return (checked.toWellFormed() as string).replaceAll("\0", "\u2400");

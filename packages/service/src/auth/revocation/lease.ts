@@ -15,7 +15,7 @@ import {
   type Renewal,
   renewReplica,
 } from "./key-changes.ts";
-import { Acknowledgements } from "./replica-acks.ts";
+import { ReplicaAcks } from "./replica-acks.ts";
 
 /*
  * The lease under which a process may answer from its cache (docs/decisions/0002-revocation-by-lease.md).
@@ -57,7 +57,7 @@ export interface LeaseOptions {
 export class Lease {
   readonly #options: LeaseOptions;
   readonly #clock: LeaseClock;
-  readonly #acknowledgements: Acknowledgements;
+  readonly #acknowledgements: ReplicaAcks;
   readonly #closing = new AbortController();
   #session: Session | undefined;
   /** The id of a session that ended and may still have its row. */
@@ -72,7 +72,7 @@ export class Lease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#acknowledgements = new Acknowledgements(leaseMs + marginMs, () => this.#clock.monotonic());
+    this.#acknowledgements = new ReplicaAcks(leaseMs + marginMs, () => this.#clock.monotonic());
   }
 
   /** Resolves when the lease is held for the first time. */

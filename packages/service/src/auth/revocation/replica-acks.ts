@@ -9,7 +9,7 @@ const pollEveryMs = 200;
 const longDeadMs = 60_000;
 
 /** What this process knows of the others: how far each has forgotten, and whether it still renews its lease. */
-export class Acknowledgements {
+export class ReplicaAcks {
   readonly #leaseMs: number;
   readonly #monotonic: () => number;
   readonly #heard = new Map<string, number>();

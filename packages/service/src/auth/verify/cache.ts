@@ -1,6 +1,6 @@
 import type { KeyChange } from "../revocation/key-changes.ts";
 import type { Forgetful } from "../revocation/lease.ts";
-import type { KnownKey } from "./cached-key.ts";
+import type { CachedKey } from "./cached-key.ts";
 
 /** What a fill has to show when it lands: how much had been forgotten when it began. */
 export interface FillTicket {
@@ -23,7 +23,7 @@ const unknownForMs = 1_000;
  * it, or it would bring a revoked key back.
  */
 export class KeyCache implements Forgetful {
-  readonly #records = new Map<string, KnownKey>();
+  readonly #records = new Map<string, CachedKey>();
   /** A key has one digest, two while it is being rotated. */
   readonly #digestsByKey = new Map<string, string[]>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
@@ -34,7 +34,7 @@ export class KeyCache implements Forgetful {
   /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
   readonly #unknownUntil = new Map<string, number>();
 
-  get(digest: string): KnownKey | undefined {
+  get(digest: string): CachedKey | undefined {
     return this.#records.get(digest);
   }
 
@@ -49,7 +49,7 @@ export class KeyCache implements Forgetful {
   }
 
   /** Keeps what the database said, unless the key changed since the ticket was taken. */
-  fill(ticket: FillTicket, digest: string, record: KnownKey): boolean {
+  fill(ticket: FillTicket, digest: string, record: CachedKey): boolean {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
     if (this.#changedSince(ticket, record.keyId) || this.#changedSince(ticket, record.organizationId)) return false;
     if (this.#records.size >= maxKeys) this.#evictOldest();
@@ -124,7 +124,7 @@ export class KeyCache implements Forgetful {
     return keys;
   }
 
-  #leaveOrganization({ keyId, organizationId }: KnownKey): void {
+  #leaveOrganization({ keyId, organizationId }: CachedKey): void {
     const keys = this.#keysByOrganization.get(organizationId);
     keys?.delete(keyId);
     if (keys?.size === 0) this.#keysByOrganization.delete(organizationId);

@@ -1,6 +1,6 @@
 import type { KeyRecord } from "../../keys/store/keys.ts";
 import type { UseCount } from "../../keys/usage/uses.ts";
-import type { OwnCaller, SecretCaller } from "../caller.ts";
+import type { SecretCaller, SelfServiceCaller } from "../caller.ts";
 import type { Bucket } from "../rate-limit/rate-limit.ts";
 
 /**
@@ -11,7 +11,7 @@ import type { Bucket } from "../rate-limit/rate-limit.ts";
  * copied object literal, checking a key took twice as long. With very many keys, what a request costs is how many places of
  * memory it has to go to: so the counts are whole numbers in here, and keys with the same scopes share one list of them.
  */
-export class KnownKey implements SecretCaller, OwnCaller, UseCount {
+export class CachedKey implements SecretCaller, SelfServiceCaller, UseCount {
   readonly keyId: KeyRecord["id"];
   readonly kind: KeyRecord["kind"];
   readonly revoked: KeyRecord["revoked"];

@@ -1,6 +1,6 @@
 import { log } from "../../logger.ts";
 import type { Sample } from "../../metrics/metrics.ts";
-import type { KnownKey } from "./cached-key.ts";
+import type { CachedKey } from "./cached-key.ts";
 
 /** Why a key, or one of its secrets, is no longer valid. */
 export type DeadReason = "revoked" | "expired" | "rotated";
@@ -42,7 +42,7 @@ export class DeadKeyUses {
     this.#now = now;
   }
 
-  record({ keyId, kind, organizationId }: KnownKey, reason: DeadReason, address: string): void {
+  record({ keyId, kind, organizationId }: CachedKey, reason: DeadReason, address: string): void {
     this.#totals[reason] += 1;
     const id = `${keyId} ${reason}`;
     const known = this.#keys.get(id);

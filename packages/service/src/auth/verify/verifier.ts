@@ -8,12 +8,12 @@ import type { FailedAttempts } from "../rate-limit/failed-attempts.ts";
 import type { KeyChange } from "../revocation/key-changes.ts";
 import { type Forgetful, Lease, type LeaseClock } from "../revocation/lease.ts";
 import { type FillTicket, KeyCache } from "./cache.ts";
-import { KnownKey } from "./cached-key.ts";
+import { CachedKey } from "./cached-key.ts";
 import { digestOf } from "./digest.ts";
 import { ImportedPrefixes } from "./imported-prefixes.ts";
 import { KeyLoader } from "./loader.ts";
 
-export interface KeyDirectoryOptions {
+export interface KeyVerifierOptions {
   readonly url: string;
   readonly db: Queryable;
   readonly pepper: Keyring;
@@ -25,7 +25,7 @@ export interface KeyDirectoryOptions {
 }
 
 /** Keys that named somebody once. They are looked up whatever else comes from their address. */
-const maxMet = 100_000;
+const maxRecentlySeen = 100_000;
 
 /** Texts of one request that are looked up as imported keys. */
 const maxImportedCandidates = 16;
@@ -34,11 +34,11 @@ const textsAtOnce = 500;
 
 interface Flight {
   readonly ticket: FillTicket;
-  readonly record: Promise<KnownKey | undefined>;
+  readonly record: Promise<CachedKey | undefined>;
 }
 
 /** Says whose a key is: from memory under the lease, else from the database; never a guess. */
-export class KeyDirectory implements Forgetful {
+export class KeyVerifier implements Forgetful {
   readonly #db: Queryable;
   readonly #pepper: Keyring;
   readonly #cache = new KeyCache();
@@ -46,11 +46,11 @@ export class KeyDirectory implements Forgetful {
   readonly #flights = new Map<string, Flight>();
   readonly #failures: FailedAttempts | undefined;
   readonly #onKeyChange: ((keyId: string) => void) | undefined;
-  readonly #met = new Set<string>();
+  readonly #recentlySeen = new Set<string>();
   readonly #importedPrefixes: ImportedPrefixes;
   readonly #loader: KeyLoader;
 
-  constructor({ url, db, pepper, clock, failures, onKeyChange }: KeyDirectoryOptions) {
+  constructor({ url, db, pepper, clock, failures, onKeyChange }: KeyVerifierOptions) {
     this.#db = db;
     this.#pepper = pepper;
     this.#failures = failures;
@@ -84,7 +84,7 @@ export class KeyDirectory implements Forgetful {
   }
 
   /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
-  known(key: string, monotonic?: number): KnownKey | undefined {
+  known(key: string, monotonic?: number): CachedKey | undefined {
     return this.#knownBy(digestOf(key), monotonic);
   }
 
@@ -92,13 +92,13 @@ export class KeyDirectory implements Forgetful {
    * The key that was sent, live or dead; undefined when nobody has it. A promise only where it is not in memory;
    * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
    */
-  find(key: string, address = "unknown"): KnownKey | Promise<KnownKey | undefined> {
+  find(key: string, address = "unknown"): CachedKey | Promise<CachedKey | undefined> {
     const digest = digestOf(key);
     return this.#knownBy(digest) ?? this.#ask(digest, key, address);
   }
 
   /** The key that was sent, live or dead, as a transaction sees it; not from memory, and not kept there. */
-  findIn(tx: Queryable, key: string): Promise<KnownKey | undefined> {
+  findIn(tx: Queryable, key: string): Promise<CachedKey | undefined> {
     return this.#read(key, new KeyLoader(tx));
   }
 
@@ -167,30 +167,31 @@ export class KeyDirectory implements Forgetful {
     return this.#lease.awaitForgotten(seq);
   }
 
-  #knownBy(digest: string, monotonic?: number): KnownKey | undefined {
+  #knownBy(digest: string, monotonic?: number): CachedKey | undefined {
     return this.#lease.heldAt(monotonic) ? this.#cache.get(digest) : undefined;
   }
 
-  async #ask(digest: string, key: string, address: string): Promise<KnownKey | undefined> {
-    if (!this.#met.has(digest)) this.#failures?.refuseTooMany(address);
+  async #ask(digest: string, key: string, address: string): Promise<CachedKey | undefined> {
+    if (!this.#recentlySeen.has(digest)) this.#failures?.refuseTooMany(address);
     const record = await this.#lookUp(digest, key);
-    if (record) this.#meet(digest);
+    if (record) this.#noteSeen(digest);
     else this.#failures?.countUnknown(address);
     return record;
   }
 
-  #lookUp(digest: string, key: string): Promise<KnownKey | undefined> | undefined {
+  #lookUp(digest: string, key: string): Promise<CachedKey | undefined> | undefined {
     if (!this.#lease.held) return this.#read(key);
     return this.#cache.isUnknown(digest, performance.now()) ? undefined : this.#load(digest, key);
   }
 
-  #meet(digest: string): void {
-    this.#met.add(digest);
-    if (this.#met.size > maxMet) this.#met.delete(this.#met.keys().next().value as string);
+  #noteSeen(digest: string): void {
+    this.#recentlySeen.add(digest);
+    if (this.#recentlySeen.size > maxRecentlySeen)
+      this.#recentlySeen.delete(this.#recentlySeen.keys().next().value as string);
   }
 
   /** One question to the database for all who ask at the same time, as long as nothing was forgotten meanwhile. */
-  #load(digest: string, key: string): Promise<KnownKey | undefined> {
+  #load(digest: string, key: string): Promise<CachedKey | undefined> {
     const underway = this.#flights.get(digest);
     if (underway && this.#cache.isCurrent(underway.ticket, this.#lease.processed)) return underway.record;
     const ticket = this.#cache.ticket(this.#lease.processed);
@@ -208,14 +209,14 @@ export class KeyDirectory implements Forgetful {
     return landed;
   }
 
-  async #read(key: string, loader = this.#loader): Promise<KnownKey | undefined> {
+  async #read(key: string, loader = this.#loader): Promise<CachedKey | undefined> {
     const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
     const found = await loader.find(digests);
     if (!found) return undefined;
     // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
     this.#lease.notBehind(found.databaseTimeMs);
     if (found.pepperVersion !== this.#pepper.current.version) this.#rehash(digests, found.pepperVersion);
-    return new KnownKey(found.record);
+    return new CachedKey(found.record);
   }
 
   /** A key that was stored under a retired pepper, or none, moves to the current one the first time it is used. */

@@ -1,7 +1,7 @@
 import { maskKey, parseKey } from "@sazabi/sdk/protocol";
 import { insertAuditEvents } from "../../audit/store.ts";
-import type { KnownKey } from "../../auth/verify/cached-key.ts";
-import type { KeyDirectory } from "../../auth/verify/verifier.ts";
+import type { CachedKey } from "../../auth/verify/cached-key.ts";
+import type { KeyVerifier } from "../../auth/verify/verifier.ts";
 import { type Database, isUnavailable } from "../../db/database.ts";
 import { ApiError } from "../../errors.ts";
 import { deathOf } from "../../http/guards.ts";
@@ -40,14 +40,14 @@ const maxCounted = 10_000;
  */
 export class KeyReports {
   readonly #db: Database;
-  readonly #keys: KeyDirectory;
+  readonly #keys: KeyVerifier;
   readonly #waiting: KeyReport[] = [];
   readonly #events = new Map<string, { hour: number; count: number }>();
   readonly #totals: Record<ReportedKind, number> = { secret: 0, public: 0, unknown: 0 };
   #working: Promise<void> | undefined;
   #closed = false;
 
-  constructor(db: Database, keys: KeyDirectory) {
+  constructor(db: Database, keys: KeyVerifier) {
     this.#db = db;
     this.#keys = keys;
   }
@@ -106,7 +106,7 @@ export class KeyReports {
     this.#working = undefined;
   }
 
-  async #tellOwner(key: KnownKey, report: KeyReport): Promise<void> {
+  async #tellOwner(key: CachedKey, report: KeyReport): Promise<void> {
     const { keyId, keyName, organizationId } = key;
     if (this.#recorded(keyId) >= eventsPerHour) return;
     const state = deathOf(key, this.#keys.now()) ?? "live";

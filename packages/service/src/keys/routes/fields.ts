@@ -142,7 +142,7 @@ export function refuseEmptyChange(change: object): void {
 }
 
 /** Refuses a list for the caller's own key that would shut it out with the next request. */
-export function refuseShuttingOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
+export function assertNotLockedOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
   if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
   throw invalidMember(
     "allowedAddresses",

@@ -1,7 +1,7 @@
 import { type Rejection, reservedKeyPrefixes } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { SecretCaller } from "../../auth/caller.ts";
 import { assertNoEscalation, assertNoWiderPublicKey } from "../../auth/privileges.ts";
 import type { Keyring } from "../../crypto/keyring.ts";
@@ -9,7 +9,7 @@ import { type Queryable, sqlState } from "../../db/database.ts";
 import { ApiError, invalidMember } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
-import { once, withoutSecret } from "../../http/idempotency.ts";
+import { withIdempotency, withoutSecret } from "../../http/idempotency.ts";
 import { readBody } from "../../http/request.ts";
 import { ok } from "../../http/respond.ts";
 import { readProjects } from "../../projects/project-scope.ts";
@@ -63,7 +63,7 @@ const request = z.strictObject({ keys: z.array(importedKey).min(1).max(maxImport
  * Takes over keys that customers hold already, by their SHA-256. They work as they are, and move under the pepper
  * the first time they are used. All of a request are imported, or none.
  */
-export const keyImportRoutes = (services: Services) => {
+export const keyImportRoutes = (services: AppContext) => {
   const { db, change, guards, pepper } = services;
   return new Hono<HttpEnv>().post(
     "/",
@@ -73,7 +73,7 @@ export const keyImportRoutes = (services: Services) => {
       const keys = wanted.map((key, index) => toImported(services, caller, projects, key, index));
       const importAll = () =>
         change(authorOf(c, caller), (tx) =>
-          once(c, services, {
+          withIdempotency(c, services, {
             tx,
             caller,
             request: wanted,
@@ -110,7 +110,7 @@ export const keyImportRoutes = (services: Services) => {
 };
 
 function toImported(
-  services: Services,
+  services: AppContext,
   caller: SecretCaller,
   projects: readonly NumberedProject[],
   key: z.infer<typeof importedKey>,

@@ -1,9 +1,9 @@
 import type { KeySecretState } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { SecretCaller } from "../../auth/caller.ts";
-import type { KnownKey } from "../../auth/verify/cached-key.ts";
+import type { CachedKey } from "../../auth/verify/cached-key.ts";
 import { ApiError, invalidMember } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
@@ -48,7 +48,7 @@ const usageQuery = z.object({
 const maxListed = 1_000;
 
 /** What concerns keys of both kinds. */
-export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { secretKey } }: Services) =>
+export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>()
     // The emergency lever: dead on every replica when this answers.
     .post(
@@ -123,11 +123,11 @@ export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { s
     );
 
 /** Keys of other organizations are as unknown as keys that nobody has. */
-function isVisibleTo({ organizationId, projectId }: SecretCaller, key: KnownKey): boolean {
+function isVisibleTo({ organizationId, projectId }: SecretCaller, key: CachedKey): boolean {
   return key.organizationId === organizationId && (projectId === undefined || key.projectId === projectId);
 }
 
-function secretStateOf({ retiresAtMs }: KnownKey, nowMs: number): KeySecretState {
+function secretStateOf({ retiresAtMs }: CachedKey, nowMs: number): KeySecretState {
   if (retiresAtMs === undefined) return "current";
   return retiresAtMs > nowMs ? "previous" : "replaced";
 }

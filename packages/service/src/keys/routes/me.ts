@@ -1,6 +1,6 @@
 import type { Me, SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import { ApiError } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
 import { ok } from "../../http/respond.ts";
@@ -8,7 +8,7 @@ import { findOrganization } from "../../organizations/store.ts";
 import { findKey } from "../store/keys.ts";
 
 /** Whose key this is. Takes any live secret key, whatever its scopes: a key may always ask about itself. */
-export const meRoutes = ({ db, guards: { secretKey } }: Services) =>
+export const meRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",
     secretKey("me.get", undefined, async (c, caller) => {

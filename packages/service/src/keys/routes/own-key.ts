@@ -1,6 +1,6 @@
 import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import { ApiError } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
@@ -15,7 +15,7 @@ import { keepAdministrator } from "./last-administrator.ts";
  * What the holder of a key can do with it, whatever its scopes: see what it is, and revoke it if it is secret. For
  * somebody who found one. A public key stands in web pages, so everybody holds it (docs/decisions/0005).
  */
-export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: Services) =>
+export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: AppContext) =>
   new Hono<HttpEnv>()
     .get(
       "/",

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Created, PublicKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { Change } from "../../audited-transaction.ts";
 import { assertNoWiderPublicKey } from "../../auth/privileges.ts";
 import { seal, unseal } from "../../crypto/envelope-encryption.ts";
@@ -10,7 +10,7 @@ import { sqlState } from "../../db/database.ts";
 import { ApiError } from "../../errors.ts";
 import type { HttpContext, HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
-import { once } from "../../http/idempotency.ts";
+import { withIdempotency } from "../../http/idempotency.ts";
 import { pageOf, pageQuery } from "../../http/page.ts";
 import { readBody, readId, readQuery } from "../../http/request.ts";
 import { ok } from "../../http/respond.ts";
@@ -52,7 +52,7 @@ const publicKeyChange = z.strictObject({
 const forwardingKeyName = "sazabi-cli-forward";
 const expiry = "expired";
 
-export const publicKeyRoutes = (services: Services) => {
+export const publicKeyRoutes = (services: AppContext) => {
   const { db, change, flushUses, guards, pepper, now } = services;
   const { secretKey } = guards;
   return (
@@ -78,7 +78,7 @@ export const publicKeyRoutes = (services: Services) => {
           assertNoWiderPublicKey(caller, { allowedAddresses, expiresAt });
           const project = await readProject(db, caller, wanted.projectId);
           const answer = await change(authorOf(c, caller), (tx) =>
-            once(c, services, {
+            withIdempotency(c, services, {
               tx,
               caller,
               request: wanted,
@@ -189,7 +189,7 @@ export const publicKeyRoutes = (services: Services) => {
  * read again, because the published clients ask for it each time; it is kept sealed, and each reading is on record.
  */
 async function ensureLogForwarding(
-  { pepper, master }: Services,
+  { pepper, master }: AppContext,
   tx: Change,
   owner: { organizationId: string; projectId: string },
   createdBy: string,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import { ApiError } from "../../errors.ts";
 import { clientAddress, type HttpContext, type HttpEnv, header, requestId } from "../../http/context.ts";
 import { parseBody, readBody, readBytes } from "../../http/request.ts";
@@ -48,7 +48,7 @@ const githubMatches = z
 const maxReporters = 100_000;
 
 /** For whoever found a key and holds no credential: people, scanners, GitHub. */
-export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now }: Services) => {
+export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now }: AppContext) => {
   const limit = async (c: HttpContext, name: string, perMinute: number) => {
     const reporter = `${name} ${subscriberBlock(clientAddress(c))}`;
     if (!reportLimiter.hasRoomFor(reporter, maxReporters)) {

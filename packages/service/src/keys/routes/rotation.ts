@@ -1,14 +1,14 @@
 import { type KeyKind, maxGraceSeconds } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { Change } from "../../audited-transaction.ts";
 import type { SecretCaller } from "../../auth/caller.ts";
 import { assertNoEscalation, assertNoWiderPublicKey, privilegesOf } from "../../auth/privileges.ts";
 import { ApiError } from "../../errors.ts";
 import type { HttpContext, HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
-import { once } from "../../http/idempotency.ts";
+import { withIdempotency } from "../../http/idempotency.ts";
 import { readBody, readId, readQuery } from "../../http/request.ts";
 import { ok } from "../../http/respond.ts";
 import { keyRotated, type RotationStep } from "../events.ts";
@@ -32,7 +32,7 @@ const ending = z.strictObject({
  * Rotation in place: the same key, with its name, scopes, limits and history, gets a new secret; the old one works
  * until the grace ends. Mounted for each kind of key.
  */
-export const rotationRoutes = (services: Services, kind: KeyKind) => {
+export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
   const { change, pepper, guards, flushUses } = services;
   const noun = kind === "secret" ? "secretKey" : "publicKey";
   const operation = `${noun}s`;
@@ -78,7 +78,7 @@ export const rotationRoutes = (services: Services, kind: KeyKind) => {
         // One that ends the previous secret at once waits for nothing.
         if (graceSeconds > 0) await flushUses(id);
         const rotate = (tx: Change) =>
-          once(c, services, {
+          withIdempotency(c, services, {
             tx,
             caller,
             request: { graceSeconds },

@@ -1,14 +1,14 @@
 import type { SecretKey } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { SecretCaller } from "../../auth/caller.ts";
 import { assertNoEscalation, privilegesOf } from "../../auth/privileges.ts";
 import type { Queryable } from "../../db/database.ts";
 import { ApiError } from "../../errors.ts";
 import { clientAddress, type HttpEnv } from "../../http/context.ts";
 import { authorOf } from "../../http/guards.ts";
-import { once } from "../../http/idempotency.ts";
+import { withIdempotency } from "../../http/idempotency.ts";
 import { pageOf, pageQuery } from "../../http/page.ts";
 import { readBody, readId, readQuery } from "../../http/request.ts";
 import { noContent, ok } from "../../http/respond.ts";
@@ -17,6 +17,7 @@ import { keyCreated, keyRevoked, keyUpdated } from "../events.ts";
 import { newSecret } from "../generate.ts";
 import { findKey, insertKey, listKeys, revokeKey, updateKey, withValue } from "../store/keys.ts";
 import {
+  assertNotLockedOut,
   expiryOfMade,
   forceQuery,
   grantedScopes,
@@ -25,7 +26,6 @@ import {
   newKeyFields,
   noOrigins,
   refuseEmptyChange,
-  refuseShuttingOut,
   refuseTooManyKeys,
   revocationQuery,
   withExpiryTime,
@@ -45,7 +45,7 @@ const secretKeyChange = z.strictObject({
   allowedOrigins: noOrigins,
 });
 
-export const secretKeyRoutes = (services: Services) => {
+export const secretKeyRoutes = (services: AppContext) => {
   const { db, change, flushUses, pepper, guards, now } = services;
   const { secretKey } = guards;
 
@@ -96,7 +96,7 @@ export const secretKeyRoutes = (services: Services) => {
             requestsPerMinute: wanted.requestsPerMinute ?? services.requestsPerMinute,
           });
           const answer = await change(authorOf(c, caller), (tx) =>
-            once(c, services, {
+            withIdempotency(c, services, {
               tx,
               caller,
               request: wanted,
@@ -129,7 +129,7 @@ export const secretKeyRoutes = (services: Services) => {
           const { force } = readQuery(c, forceQuery);
           refuseEmptyChange(wanted);
           const { allowedAddresses } = wanted;
-          if (allowedAddresses) refuseShuttingOut(caller, id, allowedAddresses, clientAddress(c));
+          if (allowedAddresses) assertNotLockedOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(authorOf(c, caller), async (tx) => {
             // What it may do now counts, too: a change must not put a key to use that the caller could not make.
             const before = found(await findKey(tx, caller, "secret", id)) as SecretKey;

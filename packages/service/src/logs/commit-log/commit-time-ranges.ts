@@ -2,7 +2,7 @@ import type { Queryable } from "../../db/database.ts";
 import { sql } from "../../db/sql.ts";
 
 /** From and to, both included, in microseconds since 1970. */
-export type Stretch = readonly [fromMicros: number, toMicros: number];
+export type CommitTimeRange = readonly [fromMicros: number, toMicros: number];
 
 /** Entries closer than this are one stretch. */
 const gapMicros = 60_000_000;
@@ -12,7 +12,7 @@ const maxStretches = 16;
  * The stretches of time that the entries of one transaction lie in, so that whoever looks for them by id does not read
  * the hours between. At most 16: the smallest gaps are closed.
  */
-export function stretchesOf(times: readonly number[]): readonly Stretch[] {
+export function stretchesOf(times: readonly number[]): readonly CommitTimeRange[] {
   let first = Number.POSITIVE_INFINITY;
   let last = Number.NEGATIVE_INFINITY;
   for (const micros of times) {
@@ -37,7 +37,7 @@ export function stretchesOf(times: readonly number[]): readonly Stretch[] {
 }
 
 /** Stretches that touch become one: no entry lies in two of them. */
-export function mergeStretches(stretches: readonly Stretch[]): readonly Stretch[] {
+export function mergeCommitTimeRanges(stretches: readonly CommitTimeRange[]): readonly CommitTimeRange[] {
   const merged: [number, number][] = [];
   for (const [from, to] of [...stretches].sort((a, b) => a[0] - b[0])) {
     const before = merged.at(-1);

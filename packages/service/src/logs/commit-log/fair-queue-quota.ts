@@ -2,7 +2,7 @@
  * The memory of a queue, shared by projects. While there is room everybody may use it; when it is full, a project that
  * holds less than its part may still come in, so that one that floods costs only itself. Never more than twice the room.
  */
-export class QueueRoom {
+export class FairQueueQuota {
   readonly #bytes: number;
   readonly #held = new Map<number, number>();
   #total = 0;

@@ -1,7 +1,7 @@
 import { TimeSlices } from "../../concurrency/event-loop-fairness.ts";
 import { ApiError } from "../../errors.ts";
 import type { AppendOptions, LogBatch, StoredResult } from "../log-store.ts";
-import { QueueRoom } from "./fair-queue-quota.ts";
+import { FairQueueQuota } from "./fair-queue-quota.ts";
 
 interface Size {
   readonly projectNumber: number;
@@ -68,7 +68,7 @@ export class GroupCommit<Work> {
   /** Commits under way by project, and the projects that have one which may not be followed yet. */
   readonly #underWay = new Map<number, UnderWay>();
   readonly #busy = new Set<number>();
-  readonly #room: QueueRoom;
+  readonly #room: FairQueueQuota;
   #freeLanes: number;
   /** Batches that are being made ready to be queued. */
   #preparing = 0;
@@ -77,7 +77,7 @@ export class GroupCommit<Work> {
   constructor(options: GroupCommitOptions<Work>) {
     this.#options = options;
     this.#freeLanes = options.lanes;
-    this.#room = new QueueRoom(options.queueBytes);
+    this.#room = new FairQueueQuota(options.queueBytes);
   }
 
   /** Bytes that wait or are being written. */

@@ -22,17 +22,17 @@ export async function enterLedger<Batch extends LedgerBatch>(
       sql`${entriesOf(keyed)} on conflict do nothing returning project_number, idempotency_key`,
     ),
   );
-  const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.idempotency_key)));
+  const isNew = new Set(rows.map((row) => batchKey(row.project_number, row.idempotency_key)));
   const entered = new Set<Batch>();
   for (const batch of batches) {
     // Deleting takes the first of two batches that came with one key; the second is a repetition of it.
-    if (!isKeyed(batch) || isNew.delete(nameOf(batch.projectNumber, batch.idempotency.key))) entered.add(batch);
+    if (!isKeyed(batch) || isNew.delete(batchKey(batch.projectNumber, batch.idempotency.key))) entered.add(batch);
   }
   return entered;
 }
 
 /** As `enterLedger` where all of them are new: with SQLSTATE 23505 when one is not. Undefined when none carries a key. */
-export function ledgerEntered(batches: readonly LedgerBatch[]): Sql | undefined {
+export function insertLedgerEntries(batches: readonly LedgerBatch[]): Sql | undefined {
   const keyed = batches.filter(isKeyed);
   return keyed.length === 0 ? undefined : prepared("enter new log ledger", entriesOf(keyed));
 }
@@ -74,10 +74,10 @@ export async function answersOfLedger(
           on b.project_number = u.project_number and b.idempotency_key = u.idempotency_key`,
     ),
   );
-  const known = new Map(rows.map((row) => [nameOf(row.project_number, row.idempotency_key), row]));
+  const known = new Map(rows.map((row) => [batchKey(row.project_number, row.idempotency_key), row]));
   return batches.map((batch) => {
     if (entered.has(batch) || !isKeyed(batch)) return batch.result;
-    const first = known.get(nameOf(batch.projectNumber, batch.idempotency.key));
+    const first = known.get(batchKey(batch.projectNumber, batch.idempotency.key));
     return first?.body_hash.equals(batch.idempotency.bodyHash) ? first.answer : otherBody();
   });
 }
@@ -95,7 +95,7 @@ function isKeyed<Batch extends LedgerBatch>(batch: Batch): batch is Batch & Keye
   return batch.idempotency !== undefined;
 }
 
-function nameOf(projectNumber: number, key: string): string {
+function batchKey(projectNumber: number, key: string): string {
   return `${projectNumber} ${key}`;
 }
 

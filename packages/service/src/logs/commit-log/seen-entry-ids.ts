@@ -18,16 +18,16 @@ export async function withoutStored<Batch extends OnceBatch>(
 ): Promise<readonly Batch[]> {
   const wanted = uidsOf(batches);
   if (wanted.length === 0) return batches;
-  const distinct = [...new Map(wanted.map((one) => [nameOf(one.project, one.uid), one])).values()];
+  const distinct = [...new Map(wanted.map((one) => [uidKey(one.project, one.uid), one])).values()];
   const { rows } = await tx.query<{ project_number: number; uid: string }>(
     prepared("enter entry uids", sql`${noteOf(distinct)} on conflict do nothing returning project_number, uid`),
   );
-  const isNew = new Set(rows.map((row) => nameOf(row.project_number, row.uid)));
+  const isNew = new Set(rows.map((row) => uidKey(row.project_number, row.uid)));
   return batches.map((batch) => {
     // Deleting takes the first of two entries with one id; the second is a repetition of it.
     const repeated: number[] = [];
     const entries = batch.entries.filter(({ uid }, place) => {
-      if (uid === undefined || isNew.delete(nameOf(batch.projectNumber, uid))) return true;
+      if (uid === undefined || isNew.delete(uidKey(batch.projectNumber, uid))) return true;
       repeated.push(place);
       return false;
     });
@@ -81,6 +81,6 @@ export async function deleteOldUids(db: Queryable): Promise<void> {
   await db.query(sql`delete from log_entry_uids where created_at < now() - interval '2 days'`);
 }
 
-function nameOf(projectNumber: number, uid: string): string {
+function uidKey(projectNumber: number, uid: string): string {
   return `${projectNumber} ${uid}`;
 }

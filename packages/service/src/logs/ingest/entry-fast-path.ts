@@ -31,7 +31,7 @@ const texts: string[] = [];
  * What `normaliseEntry` makes of an entry like most: one of which nothing has to be mended, cut, noted or told apart.
  * Undefined for any other. Times are in microseconds.
  */
-export function normaliseUsual(members: Members, arrived: number, retention: number): NormalisedEntry | undefined {
+export function normaliseFast(members: Members, arrived: number, retention: number): NormalisedEntry | undefined {
   const attributes = new Attributes();
   /** What they were read from: those of one object have different names. */
   let source: Members | undefined;

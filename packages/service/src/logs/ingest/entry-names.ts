@@ -35,7 +35,7 @@ let names = new Map<string, Name>();
 let olderNames = new Map<string, Name>();
 const namesRemembered = 5_000;
 
-export function nameOf(path: string): Name {
+export function parsePath(path: string): Name {
   const before = names.get(path);
   if (before !== undefined) return before;
   const name = olderNames.get(path) ?? describe(path);
@@ -86,7 +86,7 @@ export class LastNames {
   at(place: number, path: string): Name {
     const last = this.#names[place];
     if (last !== undefined && last.path === path) return last;
-    const name = nameOf(path);
+    const name = parsePath(path);
     if (place < placesRemembered && place <= this.#names.length && !name.isTooLong) this.#names[place] = name;
     return name;
   }

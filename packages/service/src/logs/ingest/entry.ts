@@ -13,10 +13,10 @@ import {
 } from "@sazabi/sdk/protocol";
 import type { NormalisedEntry } from "../normalised-entry.ts";
 import { Attributes, attributeBytes, attributeSize, entryOverheadBytes } from "./entry-attributes.ts";
-import { normaliseUsual } from "./entry-fast-path.ts";
+import { normaliseFast } from "./entry-fast-path.ts";
 import { plainIdentity, uidIdentity } from "./entry-identity.ts";
 import { cutToBytes, futureMicros, idBytes, isLongerThan, shortTextBytes } from "./entry-limits.ts";
-import { LastNames, levelRanks, type Members, type Name, nameOf, uidName } from "./entry-names.ts";
+import { LastNames, levelRanks, type Members, type Name, parsePath, uidName } from "./entry-names.ts";
 import { excessOf } from "./entry-size.ts";
 import { withJournalTexts } from "./journal-entry.ts";
 
@@ -41,7 +41,7 @@ export function normaliseEntry(
   if (passing > 0) {
     passing -= 1;
   } else {
-    const usual = normaliseUsual(members, arrivedAtMs * 1000, retentionMs * 1000);
+    const usual = normaliseFast(members, arrivedAtMs * 1000, retentionMs * 1000);
     if (usual !== undefined) {
       declined = 0;
       return usual;
@@ -52,12 +52,12 @@ export function normaliseEntry(
   return normaliseAny(members, arrivedAtMs, retentionMs);
 }
 
-/** Entries in a row that `normaliseUsual` declined, and how many are not shown to it now: the next are like them. */
+/** Entries in a row that `normaliseFast` declined, and how many are not shown to it now: the next are like them. */
 let declined = 0;
 let passing = 0;
 const longestPass = 64;
 
-/** Any entry, also those that `normaliseUsual` takes. */
+/** Any entry, also those that `normaliseFast` takes. */
 export function normaliseAny(
   members: Members,
   arrivedAtMs: number,
@@ -164,7 +164,7 @@ function readNested(draft: Draft, prefix: string, members: Members, depth: numbe
   let place = 0;
   for (const key in members) {
     const value = members[key];
-    const name = prefix === "" ? nestedNames.at(place++, key) : nameOf(prefix + key);
+    const name = prefix === "" ? nestedNames.at(place++, key) : parsePath(prefix + key);
     const { alias } = name;
     if (alias?.nests && offer(draft, name, value, alias, nestedRank + alias.rank)) continue;
     flatten(draft, name, value, depth, members);

@@ -13,7 +13,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import { inTurn } from "../../concurrency/event-loop-fairness.ts";
 import { ApiError } from "../../errors.ts";
 import type { HttpEnv } from "../../http/context.ts";
@@ -57,7 +57,7 @@ const heartbeatEveryMs = 15_000;
 const recheckEveryMs = 500;
 
 /** `GET /tail`: what is committed in a project from now on, or since the cursor, as Server-Sent Events. */
-export const tailRoutes = ({ db, tails, guards: { secretKeyStream } }: Services) =>
+export const tailRoutes = ({ db, tails, guards: { secretKeyStream } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",
     secretKeyStream("logs.tail", "read:logs", async (c, caller) => {

@@ -1,6 +1,6 @@
 import type { SecretCaller } from "../../auth/caller.ts";
 import type { FairConcurrencyLimiter } from "../../concurrency/fair-concurrency.ts";
-import { departureOf } from "../../http/client-disconnect.ts";
+import { disconnectSignal } from "../../http/client-disconnect.ts";
 import type { HttpContext } from "../../http/context.ts";
 import { assertStillAllowed } from "../../http/guards.ts";
 
@@ -15,7 +15,7 @@ export function runSearch<T>(
   caller: SecretCaller,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const signal = departureOf(c);
+  const signal = disconnectSignal(c);
   const runIfAllowed = async () => {
     await assertStillAllowed(c);
     return work(signal);

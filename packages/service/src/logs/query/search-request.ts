@@ -9,7 +9,7 @@ import {
   type TextScope,
 } from "@sazabi/sdk/protocol";
 import { z } from "zod";
-import type { Services } from "../../app-context.ts";
+import type { AppContext } from "../../app-context.ts";
 import type { SecretCaller } from "../../auth/caller.ts";
 import type { HttpContext } from "../../http/context.ts";
 import { type JsonText, jsonArray, jsonWithin } from "../../http/json-text.ts";
@@ -96,7 +96,7 @@ type SearchAnswer = Omit<LogQueryResult, "data"> & { readonly data: JsonText };
 /** One page of a search, when it is the caller's turn. It ends early where its entries are large. */
 export async function answerSearch(
   c: HttpContext,
-  { logs, searches }: Pick<Services, "logs" | "searches">,
+  { logs, searches }: Pick<AppContext, "logs" | "searches">,
   caller: SecretCaller,
   { projects, query, warnings, window, direction = "desc", limit, cursor, shape, startedAt }: Search,
 ): Promise<SearchAnswer> {

@@ -2,7 +2,7 @@ import type { ClickHouseAddress } from "../../../config.ts";
 import { type Database, openDatabase, openSession } from "../../../db/database.ts";
 import { sql } from "../../../db/sql.ts";
 import { areInClickHouse, switchToClickHouse } from "../../backend-claim.ts";
-import { mergeStretches, type Stretch } from "../../commit-log/commit-time-ranges.ts";
+import { type CommitTimeRange, mergeCommitTimeRanges } from "../../commit-log/commit-time-ranges.ts";
 import { isoOfMicros } from "../../time.ts";
 import { readCommits } from "../postgres/follow.ts";
 import { type LogRow, logColumns } from "../postgres/reader.ts";
@@ -143,9 +143,9 @@ async function noteStep(db: Database, number: number, moved: bigint, moving: big
 async function readRows(
   db: Database,
   number: number,
-  { moved, lastId, stretches }: { moved: bigint; lastId: bigint; stretches: readonly Stretch[] },
+  { moved, lastId, stretches }: { moved: bigint; lastId: bigint; stretches: readonly CommitTimeRange[] },
 ): Promise<readonly (LogRow & { pattern_id: number | null })[]> {
-  const apart = mergeStretches(stretches);
+  const apart = mergeCommitTimeRanges(stretches);
   const { rows } = await db.query<LogRow & { pattern_id: number | null }>(sql`
     select l.*
     from unnest(${apart.map(([min]) => isoOfMicros(min))}::timestamptz[],

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ClickHouseClient, ClickHouseSettings, ResultSet } from "@clickhouse/client";
 import type { ClickHouseAddress } from "../../../config.ts";
 import { ApiError } from "../../../errors.ts";
-import { tooLong } from "../../query-timeout.ts";
+import { queryTimeout } from "../../query-timeout.ts";
 import type { Statement } from "./statement.ts";
 
 /** A server over HTTP, as one user and in one database. */
@@ -99,8 +99,8 @@ async function read<Result>(
     return await consume(answer);
   } catch (error) {
     signal?.throwIfAborted();
-    if (overdue.aborted) throw tooLong(error);
-    throw explained(error);
+    if (overdue.aborted) throw queryTimeout(error);
+    throw explainConnectionError(error);
   }
 }
 
@@ -109,7 +109,7 @@ async function run(client: ClickHouseClient, statement: Statement, timeoutMs: nu
   try {
     await client.command({ query: text, query_params: { ...values }, abort_signal: AbortSignal.timeout(timeoutMs) });
   } catch (error) {
-    throw explained(error);
+    throw explainConnectionError(error);
   }
 }
 
@@ -139,7 +139,7 @@ async function insert(
       for await (const _ of stream);
       return;
     } catch (error) {
-      if (attempt > 1 || overdue.aborted || !isConnectionLost(error)) throw explained(error);
+      if (attempt > 1 || overdue.aborted || !isConnectionLost(error)) throw explainConnectionError(error);
       await sleep(retryAfterMs);
     }
   }
@@ -151,9 +151,9 @@ const tooMuch = new Set(["158", "159", "160", "241", "307", "396"]);
 const ours =
   /^(?:SYNTAX_ERROR|UNKNOWN_|ILLEGAL_|TYPE_MISMATCH|CANNOT_PARSE|CANNOT_COMPILE_REGEXP|BAD_ARGUMENTS|NO_COMMON_TYPE)/;
 
-function explained(error: unknown): unknown {
+function explainConnectionError(error: unknown): unknown {
   const { code, type } = error as { code?: string; type?: string };
-  if (code !== undefined && tooMuch.has(code)) return tooLong(error);
+  if (code !== undefined && tooMuch.has(code)) return queryTimeout(error);
   if (type !== undefined && ours.test(type)) return error;
   return new ApiError("UNAVAILABLE", "The log store does not answer just now. Try again.", {
     retryAfterSeconds: 1,

@@ -2,7 +2,7 @@ import type { Queryable } from "../../../db/database.ts";
 import { sql } from "../../../db/sql.ts";
 import { listRetentions } from "../../../projects/store.ts";
 import type { ClickHouse } from "./connection.ts";
-import { moment } from "./reader.ts";
+import { timestampLiteral } from "./reader.ts";
 import { ch, int64 } from "./statement.ts";
 
 const dayMicros = 86_400_000_000;
@@ -31,7 +31,7 @@ export async function removeExpired(server: ClickHouse, db: Queryable, serviceDa
   const nowMicros = await databaseMicros(db);
   for (const [project, days] of await listRetentions(db)) {
     if (days >= serviceDays) continue;
-    const expired = ch`project_number = ${int64(project)} and ts < ${moment(nowMicros - days * dayMicros)}`;
+    const expired = ch`project_number = ${int64(project)} and ts < ${timestampLiteral(nowMicros - days * dayMicros)}`;
     const [found] = await server.rows(ch`select 1 as one from logs where ${expired} limit 1`, {
       timeoutMs: deleteTimeoutMs,
     });

@@ -1,5 +1,5 @@
 import { sql } from "../../../db/sql.ts";
-import type { Stretch } from "../../commit-log/commit-time-ranges.ts";
+import type { CommitTimeRange } from "../../commit-log/commit-time-ranges.ts";
 import type { Followed, FollowRequest, StoredLog } from "../../log-store.ts";
 import {
   type FindRequest,
@@ -10,7 +10,7 @@ import {
 } from "../postgres/follow.ts";
 import { isOutside, readVisible } from "./commit-visibility.ts";
 import { compileQuery } from "./compile.ts";
-import { moment, type Reading } from "./reader.ts";
+import { type Reading, timestampLiteral } from "./reader.ts";
 import { type LogRow, logColumns, toLog } from "./rows.ts";
 import { ch, int64, joined, type Statement } from "./statement.ts";
 
@@ -82,6 +82,6 @@ async function followProject(reading: Reading, request: ProjectRequest): Promise
   return { logs, after: BigInt((taken.at(-1) as LogRow).id), more: true };
 }
 
-function inStretch([fromMicros, toMicros]: Stretch): Statement {
-  return ch`(ts >= ${moment(fromMicros)} and ts <= ${moment(toMicros)})`;
+function inStretch([fromMicros, toMicros]: CommitTimeRange): Statement {
+  return ch`(ts >= ${timestampLiteral(fromMicros)} and ts <= ${timestampLiteral(toMicros)})`;
 }

@@ -60,23 +60,23 @@ export async function entriesOf({ db }: Reading, scope: LogScope): Promise<State
 function within(scope: LogScope): Statement {
   const starts = scope.projectNumbers.map((number) => Math.max(scope.fromMicros, scope.keptFrom?.get(number) ?? 0));
   const from = Math.min(...starts);
-  const conditions = [ch`ts >= ${moment(from)}`, ch`ts < ${moment(scope.toMicros)}`];
+  const conditions = [ch`ts >= ${timestampLiteral(from)}`, ch`ts < ${timestampLiteral(scope.toMicros)}`];
   for (const [index, start] of starts.entries()) {
     if (start === from) continue;
     const number = int64(scope.projectNumbers[index] as number);
-    conditions.push(ch`(project_number != ${number} or ts >= ${moment(start)})`);
+    conditions.push(ch`(project_number != ${number} or ts >= ${timestampLiteral(start)})`);
   }
   return joined(conditions, " and ");
 }
 
 /** Exactly, and of the column's type. */
-export function moment(micros: number): Statement {
+export function timestampLiteral(micros: number): Statement {
   return ch`fromUnixTimestamp64Micro(${int64(micros)}, 'UTC')`;
 }
 
 function beyond({ micros, projectNumber, id }: LogPosition, direction: "asc" | "desc"): Statement {
   const descending = direction === "desc";
-  const edge = ch`ts ${verbatim(descending ? "<=" : ">=")} ${moment(micros)}`;
-  const tuple = ch`(${moment(micros)}, ${int64(projectNumber)}, ${int64(id)})`;
+  const edge = ch`ts ${verbatim(descending ? "<=" : ">=")} ${timestampLiteral(micros)}`;
+  const tuple = ch`(${timestampLiteral(micros)}, ${int64(projectNumber)}, ${int64(id)})`;
   return ch`${edge} and (ts, project_number, id) ${verbatim(descending ? "<" : ">")} ${tuple}`;
 }

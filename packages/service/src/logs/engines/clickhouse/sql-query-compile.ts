@@ -1,6 +1,6 @@
 import { parseTimestamp } from "@sazabi/sdk/protocol";
 import { encodeAttribute } from "./attributes.ts";
-import { moment } from "./reader.ts";
+import { timestampLiteral } from "./reader.ts";
 import type { Aggregate, Expression, Item, Select, Source } from "./sql-query-parse.ts";
 import { fault, type NativeFault } from "./sql-query-tokens.ts";
 import { ch, int64, joined, type Statement, verbatim } from "./statement.ts";
@@ -334,7 +334,7 @@ class Compiler {
   }
 
   #call({ name: called, args, at }: Extract<Expression, { is: "call" }>, scope: Scope): Compiled {
-    if (called === "now" && args.length === 0) return { sql: moment(this.#nowMicros), kind: "timestamp" };
+    if (called === "now" && args.length === 0) return { sql: timestampLiteral(this.#nowMicros), kind: "timestamp" };
     if (called === "coalesce" && args.length > 0) {
       const values = args.map((argument) => this.#value(argument, scope));
       const { sqls, kind } = alike(values, called, at);
@@ -414,7 +414,7 @@ function columnOf({ table, name, at }: Extract<Expression, { is: "column" }>, { 
 function timestampOf(text: string, at: number | undefined): Compiled {
   const micros = parseTimestamp(text);
   if (micros === undefined) throw fault("a time is written like '2026-11-22T09:00:00Z'", at);
-  return { sql: moment(micros), kind: "timestamp" };
+  return { sql: timestampLiteral(micros), kind: "timestamp" };
 }
 
 /** The value as one of the kind, if it can stand for it without a cast. */
@@ -659,7 +659,7 @@ function keyOf(expression: Expression): string {
 }
 
 /** The expressions that one is made of. */
-function partsOf(expression: Expression): readonly Expression[] {
+function subexpressions(expression: Expression): readonly Expression[] {
   switch (expression.is) {
     case "call":
       return expression.args;
@@ -687,7 +687,7 @@ function partsOf(expression: Expression): readonly Expression[] {
 }
 
 function hasAggregate(expression: Expression): boolean {
-  return expression.is === "aggregate" || partsOf(expression).some(hasAggregate);
+  return expression.is === "aggregate" || subexpressions(expression).some(hasAggregate);
 }
 
 function refuseAggregates(expression: Expression, where: string): void {
@@ -699,5 +699,5 @@ function refuseUngrouped(expression: Expression, keys: ReadonlySet<string>): voi
   if (expression.is === "column") {
     throw fault(`the column ${expression.name} must be in group by or in an aggregate`, placeIn(expression));
   }
-  for (const part of partsOf(expression)) refuseUngrouped(part, keys);
+  for (const part of subexpressions(expression)) refuseUngrouped(part, keys);
 }

@@ -237,7 +237,7 @@ class Parser {
     if (this.#take("*")) return "everything";
     const value = this.#expression();
     const isNamed = this.#takeWord("as") || this.#peek.kind === "quoted" || this.#isPlainName();
-    return { value, name: isNamed ? this.#name() : nameOf(value) };
+    return { value, name: isNamed ? this.#name() : expressionName(value) };
   }
 
   #isPlainName(): boolean {
@@ -519,10 +519,10 @@ class Parser {
 }
 
 /** What PostgreSQL calls a column without a name. */
-function nameOf(value: Expression): string {
+function expressionName(value: Expression): string {
   if (value.is === "column" || value.is === "call" || value.is === "aggregate") return value.name;
   if (value.is === "case") return "case";
-  return value.is === "cast" ? nameOf(value.of) : "?column?";
+  return value.is === "cast" ? expressionName(value.of) : "?column?";
 }
 
 const unitMicros: Readonly<Record<string, number>> = {

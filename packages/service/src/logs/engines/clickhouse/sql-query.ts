@@ -5,7 +5,7 @@ import type { NativeAnswer, NativeRequest } from "../../log-store.ts";
 import { NativeText, nativeBounds, refusedQuery } from "../../sql-query-answer.ts";
 import { decodeAttributes } from "./attributes.ts";
 import { isVisible, readVisible } from "./commit-visibility.ts";
-import { moment, type Reading } from "./reader.ts";
+import { type Reading, timestampLiteral } from "./reader.ts";
 import { compileNative, type Kind } from "./sql-query-compile.ts";
 import { parseNative, type Select } from "./sql-query-parse.ts";
 import { NativeFault } from "./sql-query-tokens.ts";
@@ -40,8 +40,10 @@ const settings: ClickHouseSettings = {
 export async function queryNative(reading: Reading, request: NativeRequest): Promise<NativeAnswer> {
   const query = parsed(request.text);
   const visible = isVisible(await readVisible(reading.db, [request.projectNumber]));
-  const condition = ch`${visible} and ts >= ${moment(request.keptFromMicros ?? 0)}`;
-  const { statement, columns } = explained(() => compileNative(query, condition, Date.now() * 1000, nativeBounds));
+  const condition = ch`${visible} and ts >= ${timestampLiteral(request.keptFromMicros ?? 0)}`;
+  const { statement, columns } = explainSqlErrors(() =>
+    compileNative(query, condition, Date.now() * 1000, nativeBounds),
+  );
   const text = new NativeText(columns.map(({ name }) => name));
   const timeoutMs = Math.min(reading.timeoutMs, nativeBounds.timeMs);
   try {
@@ -57,10 +59,10 @@ export async function queryNative(reading: Reading, request: NativeRequest): Pro
 type Row = Readonly<Record<string, string | Readonly<Record<string, string>> | null | undefined>>;
 
 function parsed(text: string): Select {
-  return explained(() => parseNative(text));
+  return explainSqlErrors(() => parseNative(text));
 }
 
-function explained<T>(work: () => T): T {
+function explainSqlErrors<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {

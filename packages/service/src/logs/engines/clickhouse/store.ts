@@ -34,7 +34,7 @@ export interface ClickHouseLogStoreOptions extends Pick<DatabaseOptions, "onIdle
   /** A reading that takes longer is stopped. Default 15 s. */
   readonly readTimeoutMs?: number;
   /** Told why something was put off until the next housekeeping. */
-  readonly onPutOff?: (error: unknown) => void;
+  readonly onDeferred?: (error: unknown) => void;
 }
 
 /**
@@ -43,7 +43,7 @@ export interface ClickHouseLogStoreOptions extends Pick<DatabaseOptions, "onIdle
  */
 export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions): Promise<LogStore> {
   const { address, databaseUrl, onIdleError, retentionDays, readTimeoutMs: timeoutMs = defaultReadTimeoutMs } = options;
-  const { onPutOff = () => {} } = options;
+  const { onDeferred = () => {} } = options;
   const server = await connectClickHouse(address);
   try {
     await ensureTable(server, retentionDays);
@@ -76,15 +76,15 @@ export async function openClickHouseLogStore(options: ClickHouseLogStoreOptions)
     heads: (projectNumbers) => readHeads(reads, projectNumbers),
     follow: (request) => followLogs(reading, request),
     queryNative: (request) => natives.run(request.signal, () => queryNative(reading, request)),
-    async keepHouse() {
+    async runMaintenance() {
       await ensureTable(server, retentionDays);
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
       await deleteOldTemplates(writes, retentionDays);
       await deleteOldCommits(writes, retentionDays);
       // Nobody sees these rows, and some tables cannot delete (docs/operations.md).
-      await removeHidden(server, writes).catch(onPutOff);
-      await removeExpired(server, writes, retentionDays).catch(onPutOff);
+      await removeHidden(server, writes).catch(onDeferred);
+      await removeExpired(server, writes, retentionDays).catch(onDeferred);
     },
     close: async () => {
       await writer.drain();

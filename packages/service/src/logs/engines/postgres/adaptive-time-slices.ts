@@ -8,12 +8,12 @@ export interface TimeRange {
   readonly toMicros: number;
 }
 
-export interface Part extends TimeRange {
+export interface SearchSlice extends TimeRange {
   /** Few rows, to be read one by one in the order of time until there are enough. */
   readonly along: boolean;
 }
 
-export interface PartsOptions {
+export interface SearchSliceOptions {
   /** From the first row of the order to where the first part ends. */
   readonly nearest: TimeRange;
   /** Rows in it. */
@@ -32,7 +32,7 @@ const growth = 16;
 const rowsAlong = 100_000;
 
 /** Parts, and so statements, of any search: two for each time that what is covered grows, and three at its edges. */
-export function maxParts(range: TimeRange, nearest: TimeRange): number {
+export function maxSearchSlices(range: TimeRange, nearest: TimeRange): number {
   const times = (range.toMicros - range.fromMicros) / (nearest.toMicros - nearest.fromMicros);
   return 3 + 2 * Math.ceil(Math.log(Math.max(1, times)) / Math.log(1 + growth));
 }
@@ -42,7 +42,7 @@ export function maxParts(range: TimeRange, nearest: TimeRange): number {
  * say that enough matches will come soon, so many more, read one by one. After such a guess that was wrong, and where
  * matches are rare, ever longer parts, at least a day at once where days are sealed. Never more than `maxParts`.
  */
-export function* partsOf(range: TimeRange, options: PartsOptions): Generator<Part> {
+export function* searchSlices(range: TimeRange, options: SearchSliceOptions): Generator<SearchSlice> {
   const { nearest, nearestRows, direction, sealedBeforeMicros, progress } = options;
   const descending = direction === "desc";
   let { fromMicros, toMicros } = range;

@@ -12,7 +12,7 @@ import { countMinutes, type MinuteCount } from "./volume.ts";
  * those before it, and the entries are let go of: objects that wait for a commit outlive what the garbage collector
  * finds cheap.
  */
-export interface EncodedBatch extends Omit<LogBatch, "entries"> {
+export interface CopyBatch extends Omit<LogBatch, "entries"> {
   /** In order. Whole where some have an id of their sender's, since such rows may yet be left out. */
   readonly entries: readonly Pick<NormalisedEntry, "uid">[];
   /** As `copyText` has them, without ids. */
@@ -32,12 +32,12 @@ const pieceLength = 16 * 1024;
 const stepBytes = 32 * 1024;
 
 /** A promise only for a large batch. */
-export function encodeBatch(
+export function toCopyBatch(
   batch: LogBatch,
   patterns: StoredPatterns,
   toBytes: (rows: readonly string[]) => Buffer,
   slices: TimeSlices,
-): EncodedBatch | Promise<EncodedBatch> {
+): CopyBatch | Promise<CopyBatch> {
   const encoding = new BatchEncoding(batch, patterns);
   if (batch.bytes > 2 * stepBytes) return encodeInSteps(encoding, toBytes, slices);
   encoding.step(Number.POSITIVE_INFINITY);
@@ -48,7 +48,7 @@ async function encodeInSteps(
   encoding: BatchEncoding,
   toBytes: (rows: readonly string[]) => Buffer,
   slices: TimeSlices,
-): Promise<EncodedBatch> {
+): Promise<CopyBatch> {
   while (encoding.step(stepBytes)) {
     const wait = slices.spend(stepBytes);
     if (wait) await wait;
@@ -105,7 +105,7 @@ class BatchEncoding {
     this.#words.push(bitsOfMessages(entries.map(({ message }) => message)));
   }
 
-  finish(toBytes: (rows: readonly string[]) => Buffer): EncodedBatch {
+  finish(toBytes: (rows: readonly string[]) => Buffer): CopyBatch {
     const { projectNumber, entries, bytes, result, idempotency } = this.#batch;
     return {
       projectNumber,
@@ -126,9 +126,9 @@ class BatchEncoding {
 const withoutUid: Pick<NormalisedEntry, "uid"> = {};
 
 /** The batch without the rows of the entries that were taken out of it, which then are in a buffer of their own. */
-export async function recodeBatch(batch: EncodedBatch, patterns: StoredPatterns): Promise<EncodedBatch> {
+export async function recodeBatch(batch: CopyBatch, patterns: StoredPatterns): Promise<CopyBatch> {
   if (batch.entries.length === batch.times.length) return batch;
   // Only whole entries are ever taken out.
   const entries = batch.entries as readonly NormalisedEntry[];
-  return encodeBatch({ ...batch, entries }, patterns, bytesOf, new TimeSlices());
+  return toCopyBatch({ ...batch, entries }, patterns, bytesOf, new TimeSlices());
 }

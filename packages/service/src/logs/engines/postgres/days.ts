@@ -31,7 +31,7 @@ export function newPartition(day: number, days: number, existing: readonly LogPa
     if (other.toDay <= day) fromDay = Math.max(fromDay, other.toDay);
     else toDay = Math.min(toDay, other.fromDay);
   }
-  return { fromDay, toDay, name: nameOf(fromDay, toDay) };
+  return { fromDay, toDay, name: partitionName(fromDay, toDay) };
 }
 
 /** `2026-11-22` */
@@ -47,7 +47,7 @@ export async function listPartitions(db: Queryable): Promise<readonly LogPartiti
   return rows.map(({ name }) => parse(name)).sort((a, b) => a.fromDay - b.fromDay);
 }
 
-function nameOf(fromDay: number, toDay: number): string {
+function partitionName(fromDay: number, toDay: number): string {
   return toDay === fromDay + 1 ? `logs_${digits(fromDay)}` : `logs_${digits(fromDay)}_${digits(toDay)}`;
 }
 

@@ -1,8 +1,8 @@
 import type { Queryable } from "../../../db/database.ts";
 import { raw, sql } from "../../../db/sql.ts";
 import { dayMicros, listPartitions } from "./days.ts";
-import { deleteWordMaps } from "./skip-index.ts";
-import { foldVolume } from "./volume-rollup.ts";
+import { deleteSkipIndexes } from "./skip-index.ts";
+import { rollUpVolume } from "./volume-rollup.ts";
 
 /** Few enough that a batch is done in a fraction of a second. */
 const rowsAtOnce = 10_000;
@@ -27,13 +27,13 @@ export async function removeExpired(db: Queryable, serviceDays: number): Promise
     }
   }
   // Or what is put together later would bring back what is removed here.
-  await foldVolume(db);
+  await rollUpVolume(db);
   for (const { projectNumber, before } of expiries) {
     await db.query(sql`
       delete from log_volume where project_number = ${projectNumber} and minute < ${before}::timestamptz`);
     await db.query(sql`
       delete from log_commits where project_number = ${projectNumber} and max_ts < ${before}::timestamptz`);
-    await deleteWordMaps(db, sql`project_number = ${projectNumber} and max_ts < ${before}::timestamptz`);
+    await deleteSkipIndexes(db, sql`project_number = ${projectNumber} and max_ts < ${before}::timestamptz`);
   }
 }
 

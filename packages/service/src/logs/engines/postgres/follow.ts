@@ -1,7 +1,7 @@
 import type { QueryNode } from "@sazabi/sdk/protocol";
 import type { Database } from "../../../db/database.ts";
 import { sql } from "../../../db/sql.ts";
-import { mergeStretches, type Stretch } from "../../commit-log/commit-time-ranges.ts";
+import { type CommitTimeRange, mergeCommitTimeRanges } from "../../commit-log/commit-time-ranges.ts";
 import type { Followed, FollowRequest, StoredLog } from "../../log-store.ts";
 import { isoOfMicros } from "../../time.ts";
 import { compileQuery } from "./compile.ts";
@@ -106,7 +106,7 @@ async function followProject(db: Database, request: ProjectRequest): Promise<Pro
 
 export interface Commits {
   readonly lastId: bigint;
-  readonly stretches: readonly Stretch[];
+  readonly stretches: readonly CommitTimeRange[];
   /** There are commits beyond these. */
   readonly more: boolean;
 }
@@ -139,7 +139,7 @@ export async function readCommits(
   const taken = whole.filter(({ last_id }) => last_id === first.last_id || BigInt(last_id) - from <= BigInt(idsAtOnce));
   return {
     lastId: BigInt((taken.at(-1) as typeof first).last_id),
-    stretches: mergeStretches(taken.map(({ min, max }) => [Number(min), Number(max)])),
+    stretches: mergeCommitTimeRanges(taken.map(({ min, max }) => [Number(min), Number(max)])),
     more: taken.length < rows.length,
   };
 }

@@ -24,7 +24,7 @@ export interface ExpectedIds {
  * Which ids a project's next entries get, as this process knows it from its own commits: so that rows can be sent with
  * their ids without asking first. The database refuses them when somebody else was there meanwhile.
  */
-export class NextIds {
+export class OptimisticSequence {
   readonly #heads = new Map<number, Head>();
 
   /** Takes the next ids of each project for a commit; undefined when those of one have to be asked for. */

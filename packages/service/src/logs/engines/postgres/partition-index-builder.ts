@@ -19,7 +19,7 @@ export interface Sealed {
   readonly words: boolean;
 }
 
-export interface SealerOptions {
+export interface PartitionIndexBuilderOptions {
   readonly url: string;
   /** Other work that one process at a time does, before. */
   readonly first?: (session: Queryable) => Promise<void>;
@@ -33,15 +33,15 @@ export interface SealerOptions {
  * while it is stored. Nobody waits for it: rows are stored and read meanwhile, and one process does it at a time. What a
  * killed one began is thrown away and begun again by the next.
  */
-export class Sealer {
-  readonly #options: SealerOptions;
+export class PartitionIndexBuilder {
+  readonly #options: PartitionIndexBuilderOptions;
   #running: Promise<void> | undefined;
   #session: Session | undefined;
   #closed = false;
   #noticed = false;
   #known: { readonly at: number; readonly sealed: Promise<Sealed> } | undefined;
 
-  constructor(options: SealerOptions) {
+  constructor(options: PartitionIndexBuilderOptions) {
     this.#options = options;
   }
 

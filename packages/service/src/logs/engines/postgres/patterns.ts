@@ -30,7 +30,7 @@ export class StoredPatterns {
         ids.push(pattern.id);
         if (met.has(pattern)) continue;
         met.add(pattern);
-        const name = nameOf(projectNumber, pattern.id);
+        const name = patternKey(projectNumber, pattern.id);
         if (!this.#known.has(name)) fresh.set(name, { projectNumber, ...pattern });
       }
     }
@@ -39,7 +39,7 @@ export class StoredPatterns {
 
   /** Call when the transaction that stored them is committed. */
   remember(fresh: readonly FreshTemplate[]): void {
-    for (const { projectNumber, id } of fresh) this.#known.add(nameOf(projectNumber, id));
+    for (const { projectNumber, id } of fresh) this.#known.add(patternKey(projectNumber, id));
   }
 
   /** Each template is noted once a day when it occurs, so that those that do not occur any more can be deleted. */
@@ -77,7 +77,7 @@ export function templatesNoted(fresh: readonly FreshTemplate[]): Sql {
 
 /** The templates of several batches, each of them once. */
 export function distinctTemplates(fresh: readonly FreshTemplate[]): readonly FreshTemplate[] {
-  return [...new Map(fresh.map((template) => [nameOf(template.projectNumber, template.id), template])).values()];
+  return [...new Map(fresh.map((template) => [patternKey(template.projectNumber, template.id), template])).values()];
 }
 
 /** A template that nobody met for as long as logs are kept stands for no entry any more. */
@@ -127,8 +127,8 @@ export async function gatherPatterns(
   const templates = await readTemplates(db, rows);
   const found = new Map<string, FoundPattern>();
   for (const row of rows) {
-    const pattern = templates.get(nameOf(row.project_number, row.pattern_id)) ?? anything;
-    const name = `${nameOf(row.project_number, pattern.id)} ${row.level} ${row.service}`;
+    const pattern = templates.get(patternKey(row.project_number, row.pattern_id)) ?? anything;
+    const name = `${patternKey(row.project_number, pattern.id)} ${row.level} ${row.service}`;
     found.set(name, joined(found.get(name), toPattern(row, pattern)));
   }
   return [...found.values()]
@@ -139,7 +139,7 @@ export async function gatherPatterns(
 async function readTemplates(db: Database, rows: readonly PatternCount[]): Promise<ReadonlyMap<string, MinedPattern>> {
   const entries = new Map<string, number>();
   for (const { project_number, pattern_id, entries: count } of rows) {
-    const name = nameOf(project_number, pattern_id);
+    const name = patternKey(project_number, pattern_id);
     entries.set(name, (entries.get(name) ?? 0) + Number(count));
   }
   const frequent = [...entries].sort(([, a], [, b]) => b - a).slice(0, templatesMerged);
@@ -152,8 +152,12 @@ async function readTemplates(db: Database, rows: readonly PatternCount[]): Promi
   for (const projectNumber of new Set(known.map((row) => row.project_number))) {
     const templates = known
       .filter((row) => row.project_number === projectNumber)
-      .map(({ pattern_id: id, template }) => ({ id, template, entries: entries.get(nameOf(projectNumber, id)) ?? 0 }));
-    for (const [id, pattern] of mergeTemplates(templates)) merged.set(nameOf(projectNumber, id), pattern);
+      .map(({ pattern_id: id, template }) => ({
+        id,
+        template,
+        entries: entries.get(patternKey(projectNumber, id)) ?? 0,
+      }));
+    for (const [id, pattern] of mergeTemplates(templates)) merged.set(patternKey(projectNumber, id), pattern);
   }
   return merged;
 }
@@ -183,6 +187,6 @@ function joined(a: FoundPattern | undefined, b: FoundPattern): FoundPattern {
   };
 }
 
-function nameOf(projectNumber: number, id: number): string {
+function patternKey(projectNumber: number, id: number): string {
   return `${projectNumber} ${id}`;
 }

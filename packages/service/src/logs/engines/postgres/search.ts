@@ -2,13 +2,13 @@ import type { QueryNode } from "@sazabi/sdk/protocol";
 import type { Database } from "../../../db/database.ts";
 import { join, raw, type Sql, sql } from "../../../db/sql.ts";
 import { type FoundLogs, type LogPosition, type LogSearch, maxAnswerBytes, type StoredLog } from "../../log-store.ts";
-import { tooLong } from "../../query-timeout.ts";
+import { queryTimeout } from "../../query-timeout.ts";
 import { isoOfMicros } from "../../time.ts";
-import { partsOf, type TimeRange } from "./adaptive-time-slices.ts";
+import { searchSlices, type TimeRange } from "./adaptive-time-slices.ts";
 import { compileQuery } from "./compile.ts";
 import type { Sealed } from "./partition-index-builder.ts";
 import { answerBytes, type LogRow, logColumns, toLog, within } from "./reader.ts";
-import { mayHold, placesOf } from "./skip-index.ts";
+import { mightContain, placesOf } from "./skip-index.ts";
 
 /**
  * The entries that the query holds for, nearest to the start of the order first.
@@ -33,7 +33,7 @@ export async function searchLogs(
   const deadline = performance.now() + timeoutMs;
   const found: StoredLog[] = [];
   let foundBytes = 0;
-  const parts = partsOf(range, {
+  const parts = searchSlices(range, {
     nearest,
     nearestRows,
     direction: search.direction,
@@ -41,7 +41,7 @@ export async function searchLogs(
     progress: () => ({ found: found.length, wanted: wanted - found.length }),
   });
   for (const part of parts) {
-    if (performance.now() > deadline) throw tooLong();
+    if (performance.now() > deadline) throw queryTimeout();
     const reading = { ...part, limit: wanted - found.length, maxBytes: maxBytes - foundBytes };
     const read = part.along ? readAlong(db, search, reading) : readAtOnce(db, search, reading, sealed);
     const { logs, bytes } = await read;
@@ -145,7 +145,7 @@ function readAlong(db: Database, search: LogSearch, reading: Reading): Promise<R
 function readAtOnce(db: Database, search: LogSearch, reading: Reading, sealed: Sealed): Promise<Read> {
   const order = raw(search.direction);
   const isIndexed = sealed.words && reading.toMicros <= sealed.beforeMicros;
-  const condition = isIndexed ? undefined : mayHold(search.query);
+  const condition = isIndexed ? undefined : mightContain(search.query);
   const matching = sql`${withinPart(search, reading)} and (${compileQuery(search.query, isIndexed ? "index" : "scan")})`;
   const all = (rows: Sql) =>
     sql`select ${logColumns} from logs where project_number = any(${search.projectNumbers}::int[]) and ${rows}`;

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import type { QueryNode, TextPattern } from "@sazabi/sdk/protocol";
 import type { Database, Queryable } from "../../../db/database.ts";
 import { join, type Sql, sql } from "../../../db/sql.ts";
-import { mergeStretches, type Stretch } from "../../commit-log/commit-time-ranges.ts";
+import { type CommitTimeRange, mergeCommitTimeRanges } from "../../commit-log/commit-time-ranges.ts";
 import { isoOfMicros } from "../../time.ts";
 import type { TimeRange } from "./adaptive-time-slices.ts";
 import { maxId, readCommits } from "./follow.ts";
@@ -28,7 +28,7 @@ export interface StoredEntries {
   /** The id before the first of them. */
   readonly head: number;
   readonly entries: number;
-  readonly stretches: readonly Stretch[];
+  readonly stretches: readonly CommitTimeRange[];
   readonly words: readonly WordBits[];
 }
 
@@ -36,7 +36,7 @@ export interface StoredEntries {
 interface MapInMemory {
   readonly head: number;
   lastId: number;
-  readonly stretches: Stretch[];
+  readonly stretches: CommitTimeRange[];
   readonly words: WordMap;
   /** What comes behind a gap: mostly the answer to the commit before it is on its way still. */
   readonly early: StoredEntries[];
@@ -47,9 +47,9 @@ interface MapInMemory {
  * process stores them one after the other, it has all that takes in memory. What another stored between, or left behind
  * when it ended, is read. What is not mapped yet is read by searches like any entry.
  */
-export class WordMaps {
+export class SkipIndex {
   readonly #db: Database;
-  readonly #onPutOff: (error: unknown) => void;
+  readonly #onDeferred: (error: unknown) => void;
   readonly #unfinished = new Map<number, MapInMemory>();
   readonly #finished = new Map<number, MapInMemory[]>();
   /** Entries by project that somebody has to read, since they were not followed by enough of ours. */
@@ -58,9 +58,9 @@ export class WordMaps {
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(db: Database, onPutOff: (error: unknown) => void) {
+  constructor(db: Database, onDeferred: (error: unknown) => void) {
     this.#db = db;
-    this.#onPutOff = onPutOff;
+    this.#onDeferred = onDeferred;
   }
 
   /** Call when entries are committed. */
@@ -146,7 +146,7 @@ export class WordMaps {
         for (const map of finished) await this.#write(projectNumber, map);
         if (finished.length === 0) while (await this.#readNext(projectNumber));
       } catch (error) {
-        if (!this.#closing.signal.aborted) this.#onPutOff(error);
+        if (!this.#closing.signal.aborted) this.#onDeferred(error);
       }
     }
   }
@@ -220,8 +220,10 @@ async function insertMap(db: Queryable, { projectNumber, from, to, times, words 
 }
 
 /** Ranges that touch become one when they are read. */
-function rangesOf(stretches: readonly Stretch[]): string {
-  const ranges = mergeStretches(stretches).map(([from, to]) => `[${isoOfMicros(from)},${isoOfMicros(to + gapMicros)}]`);
+function rangesOf(stretches: readonly CommitTimeRange[]): string {
+  const ranges = mergeCommitTimeRanges(stretches).map(
+    ([from, to]) => `[${isoOfMicros(from)},${isoOfMicros(to + gapMicros)}]`,
+  );
   return `{${ranges.join(",")}}`;
 }
 
@@ -262,7 +264,7 @@ async function readWords(
  * A condition on a map that holds whenever the query holds for one of its entries that has a message. Undefined: it says
  * nothing.
  */
-export function mayHold(query: QueryNode): Sql | undefined {
+export function mightContain(query: QueryNode): Sql | undefined {
   const masks = masksOf(query);
   if (!masks) return undefined;
   const conditions = masks.map((mask) => sql`(words | ${mapOf(mask).toString()}::varbit) = words`);
@@ -335,12 +337,15 @@ export function placesOf(projectNumbers: readonly number[], range: TimeRange, co
 }
 
 /** Those whose entries are all past their retention lead nowhere. */
-export function deleteOldWordMaps(db: Queryable, retentionDays: number): Promise<void> {
-  return deleteWordMaps(db, sql`max_ts < date_trunc('day', now(), 'UTC') - ${retentionDays}::int * interval '1 day'`);
+export function deleteOldSkipIndexes(db: Queryable, retentionDays: number): Promise<void> {
+  return deleteSkipIndexes(
+    db,
+    sql`max_ts < date_trunc('day', now(), 'UTC') - ${retentionDays}::int * interval '1 day'`,
+  );
 }
 
 /** All but the newest of each project, which says where to go on. */
-export async function deleteWordMaps(db: Queryable, condition: Sql): Promise<void> {
+export async function deleteSkipIndexes(db: Queryable, condition: Sql): Promise<void> {
   await db.query(sql`
     delete from log_word_maps m where ${condition}
       and exists (select from log_word_maps n where n.project_number = m.project_number and n.first_id > m.first_id)`);

@@ -3,7 +3,7 @@ import { type Database, sqlState, type Transaction } from "../../../db/database.
 import { raw, type Sql, sql } from "../../../db/sql.ts";
 import { ApiError } from "../../../errors.ts";
 import type { NativeAnswer, NativeRequest } from "../../log-store.ts";
-import { tooLong } from "../../query-timeout.ts";
+import { queryTimeout } from "../../query-timeout.ts";
 import { NativeText, nativeBounds, refusedQuery } from "../../sql-query-answer.ts";
 import { NativeSlots } from "../../sql-query-slots.ts";
 import { isoOfMicros } from "../../time.ts";
@@ -76,7 +76,7 @@ export class NativeQueries {
     const { signal } = request;
     const release = await this.#slots.take(signal);
     const timeMs = nativeBounds.timeMs;
-    const bounds = { url, name: "sazabi native query", timeMs, graceMs, signal, overdue: tooLong };
+    const bounds = { url, name: "sazabi native query", timeMs, graceMs, signal, overdue: queryTimeout };
     const { result, ended } = runBounded(bounds, (tx) => inside(tx, request, this.#allowed));
     // What it holds in memory counts until its process is gone.
     void ended.then(release);
@@ -112,7 +112,7 @@ async function inside(tx: Transaction, request: NativeRequest, known: AllowedByS
   });
   const { columns, cost } = await define(tx, request.text, allowed);
   await tx.query(sql`set transaction read only`);
-  return explained(() => read(tx, { columns, cost, endsAt }));
+  return explainSqlErrors(() => read(tx, { columns, cost, endsAt }));
 }
 
 /** The bounds, the one table there is to read, and the role that may read it. */
@@ -156,7 +156,7 @@ interface Checked {
 /** Makes the query a view, and looks at what it became. */
 async function define(tx: Transaction, text: string, allowed: Allowed): Promise<Checked> {
   const prefix = "create temporary view native_query as ";
-  await explained(() => tx.single(prefix + text), prefix.length);
+  await explainSqlErrors(() => tx.single(prefix + text), prefix.length);
   const { rows } = await tx.query<{ tree: string; columns: string[]; self: string }>(sql`
     select ev_action::text as tree, ev_class::oid as self,
            (select array_agg(attname::text order by attnum) from pg_catalog.pg_attribute
@@ -215,7 +215,7 @@ async function boundMemory(tx: Transaction, declaration: Sql, cost: TreeCost): P
 /** Faults of the query itself: what PostgreSQL says of them is for its author. */
 const faultsOfQuery = /^(?:0A|0B|20|21|22|23|25|2F|34|42|44|53400|53200|54)/;
 
-async function explained<T>(work: () => Promise<T>, offset = 0): Promise<T> {
+async function explainSqlErrors<T>(work: () => Promise<T>, offset = 0): Promise<T> {
   try {
     return await work();
   } catch (error) {

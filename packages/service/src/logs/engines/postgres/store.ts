@@ -5,25 +5,25 @@ import { deleteOldCommits } from "../../commit-log/commit-time-ranges.ts";
 import { deleteOldBatches } from "../../commit-log/idempotency-ledger.ts";
 import { deleteOldUids } from "../../commit-log/seen-entry-ids.ts";
 import type { LogSearch, LogStore } from "../../log-store.ts";
-import { tooLong } from "../../query-timeout.ts";
+import { queryTimeout } from "../../query-timeout.ts";
 import { countValues, countVolume } from "./count.ts";
 import { removeExpired } from "./expiry.ts";
 import { listFields } from "./fields.ts";
 import { findLogs, followLogs, readHeads } from "./follow.ts";
-import { Sealer } from "./partition-index-builder.ts";
+import { PartitionIndexBuilder } from "./partition-index-builder.ts";
 import { Partitions } from "./partitions.ts";
 import { countPatterns, deleteOldTemplates } from "./patterns.ts";
 import { searchLogs } from "./search.ts";
-import { deleteOldWordMaps, type StoredEntries, WordMaps } from "./skip-index.ts";
+import { deleteOldSkipIndexes, SkipIndex, type StoredEntries } from "./skip-index.ts";
 import { NativeQueries } from "./sql-query.ts";
-import { foldVolume, VolumeFolding } from "./volume-rollup.ts";
+import { rollUpVolume, VolumeRollup } from "./volume-rollup.ts";
 import { LogWriter } from "./writer.ts";
 
 /** Two for one project at a time, and one for another. */
 const lanes = 3;
 const limits = { lanes, rowsPerCommit: 2_000, queueBytes: 64 * 1024 * 1024 };
 /** For maps of words and counts per minute, while housekeeping waits its turn. */
-const behindTheirBack = 2;
+const backgroundConnections = 2;
 const readers = 4;
 /** Tails that are behind take two; the others are for what is new. */
 const followers = 4;
@@ -37,24 +37,29 @@ export interface PostgresLogStoreOptions extends Pick<DatabaseOptions, "url" | "
   /** Told, once, what works less well than it could. */
   readonly onNotice?: (message: string) => void;
   /** Told why something was put off until the next housekeeping. */
-  readonly onPutOff?: (error: unknown) => void;
+  readonly onDeferred?: (error: unknown) => void;
 }
 
 /** Logs in PostgreSQL: rows in partitions by day, written in groups, read along the time index. */
 export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
   const { url, onIdleError, retentionDays, readTimeoutMs = defaultReadTimeoutMs } = options;
-  const { onNotice = () => {}, onPutOff = () => {} } = options;
+  const { onNotice = () => {}, onDeferred = () => {} } = options;
   const shared = { url, ...(onIdleError && { onIdleError }) };
-  const writes = openDatabase({ ...shared, connections: lanes + behindTheirBack });
+  const writes = openDatabase({ ...shared, connections: lanes + backgroundConnections });
   const reads = openDatabase({ ...shared, connections: readers, statementTimeoutMs: readTimeoutMs });
   const follows = openDatabase({ ...shared, connections: followers, statementTimeoutMs: readTimeoutMs });
   const native = new NativeQueries({ url, db: reads });
   const partitions = new Partitions(writes, retentionDays);
-  const sealer = new Sealer({ url, db: reads, onNotice, first: (session) => removeExpired(session, retentionDays) });
+  const sealer = new PartitionIndexBuilder({
+    url,
+    db: reads,
+    onNotice,
+    first: (session) => removeExpired(session, retentionDays),
+  });
   const search = async (wanted: LogSearch) =>
     searchLogs(reads, wanted, { sealed: await sealer.sealed(), timeoutMs: readTimeoutMs });
-  const wordMaps = new WordMaps(writes, onPutOff);
-  const folding = new VolumeFolding(writes, onPutOff);
+  const wordMaps = new SkipIndex(writes, onDeferred);
+  const folding = new VolumeRollup(writes, onDeferred);
   const onStored = (stored: StoredEntries) => {
     wordMaps.stored(stored);
     folding.due();
@@ -77,18 +82,18 @@ export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore
     heads: (projectNumbers) => inTime(readHeads(follows, projectNumbers)),
     follow: (request) => inTime(followLogs(follows, request)),
     queryNative: (request) => inTime(native.run(request)),
-    async keepHouse() {
+    async runMaintenance() {
       await partitions.ensureAround(Date.now());
-      await foldVolume(writes).catch(onPutOff);
+      await rollUpVolume(writes).catch(onDeferred);
       await partitions.dropExpired();
       await deleteOldBatches(writes);
       await deleteOldUids(writes);
       await deleteOldTemplates(writes, retentionDays);
       await deleteOldCommits(writes, retentionDays);
-      await deleteOldWordMaps(writes, retentionDays);
+      await deleteOldSkipIndexes(writes, retentionDays);
       await wordMaps.catchUp();
       // It may take minutes, and nobody waits for it.
-      sealer.seal().catch(onPutOff);
+      sealer.seal().catch(onDeferred);
     },
     close: async () => {
       await sealer.close();
@@ -106,6 +111,6 @@ async function inTime<T>(reading: Promise<T>): Promise<T> {
     return await reading;
   } catch (error) {
     if (!isTimeout(error)) throw error;
-    throw tooLong(error);
+    throw queryTimeout(error);
   }
 }

@@ -11,16 +11,16 @@ const commitsAtOnce = 200;
  * Puts what commits added to the counts per minute together in `log_volume`, behind the back of those who store. What
  * was not put there yet is counted all the same (`log_volume_complete`), whoever left it.
  */
-export class VolumeFolding {
+export class VolumeRollup {
   readonly #db: Queryable;
-  readonly #onPutOff: (error: unknown) => void;
+  readonly #onDeferred: (error: unknown) => void;
   readonly #closing = new AbortController();
   #isDue = false;
   #running: Promise<void> | undefined;
 
-  constructor(db: Queryable, onPutOff: (error: unknown) => void) {
+  constructor(db: Queryable, onDeferred: (error: unknown) => void) {
     this.#db = db;
-    this.#onPutOff = onPutOff;
+    this.#onDeferred = onDeferred;
   }
 
   /** Call when something was added. */
@@ -41,10 +41,10 @@ export class VolumeFolding {
       while (this.#isDue) {
         this.#isDue = false;
         await sleep(restMs, undefined, { signal });
-        await foldVolume(this.#db, signal);
+        await rollUpVolume(this.#db, signal);
       }
     } catch (error) {
-      if (!signal.aborted) this.#onPutOff(error);
+      if (!signal.aborted) this.#onDeferred(error);
     } finally {
       this.#running = undefined;
     }
@@ -52,7 +52,7 @@ export class VolumeFolding {
 }
 
 /** Puts together all that was added by now. Several at once are no harm: each row is taken once. */
-export async function foldVolume(db: Queryable, signal?: AbortSignal): Promise<void> {
+export async function rollUpVolume(db: Queryable, signal?: AbortSignal): Promise<void> {
   for (let taken = commitsAtOnce; taken === commitsAtOnce && !signal?.aborted; ) {
     const { rows } = await db.query<{ taken: number }>(sql`
       with taken as (

@@ -2,17 +2,17 @@ import { type Database, isRefusedData, type Queryable, sqlState } from "../../..
 import type { Step } from "../../../db/pipeline.ts";
 import { prepared, type Sql, sql } from "../../../db/sql.ts";
 import type { ApiError } from "../../../errors.ts";
-import { explainedMove } from "../../backend-claim.ts";
+import { explainMovedLogs } from "../../backend-claim.ts";
 import { stretchesOf } from "../../commit-log/commit-time-ranges.ts";
 import { storeOnce } from "../../commit-log/deduplicate.ts";
 import { GroupCommit, type GroupCommitLimits } from "../../commit-log/group-commit.ts";
-import { ledgerEntered } from "../../commit-log/idempotency-ledger.ts";
+import { insertLedgerEntries } from "../../commit-log/idempotency-ledger.ts";
 import { uidsEntered } from "../../commit-log/seen-entry-ids.ts";
 import type { AppendOptions, LogBatch, StoredResult } from "../../log-store.ts";
 import { isoOfMicros } from "../../time.ts";
-import { type EncodedBatch, encodeBatch, recodeBatch } from "./copy-batch.ts";
+import { type CopyBatch, recodeBatch, toCopyBatch } from "./copy-batch.ts";
 import { copyColumns, numberRows } from "./copy-text.ts";
-import { NextIds } from "./optimistic-sequence.ts";
+import { OptimisticSequence } from "./optimistic-sequence.ts";
 import type { Partitions } from "./partitions.ts";
 import { distinctTemplates, type FreshTemplate, StoredPatterns, templatesNoted } from "./patterns.ts";
 import type { StoredEntries } from "./skip-index.ts";
@@ -32,9 +32,9 @@ interface LogWriterOptions {
 export class LogWriter {
   readonly #db: Database;
   readonly #partitions: Partitions;
-  readonly #queue: GroupCommit<EncodedBatch>;
+  readonly #queue: GroupCommit<CopyBatch>;
   readonly #patterns = new StoredPatterns();
-  readonly #nextIds = new NextIds();
+  readonly #nextIds = new OptimisticSequence();
   readonly #buffers = new TextBuffers();
   readonly #onStored: (stored: StoredEntries) => void;
 
@@ -44,7 +44,7 @@ export class LogWriter {
     this.#onStored = onStored;
     this.#queue = new GroupCommit({
       ...limits,
-      prepare: (batch, slices) => encodeBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows), slices),
+      prepare: (batch, slices) => toCopyBatch(batch, this.#patterns, (rows) => this.#buffers.take(rows), slices),
       commit: (batches, follow) => this.#commit(batches, follow),
       isRefused: isRefusedData,
       abandon: ({ rows }) => this.#buffers.give(rows),
@@ -66,7 +66,7 @@ export class LogWriter {
   }
 
   /** Stores the batches in one transaction; after it their rows are read no more. */
-  async #commit(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers> {
+  async #commit(batches: readonly CopyBatch[], follow: () => void): Promise<Answers> {
     try {
       const answers = await this.#storeWhereTheyBelong(batches, follow);
       for (const { rows } of batches) this.#buffers.give(rows);
@@ -78,12 +78,12 @@ export class LogWriter {
   }
 
   /** A row that finds its partition gone gets one, and one more try. */
-  async #storeWhereTheyBelong(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers> {
+  async #storeWhereTheyBelong(batches: readonly CopyBatch[], follow: () => void): Promise<Answers> {
     await this.#partitions.ensure(timesOf(batches));
     try {
       return (await this.#storeAsExpected(batches, follow)) ?? (await this.#store(batches));
     } catch (error) {
-      if (sqlState(error) !== "23514") throw explainedMove(error);
+      if (sqlState(error) !== "23514") throw explainMovedLogs(error);
       this.#partitions.forget();
       await this.#partitions.ensure(timesOf(batches));
       return this.#store(batches);
@@ -95,17 +95,17 @@ export class LogWriter {
    * nearly always is. The next commit is sent as soon as this one holds the heads of its projects. Undefined when it
    * was otherwise; then nothing is stored.
    */
-  async #storeAsExpected(batches: readonly EncodedBatch[], follow: () => void): Promise<Answers | undefined> {
+  async #storeAsExpected(batches: readonly CopyBatch[], follow: () => void): Promise<Answers | undefined> {
     const expected = this.#nextIds.take(countsOf(batches));
     if (!expected) return undefined;
-    const parts = partsOf(batches, expected.heads);
+    const parts = splitByProject(batches, expected.heads);
     const templates = distinctTemplates(batches.flatMap((batch) => batch.fresh));
     try {
       await this.#db.transaction((tx) =>
         tx.finish([
-          { statement: idsTaken(parts, countsIn(batches)), onDone: follow },
-          ...[ledgerEntered(batches), uidsEntered(batches)].filter((step) => step !== undefined),
-          ...rowsStored(batches, expected.heads, templates),
+          { statement: insertHeads(parts, countsIn(batches)), onDone: follow },
+          ...[insertLedgerEntries(batches), uidsEntered(batches)].filter((step) => step !== undefined),
+          ...insertRows(batches, expected.heads, templates),
         ]),
       );
     } catch (error) {
@@ -119,7 +119,7 @@ export class LogWriter {
   }
 
   /** Asks what is stored already and which ids are next. Whoever does so has the projects to himself. */
-  async #store(batches: readonly EncodedBatch[]): Promise<Answers> {
+  async #store(batches: readonly CopyBatch[]): Promise<Answers> {
     const projects = [...countsOf(batches).keys()];
     let lastIds: ReadonlyMap<number, number> = new Map();
     this.#nextIds.ask(projects);
@@ -131,11 +131,11 @@ export class LogWriter {
         // Before anything else is locked, as in the commits that do not ask: none waits for another that waits for it.
         heads = await lockHeads(tx, projects);
         return storeOnce(tx, batches, async (stored) => {
-          const fresh: EncodedBatch[] = [];
+          const fresh: CopyBatch[] = [];
           for (const batch of stored) fresh.push(await recodeBatch(batch, this.#patterns));
           templates = distinctTemplates(fresh.flatMap((batch) => batch.fresh));
-          parts = partsOf(fresh, heads);
-          await tx.finish([idsTaken(parts, countsIn(fresh)), ...rowsStored(fresh, heads, templates)]);
+          parts = splitByProject(fresh, heads);
+          await tx.finish([insertHeads(parts, countsIn(fresh)), ...insertRows(fresh, heads, templates)]);
         });
       });
       lastIds = new Map([
@@ -163,7 +163,7 @@ const otherIds = "22012";
 const storedBefore = "23505";
 
 /** Entries by project. */
-function countsOf(batches: readonly EncodedBatch[]): Map<number, number> {
+function countsOf(batches: readonly CopyBatch[]): Map<number, number> {
   const counts = new Map<number, number>();
   for (const { projectNumber, times } of batches) {
     counts.set(projectNumber, (counts.get(projectNumber) ?? 0) + times.length);
@@ -188,7 +188,7 @@ async function lockHeads(tx: Queryable, projects: readonly number[]): Promise<Ma
 }
 
 /** What the batches are of each project, sorted: so two replicas lock them in one order, and cannot wait for each other. */
-function partsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, number>): readonly StoredEntries[] {
+function splitByProject(batches: readonly CopyBatch[], heads: ReadonlyMap<number, number>): readonly StoredEntries[] {
   const parts = new Map<number, { times: number[]; words: WordBits[] }>();
   for (const { projectNumber, times, words } of batches) {
     const part = parts.get(projectNumber) ?? { times: [], words: [] };
@@ -207,7 +207,7 @@ function partsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, nu
     }));
 }
 
-function countsIn(batches: readonly EncodedBatch[]): readonly MinuteCount[] {
+function countsIn(batches: readonly CopyBatch[]): readonly MinuteCount[] {
   return batches.flatMap(({ counts }) => counts);
 }
 
@@ -216,7 +216,7 @@ function countsIn(batches: readonly EncodedBatch[]): readonly MinuteCount[] {
  * minute. The heads stay locked until the commit, so ids ascend in the order of commits. Fails with `otherIds` when a
  * head is another.
  */
-function idsTaken(parts: readonly StoredEntries[], counts: readonly MinuteCount[]): Sql {
+function insertHeads(parts: readonly StoredEntries[], counts: readonly MinuteCount[]): Sql {
   const numbers = parts.map(({ projectNumber }) => projectNumber);
   const notes = parts.flatMap(({ projectNumber, head, entries, stretches }) =>
     stretches.map(([from, to]) => ({ projectNumber, lastId: head + entries, firstId: head + 1, from, to })),
@@ -246,8 +246,8 @@ function idsTaken(parts: readonly StoredEntries[], counts: readonly MinuteCount[
 }
 
 /** What is stored of batches whose ids are taken. */
-function rowsStored(
-  batches: readonly EncodedBatch[],
+function insertRows(
+  batches: readonly CopyBatch[],
   heads: ReadonlyMap<number, number>,
   templates: readonly FreshTemplate[],
 ): readonly Step[] {
@@ -260,7 +260,7 @@ function rowsStored(
 /** Below it, pieces are put together before they are sent: each costs more than its bytes. */
 const smallBytes = 16 * 1024;
 
-function rowsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, number>): readonly Buffer[] {
+function rowsOf(batches: readonly CopyBatch[], heads: ReadonlyMap<number, number>): readonly Buffer[] {
   const nextIds = new Map<number, number>();
   let bytes = 0;
   for (const { projectNumber, rows } of batches) {
@@ -272,6 +272,6 @@ function rowsOf(batches: readonly EncodedBatch[], heads: ReadonlyMap<number, num
   return bytes / pieces.length < smallBytes ? [Buffer.concat(pieces, bytes)] : pieces;
 }
 
-function* timesOf(batches: readonly EncodedBatch[]): Generator<number> {
+function* timesOf(batches: readonly CopyBatch[]): Generator<number> {
   for (const { times } of batches) yield* times;
 }

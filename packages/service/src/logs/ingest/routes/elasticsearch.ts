@@ -1,6 +1,6 @@
 import type { Rejection } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { answerHeaders, type HttpContext, type HttpEnv, header } from "../../../http/context.ts";
 import { preflight } from "../../../http/cross-origin.ts";
 import { type BulkBody, type BulkOperation, bulkFormat } from "../formats/elasticsearch-bulk.ts";
@@ -25,7 +25,7 @@ const bulk: Dialect<BulkBody> = {
  * Enough of Elasticsearch for what sends logs to it: `_bulk`, and the question which version this is. At the root, where
  * senders look, and under a path of its own for who wants them apart.
  */
-export const elasticsearchRoutes = (services: Services) => {
+export const elasticsearchRoutes = (services: AppContext) => {
   const receive = logReceiver(services)(bulk);
   return new Hono<HttpEnv>()
     .get("/", (c, next) => (asksForPage(c) ? next() : asElasticsearch(c, version)))

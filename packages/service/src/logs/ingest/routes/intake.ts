@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { type HttpEnv, header } from "../../../http/context.ts";
 import { preflight } from "../../../http/cross-origin.ts";
 import { okEnvelope } from "../../../http/respond.ts";
@@ -14,5 +14,5 @@ const entries: Dialect = {
   answer: (c, { body, result }) => (body.isOtlp ? otlpAnswer(c, result) : okEnvelope(c, result, 202)),
 };
 
-export const intakeRoutes = (services: Services) =>
+export const intakeRoutes = (services: AppContext) =>
   new Hono<HttpEnv>().options("/", preflight).post("/", logReceiver(services)(entries));

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { type HttpEnv, header } from "../../../http/context.ts";
 import { preflight } from "../../../http/cross-origin.ts";
 import { noContent, okEnvelope } from "../../../http/respond.ts";
@@ -12,5 +12,5 @@ const loki: Dialect = {
   answer: (c, { result }) => (result.rejectedCount ? okEnvelope(c, result, 200) : noContent(c)),
 };
 
-export const lokiRoutes = (services: Services) =>
+export const lokiRoutes = (services: AppContext) =>
   new Hono<HttpEnv>().options("/loki/api/v1/push", preflight).post("/loki/api/v1/push", logReceiver(services)(loki));

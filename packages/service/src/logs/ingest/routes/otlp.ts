@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { ApiError } from "../../../errors.ts";
 import { type HttpContext, type HttpEnv, header } from "../../../http/context.ts";
 import { fromAnyPage, preflight } from "../../../http/cross-origin.ts";
@@ -16,7 +16,7 @@ const otlp: Dialect = {
 };
 
 /** OTLP where nothing else is taken. `POST /v1/logs` takes it too. */
-export const otlpRoutes = (services: Services) => {
+export const otlpRoutes = (services: AppContext) => {
   const receive = logReceiver(services)(otlp);
   return new Hono<HttpEnv>()
     .options("/adapters/otlp/*", preflight)

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { type IntakeResult, intakeLimits, type Rejection } from "@sazabi/sdk/protocol";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import type { PublicCaller } from "../../../auth/caller.ts";
 import { FairGate, TimeSlices } from "../../../concurrency/event-loop-fairness.ts";
 import { ApiError } from "../../../errors.ts";
@@ -42,7 +42,7 @@ interface Outcome<Body> {
 }
 
 /** Makes handlers that answer when the entries are committed, and not before. */
-export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publicKey } }: Services) {
+export function logReceiver({ logs, intakeMeter, retentions, now, guards: { publicKey } }: AppContext) {
   async function receive<Body extends IntakeBody>(
     c: HttpContext,
     dialect: Dialect<Body>,

@@ -1,7 +1,7 @@
 import type { LogContext } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { TimeSlices } from "../../../concurrency/event-loop-fairness.ts";
 import { ApiError } from "../../../errors.ts";
 import type { HttpEnv } from "../../../http/context.ts";
@@ -26,7 +26,7 @@ const maxSideBytes = maxAnswerBytes / 2;
 type ContextAnswer = Readonly<Record<"log" | "before" | "after", JsonText>> & Pick<LogContext, "truncated">;
 
 /** One entry, and what stands around it. */
-export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: Services) =>
+export const logContextRoutes = ({ db, logs, searches, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/:id",
     secretKey("logs.get", "read:logs", async (c, caller) => {

@@ -17,7 +17,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { invalidMember } from "../../../errors.ts";
 import type { HttpEnv } from "../../../http/context.ts";
 import { jsonArray, jsonWithin } from "../../../http/json-text.ts";
@@ -52,7 +52,7 @@ const facetBody = z.strictObject({
 });
 
 /** How many entries there are: by time, and by the values of a field. */
-export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
+export const logCountRoutes = ({ db, logs, searches, now, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>()
     .post(
       "/volume",
@@ -168,8 +168,8 @@ function seriesOf(counts: readonly VolumeCount[], groupBy: VolumeGroup | undefin
   const series = new Map<string | number, Omit<Series, "total" | "points"> & { total: number; points: Point[] }>();
   for (const { group, otherGroups, startMicros, entries } of counts) {
     // A number is the key of no group's name.
-    const key = otherGroups ?? nameOf(group, groupBy);
-    const made = { group: otherGroups ? "other" : nameOf(group, groupBy), ...(otherGroups && { otherGroups }) };
+    const key = otherGroups ?? groupKey(group, groupBy);
+    const made = { group: otherGroups ? "other" : groupKey(group, groupBy), ...(otherGroups && { otherGroups }) };
     const one = series.get(key) ?? { ...made, total: 0, points: [] };
     series.set(key, one);
     one.total += entries;
@@ -179,7 +179,7 @@ function seriesOf(counts: readonly VolumeCount[], groupBy: VolumeGroup | undefin
   return [...series.values()].sort((a, b) => rank(a) - rank(b) || b.total - a.total || (a.group < b.group ? -1 : 1));
 }
 
-function nameOf(group: string | null, groupBy: VolumeGroup | undefined): string {
+function groupKey(group: string | null, groupBy: VolumeGroup | undefined): string {
   if (groupBy === undefined) return "all";
   return groupBy === "severity_text" ? (group ?? "").toUpperCase() : (group ?? "");
 }

@@ -9,7 +9,7 @@ import {
 } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import type { HttpEnv } from "../../../http/context.ts";
 import { readBody } from "../../../http/request.ts";
 import { ok } from "../../../http/respond.ts";
@@ -28,7 +28,7 @@ const patternsBody = z.strictObject({
 }) satisfies z.ZodType<LogPatternsRequest>;
 
 /** What kinds of messages there are, and how many of each. */
-export const logPatternRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
+export const logPatternRoutes = ({ db, logs, searches, now, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().post(
     "/patterns",
     secretKey("logs.patterns", "read:logs", async (c, caller) => {

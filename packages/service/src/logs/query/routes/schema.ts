@@ -1,7 +1,7 @@
 import { type LogSchema, type LogSchemaRequest, columns as queryColumns } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import type { HttpEnv } from "../../../http/context.ts";
 import { readBody } from "../../../http/request.ts";
 import { ok } from "../../../http/respond.ts";
@@ -19,7 +19,7 @@ const schemaBody = z.strictObject({
 const servicesNamed = 100;
 
 /** What entries of the last day hold, and what of it a question is about. */
-export const logSchemaRoutes = ({ db, logs, searches, now, guards: { secretKey } }: Services) =>
+export const logSchemaRoutes = ({ db, logs, searches, now, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().post(
     "/schema",
     secretKey("logs.schema", "read:logs", async (c, caller) => {

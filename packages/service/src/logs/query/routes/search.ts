@@ -1,7 +1,7 @@
 import type { LogEntry } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import type { HttpEnv } from "../../../http/context.ts";
 import { readBody } from "../../../http/request.ts";
 import { okLarge } from "../../../http/respond.ts";
@@ -22,7 +22,7 @@ const logQuery = z.strictObject({
   pagination,
 });
 
-export const logRoutes = (services: Services) => {
+export const logRoutes = (services: AppContext) => {
   const { db, guards } = services;
   return new Hono<HttpEnv>().post(
     "/query",

@@ -1,7 +1,7 @@
 import { hasScope, type NativeQueryRequest, type NativeQueryResult } from "@sazabi/sdk/protocol";
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Services } from "../../../app-context.ts";
+import type { AppContext } from "../../../app-context.ts";
 import { ApiError } from "../../../errors.ts";
 import type { HttpEnv } from "../../../http/context.ts";
 import { jsonOf } from "../../../http/json-text.ts";
@@ -20,7 +20,7 @@ const nativeBody = z.strictObject({
 }) satisfies z.ZodType<NativeQueryRequest>;
 
 /** Read-only SQL over the entries of one project. It takes two scopes: it executes a query, and reads any log. */
-export const logNativeRoutes = ({ db, logs, nativeQueries, guards: { secretKey } }: Services) =>
+export const logNativeRoutes = ({ db, logs, nativeQueries, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().post(
     "/native-query",
     secretKey("logs.nativeQuery", "execute:queries", async (c, caller) => {
