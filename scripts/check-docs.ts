@@ -9,6 +9,10 @@ import { renewCliPage } from "./cli-page.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** Images that a reader has to decode. Each has a plain word. */
+const phrases =
+  /\b(?:lets? go of|behind (?:the|its|their) back|by heart|stands? on\b(?! its own)|keeps? house|worth a look)\b/i;
+
 const problems = [
   ...checkErrorCodes(),
   ...checkRoutes(),
@@ -16,6 +20,8 @@ const problems = [
   ...(await checkCliPage()),
   ...checkDependencies(),
   ...filesOfRepository(/\.md$/).flatMap(checkLinks),
+  ...filesOfRepository(/\.md$/).flatMap(checkLineLengths),
+  ...filesOfRepository(/\.md$|^packages\/\w+\/src\/.*\.ts$/).flatMap(checkPhrases),
 ];
 for (const problem of problems) console.error(problem);
 console.log(problems.length === 0 ? "The documentation agrees with the code." : `${problems.length} disagreements.`);
@@ -71,6 +77,28 @@ async function checkCliPage(): Promise<string[]> {
   return [
     "docs/cli.md is not what the commands say of themselves: run `npm run docs:cli` and look at what it changed.",
   ];
+}
+
+/** Lines of prose have at most 100 columns. Tables, code, headings and what is generated have the lines that they need. */
+function checkLineLengths(file: string): string[] {
+  const text = read(file)
+    .replace(/^<!-- From here on.*?^<!-- Here ends/gms, "")
+    .replace(/^ *```.*?^ *```$/gms, (block) => block.replace(/[^\n]/g, ""));
+  return text.split("\n").flatMap((line) => {
+    // What cannot be broken counts as one word.
+    const words = line.trim().replace(/`+[^`]*`+|\]\([^)]*\)/g, (part) => part.replaceAll(" ", "_"));
+    const isProse = !/^[|#<]/.test(words) && /.{2,} ./.test(words.replace(/^(?:[-*+]|\d+\.) /, ""));
+    return isProse && line.length > 100 ? [`${file}: a line has ${line.length} columns, at most 100: ${line}`] : [];
+  });
+}
+
+function checkPhrases(file: string): string[] {
+  return read(file)
+    .split("\n")
+    .flatMap((line, at) => {
+      const [found] = phrases.exec(line) ?? [];
+      return found && file !== "CHANGELOG.md" ? [`${file}:${at + 1} says "${found}": say it plainly.`] : [];
+    });
 }
 
 /** The strings and property names of a source: a variable is read by its name. */
