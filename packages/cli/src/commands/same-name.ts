@@ -4,8 +4,8 @@ import type { Session } from "../session.ts";
 import { type AnyKey, endedAt, keysOf, type ProjectOption } from "./key-resolver.ts";
 import { collect } from "./paging.ts";
 
-/** Looking further takes longer than the remark is worth. */
-const keysLookedAt = 1_000;
+/** The newest, in one request: the remark is not worth more. */
+const keysLookedAt = 100;
 
 /** Says when another live key has the name of a new one: a command that is given the name cannot tell them apart. */
 export async function sayWhenNameIsTaken(
