@@ -37,14 +37,17 @@ export async function* unpacked(
 
 /** Refuses gzip: what is appended to it does not come as lines. */
 export async function* refuseGzip(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
-  const { head, chunks } = await peek(input, gzipMagic.length);
-  if (isGzip(head)) throw usageError(`--follow reads text, and ${name} is gzip.`, "Send it without --follow.");
+  const { head, chunks, close } = await peek(input, gzipMagic.length);
+  if (isGzip(head)) {
+    await close();
+    throw usageError(`--follow reads text, and ${name} is gzip.`, "Send it without --follow.");
+  }
   yield* chunks;
 }
 
 const isGzip = (head: Uint8Array) => gzipMagic.every((byte, i) => head[i] === byte);
 
-/** The first bytes, and all of the input with them. */
+/** The first bytes, and all of the input with them. Call `close` when the input is not read further. */
 async function peek(input: AsyncIterable<Uint8Array>, length: number) {
   const iterator = input[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
@@ -57,5 +60,5 @@ async function peek(input: AsyncIterable<Uint8Array>, length: number) {
     if (head.length > 0) yield head;
     yield* { [Symbol.asyncIterator]: () => iterator };
   }
-  return { head, chunks: chunks() };
+  return { head, chunks: chunks(), close: async () => iterator.return?.() };
 }
