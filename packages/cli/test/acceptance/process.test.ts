@@ -18,7 +18,7 @@ describe("the process", () => {
     [["--help"], []],
     [
       ["keys", "rotate", "--help"],
-      ["core", "program", "keys"],
+      ["core", "keys"],
     ],
     [
       ["keys", "inspect", someKey("secret")],
