@@ -292,6 +292,12 @@ function worldThatNeverAnswers(): string {
     `const { EventEmitter } = require("node:events");
      const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }), destroy() {} };
      Object.defineProperty(process, "stdin", { value: never });
+     // The time limit of a request would only delay the end.
+     const { setTimeout } = globalThis;
+     globalThis.setTimeout = Object.assign((work, ms, ...more) => {
+       const timer = setTimeout(work, ms, ...more);
+       return ms >= 10_000 ? timer.unref() : timer;
+     }, setTimeout);
      require("node:http").request = () => Object.assign(new EventEmitter(), { end() {}, destroy() {} });`,
   );
   return file;
