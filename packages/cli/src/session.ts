@@ -277,9 +277,10 @@ export class Session {
   }
 
   get profileName(): Sourced<string> {
-    if (this.flags.profile) return { value: checkProfileName(this.flags.profile), source: "--profile" };
+    const checked = (name: string) => checkProfileName(name, () => findProfile(this.settings, name) !== undefined);
+    if (this.flags.profile) return { value: checked(this.flags.profile), source: "--profile" };
     const fromEnv = this.#env("SAZABI_PROFILE");
-    if (fromEnv) return { value: checkProfileName(fromEnv), source: "SAZABI_PROFILE" };
+    if (fromEnv) return { value: checked(fromEnv), source: "SAZABI_PROFILE" };
     return { value: this.settings.activeProfile ?? defaultProfile, source: "settings" };
   }
 

@@ -161,8 +161,9 @@ export function findProfile(settings: Settings, name: string): Profile | undefin
   return settings.profiles && Object.hasOwn(settings.profiles, name) ? settings.profiles[name] : undefined;
 }
 
-export function checkProfileName(name: string): string {
-  if (looksLikeKey(name)) {
+/** `known` says whether a profile has the name: one that was made before may look like a key. */
+export function checkProfileName(name: string, known = (): boolean => false): string {
+  if (looksLikeKey(name) && !known()) {
     throw usageError(
       "What was given as the name of a profile looks like a key.",
       "Choose a name such as `staging`. `sazabi auth login --key -` takes the key, from stdin.",

@@ -26,7 +26,8 @@ export async function checkListeners({ host, port, metrics }: Config): Promise<v
 
 async function listen(listener: Listener): Promise<Server> {
   const { host, port } = listener;
-  const server = createServer();
+  // Whoever connects meanwhile is not kept: `close` waits for every connection.
+  const server = createServer((socket) => void socket.on("error", () => {}).destroy());
   server.listen(port, host);
   try {
     await once(server, "listening");

@@ -94,9 +94,9 @@ async function remove(session: Session, name: string): Promise<void> {
 }
 
 function requireProfile(session: Session, name: string) {
-  checkProfileName(name);
   const profile = findProfile(session.settings, name);
   if (profile) return profile;
+  checkProfileName(name);
   const known = Object.keys(session.settings.profiles ?? {}).join(", ") || "none";
   throw new CliError(`There is no profile ${name}.`, {
     code: "NOT_FOUND",

@@ -95,7 +95,8 @@ export async function* makeBatches(
       }
     }
   } catch (error) {
-    if (signal.aborted) throw error;
+    // When nothing could be read, what is held waits for the next run.
+    if (signal.aborted || end.offset === 0) throw error;
     // The input broke off. What came before that is sent all the same.
     failure = { error };
   }
@@ -159,17 +160,22 @@ const pause = Symbol("pause");
 /** The same items, and `pause` whenever none has come for a while. */
 async function* withPauses<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T | typeof pause> {
   const iterator = items[Symbol.asyncIterator]();
-  for (;;) {
-    const next = iterator.next();
-    // When the reader leaves before it arrives, nobody is there to hear that it failed.
-    next.catch(() => {});
-    let arrived = await arrival(next, signal, lingerMs);
-    if (arrived === pause) {
-      yield pause;
-      arrived = await arrival(next, signal);
+  try {
+    for (;;) {
+      const next = iterator.next();
+      // When the reader leaves before it arrives, nobody is there to hear that it failed.
+      next.catch(() => {});
+      let arrived = await arrival(next, signal, lingerMs);
+      if (arrived === pause) {
+        yield pause;
+        arrived = await arrival(next, signal);
+      }
+      if (arrived === pause || arrived.done) return;
+      yield arrived.value;
     }
-    if (arrived === pause || arrived.done) return;
-    yield arrived.value;
+  } finally {
+    // Not awaited: an input that waits for more ends its wait first.
+    iterator.return?.().catch(() => {});
   }
 }
 

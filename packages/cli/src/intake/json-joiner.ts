@@ -44,7 +44,7 @@ export class JsonJoiner {
     this.#place = place;
     this.#parts = [...parts];
     this.#depth = depth;
-    this.#chars = parts.reduce((sum, { text }) => sum + text.length, 0);
+    this.#chars = parts.reduce((sum, { text, line }) => sum + Math.max(text.length, line.text.length), 0);
   }
 
   get state(): JsonState {
@@ -134,12 +134,14 @@ export class JsonJoiner {
       }
       const { depth, end } = readObject(text, at, this.#depth);
       const part = { text: text.slice(at, end).trim(), line: rest };
-      const isTooLong = this.#chars > 0 && this.#chars + part.text.length > maxRecordChars;
+      // The whole line is held, with its indentation.
+      const chars = Math.max(part.text.length, rest.text.length);
+      const isTooLong = this.#chars > 0 && this.#chars + chars > maxRecordChars;
       if (depth === undefined || isTooLong || this.#parts.length > maxRecordLines) {
         return { pieces: [...pieces, ...this.#fail(), asText(rest)] };
       }
       this.#parts.push(part);
-      this.#chars += part.text.length;
+      this.#chars += chars;
       this.#depth = depth;
       if (depth > 0) return { pieces };
       const object = this.#parts

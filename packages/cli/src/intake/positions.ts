@@ -128,7 +128,9 @@ export class Positions {
   #placeOf({ offset, lines, held }: InputPlace): FilePlace | undefined {
     while (this.#parts[1] && this.#parts[1].inputOffset <= offset) this.#parts.shift();
     const [part] = this.#parts;
-    if (!part || isUtf16(part.head)) return undefined;
+    // Nothing is read yet: the batch is made of what was held.
+    if (!part) return this.#kept.place && { ...this.#kept.place, held };
+    if (isUtf16(part.head)) return undefined;
     const { device, inode, from, inputOffset, end } = part;
     // A line that ends with its file got a line feed.
     const inFile = Math.min(from + offset - inputOffset, end);

@@ -56,21 +56,26 @@ export class RecordJoiner {
   add({ text, number }: LogRecord): readonly LogRecord[] {
     const record = this.#unwrap({ text, number });
     if (record === undefined) return [];
-    if (!this.#multiline) return [record];
+    // A run before this one may have held lines that belong together.
+    if (!this.#multiline) return [...this.#release(), record];
     if (record.members === undefined) return this.#recordsOf(this.#json.add(record));
     return [...this.#recordsOf(this.#json.end()), ...this.#join(record)];
   }
 
   /** The input pauses: an open stack trace is complete, and JSON or a split line is not. */
   pause(): readonly LogRecord[] {
-    return this.#close();
+    return this.#multiline ? this.#close() : this.#release();
   }
 
   /** The input ended. */
   end(): readonly LogRecord[] {
-    const rest = [...this.#recordsOf(this.#json.end()), ...this.#close(), ...this.#partials.values()];
+    const rest = [...this.#release(), ...this.#partials.values()];
     this.#partials.clear();
     return rest;
+  }
+
+  #release(): readonly LogRecord[] {
+    return [...this.#recordsOf(this.#json.end()), ...this.#close()];
   }
 
   #recordsOf(pieces: readonly Piece[]): readonly LogRecord[] {
