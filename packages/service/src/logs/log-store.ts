@@ -2,28 +2,28 @@ import type { ConditionField, IntakeResult, Level, QueryNode } from "@sazabi/sdk
 import type { TimeSlices } from "../concurrency/event-loop-fairness.ts";
 import type { NormalisedEntry } from "./normalised-entry.ts";
 
-/** From where on the logs of each project are still kept, in microseconds since 1970. */
+/** The beginning of each project's retention, in microseconds since 1970. */
 export type KeptFrom = ReadonlyMap<number, number>;
 
-/** What a request is answered, and what only some dialects tell. */
+/** The answer to a request, and members that only some dialects show. */
 export interface StoredResult extends IntakeResult {
-  /** Which of the entries of the batch were stored before, by their places in it; `duplicates` says how many. */
+  /** The places in the batch of entries that were stored before. `duplicates` is their number. */
   readonly repeated?: readonly number[];
 }
 
-/** What one request brings for one project. */
+/** The entries of one request, for one project. */
 export interface LogBatch {
   readonly projectNumber: number;
   readonly entries: readonly NormalisedEntry[];
-  /** Memory the entries take, roughly; the queue is bounded by it. */
+  /** Roughly the memory of the entries, in bytes. The queue is bounded by it. */
   readonly bytes: number;
-  /** What the request is answered once the entries are committed. */
+  /** The answer to the request once the entries are committed. */
   readonly result: StoredResult;
-  /** Makes a retried request store nothing and return the first answer. */
+  /** A repeated request stores nothing and gets the first answer. */
   readonly idempotency?: {
-    /** 1 to 200 characters, the caller's. */
+    /** 1 to 200 characters, chosen by the caller. */
     readonly key: string;
-    /** SHA-256 of the body: the same key with another body is refused. */
+    /** SHA-256 of the body. The same key with another body is refused. */
     readonly bodyHash: Buffer;
   };
 }
@@ -35,7 +35,7 @@ export interface LogPosition {
   readonly id: string;
 }
 
-/** What a question is about: the entries of these projects, in this window, for which the query holds. */
+/** The entries of these projects, in this window, that match the query. */
 export interface LogScope {
   readonly projectNumbers: readonly number[];
   readonly query: QueryNode;
@@ -43,16 +43,16 @@ export interface LogScope {
   readonly fromMicros: number;
   /** Microseconds since 1970, excluded. */
   readonly toMicros: number;
-  /** What is older is past its project's retention and is not seen; `withRetention` says it for everybody. */
+  /** Entries before it are past the retention of their project and are not found. `withRetention` sets it. */
   readonly keptFrom?: KeptFrom | undefined;
-  /** Aborted when the reader leaves: the statement is cancelled in the database, and the call rejects with its reason. */
+  /** Aborted when the client disconnects: the database cancels the statement, and the call rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface LogSearch extends LogScope {
   readonly direction: "asc" | "desc";
   readonly limit: number;
-  /** Of what an answer shows of entries, roughly; the first entry may be larger. Default 8 MiB. */
+  /** Roughly the size of the entries in an answer. The first entry may be larger. Default: 8 MiB. */
   readonly maxBytes?: number | undefined;
   /** Exclusive. */
   readonly after: LogPosition | undefined;
@@ -60,11 +60,11 @@ export interface LogSearch extends LogScope {
 
 export interface FoundLogs {
   readonly logs: readonly StoredLog[];
-  /** There are more entries, beyond the limit of entries or of bytes. */
+  /** True when the limit of entries or of bytes left entries out. */
   readonly more: boolean;
 }
 
-/** Of the entries of one answer. */
+/** The size of the entries in one answer, in bytes. */
 export const maxAnswerBytes = 8 * 1024 * 1024;
 
 export interface StoredLog {
@@ -79,25 +79,25 @@ export interface StoredLog {
 }
 
 export interface VolumeRequest extends LogScope {
-  /** Buckets begin at multiples of it since 1970. A second at least. */
+  /** Buckets begin at multiples of it since 1970. At least one second. */
   readonly bucketMicros: number;
   readonly groupBy: "service" | "level" | "environment" | undefined;
   /**
-   * So many groups at most where there would be more than `maxCounts` numbers: then the largest, and all others as one.
-   * Needed with `groupBy`.
+   * When there would be more than `maxCounts` counts, only this number of groups is counted apart: the largest. All others
+   * are counted as one group. Required with `groupBy`.
    */
   readonly largestGroups?: number | undefined;
-  /** Default: `maxCounts` of counts.ts. */
+  /** Default: `maxCounts` of count-limit.ts. */
   readonly maxCounts?: number | undefined;
 }
 
-/** How many entries of a group a bucket holds. */
+/** The number of entries of a group in a bucket. */
 export interface VolumeCount {
-  /** Null without `groupBy`, and for entries that have no such value. */
+  /** Null without `groupBy`, and for entries without the value. */
   readonly group: string | null;
-  /** Of all groups but the largest, counted as one: how many these are. */
+  /** The number of groups that are counted here as one. */
   readonly otherGroups?: number | undefined;
-  /** Where the bucket begins, also when the window begins inside of it. */
+  /** The beginning of the bucket, also when the window begins inside it. */
   readonly startMicros: number;
   readonly entries: number;
 }
@@ -116,11 +116,11 @@ export interface PatternRequest extends LogScope {
   readonly limit: number;
 }
 
-/** A kind of message, of one service and level. */
+/** The entries of one template, service and level. */
 export interface FoundPattern {
   readonly projectNumber: number;
   readonly patternId: number;
-  /** What its messages have in common; `<*>` stands for what differs. */
+  /** The common part of the messages. `<*>` stands for the parts that differ. */
   readonly template: string;
   /** Empty when there is none. */
   readonly service: string;
@@ -128,16 +128,16 @@ export interface FoundPattern {
   readonly entries: number;
   readonly firstMicros: number;
   readonly lastMicros: number;
-  /** The newest of its entries. */
+  /** The newest entry. */
   readonly representative: LogPosition;
 }
 
-/** What entries hold, by a sample of the newest: most frequent first. */
+/** The services and attributes in a sample of the newest entries, most frequent first. */
 export interface LogFields {
   readonly services: readonly { readonly service: string; readonly entries: number }[];
   readonly attributes: readonly {
     readonly key: string;
-    /** Whose entries have it. */
+    /** The services whose entries have the attribute. */
     readonly services: readonly string[];
     readonly entries: number;
   }[];
@@ -146,85 +146,79 @@ export interface LogFields {
 export interface FollowRequest {
   readonly projectNumbers: readonly number[];
   readonly query: QueryNode;
-  /** The last id seen of each project; a project without one is read from its first entry. */
+  /** The last id that was seen of each project. A project without one is read from its first entry. */
   readonly after: ReadonlyMap<number, bigint>;
   readonly limit: number;
-  /** Of messages and attributes; a single entry may be larger. Default 4 MiB. */
+  /** The size of messages and attributes. A single entry may be larger. Default: 4 MiB. */
   readonly maxBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface Followed {
-  /** By project, and ascending by id. */
+  /** Grouped by project, ascending by id. */
   readonly logs: readonly StoredLog[];
-  /** Where to go on: also past what the query does not hold for. */
+  /** The ids to continue after. They are also past entries that do not match. */
   readonly after: ReadonlyMap<number, bigint>;
-  /** There is more already: ask again at once. */
+  /** True when more is committed already. */
   readonly more: boolean;
 }
 
-/** A query in the store's own language. */
+/** A query in the SQL of the engine. */
 export interface NativeRequest {
   readonly projectNumber: number;
-  /** Older entries are past the project's retention, and are not seen. */
+  /** Entries before it are past the retention of the project and are not found. */
   readonly keptFromMicros?: number | undefined;
   readonly text: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface NativeAnswer {
-  /** Tab-separated; the first line holds the names of the columns. */
+  /** Tab-separated values. The first line has the names of the columns. */
   readonly text: string;
   readonly truncated: boolean;
 }
 
 export interface AppendOptions {
-  /** For the work on a large batch. */
+  /** Shares the event loop while a large batch is prepared. */
   readonly slices?: TimeSlices;
-  /** Called when the batch is queued, and its entries are held no longer. */
+  /** Called when the batch is queued. Its entries can be freed then. */
   readonly onQueued?: () => void;
-  /** Throws when the sender's credential lost the right to store. Called when the batch has waited for its commit. */
+  /** Throws when the credential of the sender may no longer store logs. Called just before the commit. */
   readonly assertStillAllowed?: () => void | Promise<void>;
 }
 
-/**
- * Where logs are kept. One interface, whatever the engine. Every reading throws `TIMEOUT` when it takes longer than the
- * store allows.
- */
+/** Stores and searches logs, with either engine. Every query throws `TIMEOUT` when it takes longer than the store allows. */
 export interface LogStore {
-  /** What the entries are kept in. */
+  /** The engine. */
   readonly backend: { readonly id: string; readonly name: string };
   /**
-   * Resolves when the entries are committed to disk, with the answer for the request; all of them, or none.
-   * Throws `RATE_LIMIT_EXCEEDED` when the queue is full, `CONFLICT` when an idempotency key returns with another
-   * body, `UNAVAILABLE` when the database is away: then whether the entries were stored is unknown.
+   * Stores all entries or none. Resolves with the answer to the request when they are committed to disk. Throws
+   * `RATE_LIMIT_EXCEEDED` when the queue is full, `CONFLICT` when an idempotency key is used with another body, and
+   * `UNAVAILABLE` when the database is unreachable: then it is unknown whether the entries were stored.
    */
   append(batch: LogBatch, options?: AppendOptions): Promise<StoredResult>;
-  /** In the order asked for, up to the limits of entries and bytes. */
+  /** Returns the entries in the requested order, up to the limits of entries and bytes. */
   search(search: LogSearch): Promise<FoundLogs>;
-  /** Exactly the entries that `search` finds, counted; oldest bucket first, and only buckets that hold some. */
+  /** Counts exactly the entries that `search` finds. The oldest bucket is first; empty buckets are left out. */
   volume(request: VolumeRequest): Promise<readonly VolumeCount[]>;
   /**
-   * The most frequent values of a field, as texts, most frequent first, up to the one with which they have 8 MiB. Entries
-   * without a value are left out.
+   * Returns the most frequent values of a field as texts, most frequent first, up to 8 MiB of them. Entries without a value
+   * are left out.
    */
   facet(request: FacetRequest): Promise<readonly FacetValue[]>;
-  /** The most frequent kinds of messages, most frequent first; every entry is counted in one of them. */
+  /** Returns the most frequent patterns, most frequent first. Every entry is counted in one pattern. */
   patterns(request: PatternRequest): Promise<readonly FoundPattern[]>;
   fields(scope: LogScope): Promise<LogFields>;
-  /** The entries of this id: one of each project at most, since ids count up in each project. */
+  /** Returns the entries with this id: at most one of each project, since each project counts its own ids. */
   find(projectNumbers: readonly number[], id: bigint, signal?: AbortSignal): Promise<readonly StoredLog[]>;
-  /** The highest committed id of each project; 0 when it has no entry. */
+  /** Returns the highest committed id of each project; 0 when it has no entry. */
   heads(projectNumbers: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
-  /** What was committed after the ids that were seen, in the order of commits: nothing is left out, whatever its timestamp. */
+  /** Returns the entries committed after the given ids, in the order of commits, whatever their timestamps. */
   follow(request: FollowRequest): Promise<Followed>;
-  /**
-   * Answers a query in the store's own language about the entries of one project, and of nothing else. Throws 400 for
-   * a query that is refused.
-   */
+  /** Runs a query in the SQL of the engine on the entries of one project only. Throws 400 for a query that is refused. */
   queryNative(request: NativeRequest): Promise<NativeAnswer>;
-  /** Makes room for the days to come, and lets go of what is past its retention. Call it at the start and every hour. */
+  /** Creates upcoming partitions and drops expired ones. Call it at the start and every hour. */
   runMaintenance(): Promise<void>;
-  /** Commits what is queued and stops. */
+  /** Commits the queue and stops. */
   close(): Promise<void>;
 }

@@ -13,7 +13,7 @@ import type { ClickHouse } from "./connection.ts";
 import { answerBytes, type LogRow, logColumns, toLog } from "./rows.ts";
 import { ch, int64, joined, type Statement, verbatim } from "./statement.ts";
 
-/** What every reading stands on: the rows, and what says which of them are committed. */
+/** What every query needs: the rows in ClickHouse, and PostgreSQL, which knows which of them are committed. */
 export interface Reading {
   readonly server: ClickHouse;
   readonly db: Database;

@@ -8,9 +8,8 @@ import { bitsOfMessages, unionOf, type WordBits } from "./trigram-bloom.ts";
 import { countMinutes, type MinuteCount } from "./volume.ts";
 
 /**
- * What one request brings, as its rows are sent to PostgreSQL. It is made when the request comes, beside the commit of
- * those before it, and the entries are let go of: objects that wait for a commit outlive what the garbage collector
- * finds cheap.
+ * The entries of one request as rows of a COPY. It is made when the request arrives, while earlier batches are committed, so
+ * that the entries can be freed: objects that wait for a commit reach the old generation, where collecting them is expensive.
  */
 export interface CopyBatch extends Omit<LogBatch, "entries"> {
   /** In order. Whole where some have an id of their sender's, since such rows may yet be left out. */

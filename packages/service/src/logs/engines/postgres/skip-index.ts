@@ -43,9 +43,9 @@ interface MapInMemory {
 }
 
 /**
- * Maps what was stored, behind the back of those who store: some thousand consecutive entries at a time. As long as this
- * process stores them one after the other, it has all that takes in memory. What another stored between, or left behind
- * when it ended, is read. What is not mapped yet is read by searches like any entry.
+ * Builds the skip index in the background, for some thousand consecutive entries at a time. The trigrams of entries that this
+ * process stores are in memory. Entries that another process stored in between are read. Searches read entries that are not
+ * indexed yet.
  */
 export class SkipIndex {
   readonly #db: Database;

@@ -8,8 +8,8 @@ const restMs = 1_000;
 const commitsAtOnce = 200;
 
 /**
- * Puts what commits added to the counts per minute together in `log_volume`, behind the back of those who store. What
- * was not put there yet is counted all the same (`log_volume_complete`), whoever left it.
+ * Adds the counts of single commits to the counts per minute in `log_volume`, in the background. The view
+ * `log_volume_complete` also has the counts that are not added yet, of any process.
  */
 export class VolumeRollup {
   readonly #db: Queryable;
