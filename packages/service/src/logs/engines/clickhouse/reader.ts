@@ -1,4 +1,5 @@
 import type { Database } from "../../../db/database.ts";
+import { keptWindow } from "../../kept-window.ts";
 import {
   type FoundLogs,
   type LogPosition,
@@ -58,13 +59,11 @@ export async function entriesOf({ db }: Reading, scope: LogScope): Promise<State
 
 /** The window, without what is past the retention of its project. */
 function within(scope: LogScope): Statement {
-  const starts = scope.projectNumbers.map((number) => Math.max(scope.fromMicros, scope.keptFrom?.get(number) ?? 0));
-  const from = Math.min(...starts);
-  const conditions = [ch`ts >= ${timestampLiteral(from)}`, ch`ts < ${timestampLiteral(scope.toMicros)}`];
-  for (const [index, start] of starts.entries()) {
-    if (start === from) continue;
-    const number = int64(scope.projectNumbers[index] as number);
-    conditions.push(ch`(project_number != ${number} or ts >= ${timestampLiteral(start)})`);
+  const { fromMicros, later } = keptWindow(scope);
+  const conditions = [ch`ts >= ${timestampLiteral(fromMicros)}`, ch`ts < ${timestampLiteral(scope.toMicros)}`];
+  for (const start of later) {
+    const from = timestampLiteral(start.fromMicros);
+    conditions.push(ch`(project_number != ${int64(start.projectNumber)} or ts >= ${from})`);
   }
   return joined(conditions, " and ");
 }

@@ -1,4 +1,5 @@
 import { join, raw, type Sql, sql } from "../../../db/sql.ts";
+import { keptWindow } from "../../kept-window.ts";
 import { type LogRow as RowOf, storedLog } from "../../log-row.ts";
 import type { LogScope, StoredLog } from "../../log-store.ts";
 import { isoOfMicros } from "../../time.ts";
@@ -15,17 +16,14 @@ export const answerBytes = raw("(2 * octet_length(message) + octet_length(attrib
 
 /** The window, without what is past the retention of its project. */
 export function within(scope: Pick<LogScope, "projectNumbers" | "fromMicros" | "toMicros" | "keptFrom">): Sql {
-  const starts = scope.projectNumbers.map((number) => Math.max(scope.fromMicros, scope.keptFrom?.get(number) ?? 0));
-  const from = starts.length === 0 ? scope.fromMicros : Math.min(...starts);
+  const { fromMicros, later } = keptWindow(scope);
   const conditions = [
-    sql`ts >= ${isoOfMicros(from)}::timestamptz`,
+    sql`ts >= ${isoOfMicros(fromMicros)}::timestamptz`,
     sql`ts < ${isoOfMicros(scope.toMicros)}::timestamptz`,
   ];
-  for (const [index, start] of starts.entries()) {
-    if (start === from) continue;
-    conditions.push(
-      sql`(project_number <> ${scope.projectNumbers[index]} or ts >= ${isoOfMicros(start)}::timestamptz)`,
-    );
+  for (const start of later) {
+    const from = isoOfMicros(start.fromMicros);
+    conditions.push(sql`(project_number <> ${start.projectNumber} or ts >= ${from}::timestamptz)`);
   }
   return join(conditions, " and ");
 }
