@@ -5,7 +5,7 @@ import { describeNetworkFailure, isCertificateFailure } from "./network-failure.
 import { ThroughProxy } from "./proxy-error.ts";
 import type { Session } from "./session.ts";
 
-/** What a failure looks like from outside. */
+/** An error as reported to the user. */
 export interface Explanation {
   readonly exit: ExitName;
   /** For programs. */
@@ -17,17 +17,17 @@ export interface Explanation {
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** With its full stop: what follows is another sentence. */
+/** Adds a full stop unless the text ends a sentence. */
 export const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
-/** The one place that turns an error into words and an exit code. */
+/** Converts every error to a message and an exit code. */
 export function explain(error: unknown, session: Session): Explanation {
   if (error instanceof CliError) {
     return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
   }
   if (error instanceof SazabiApiError) return explainRefusal(error, session);
   if (error instanceof SazabiConnectionError) {
-    // What our own part of the connection refused.
+    // The error comes from our own connection code.
     return error.cause instanceof CliError ? explain(error.cause, session) : explainSilence(error, session);
   }
   return {
@@ -56,7 +56,7 @@ function hintOfSilence(cause: unknown, address: string): string | undefined {
   if (cause instanceof ThroughProxy) {
     return `Is the proxy right? NO_PROXY=${new URL(address).hostname} goes past it.`;
   }
-  // Something answers there, and the message says what to do.
+  // The service responds, and the message says what to do.
   if (isCertificateFailure(cause)) return undefined;
   return "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.";
 }
@@ -84,7 +84,7 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
     .map((issue) => `${issue.path}: ${issue.message}`)
     .filter((text) => !error.message.includes(text));
   const { value: address } = session.apiUrl;
-  // What the service says of itself names it; what it says of the request does not.
+  // Prefix the message with the service only if it concerns the service itself.
   const said =
     error.status < 500 || error.message.includes(address) ? error.message : `${address} says: ${error.message}`;
   const message = [said, ...issues.slice(0, 5)].join(" ");
@@ -97,7 +97,7 @@ function otherProject(source: string): string {
   return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }
 
-/** How another key is put in the place of the one in use: a login does not help where the environment goes before it. */
+/** Says how to replace the key in use. A login does not help while an environment variable overrides it. */
 function anotherKey({ credential, profileName }: Session): string {
   const { source = "", store } = credential ?? {};
   if (source.startsWith("SAZABI_")) return `Set ${source} to another key; or unset it, and log in.`;
@@ -107,7 +107,7 @@ function anotherKey({ credential, profileName }: Session): string {
 
 type KeyWords = Pick<Explanation, "message" | "hint">;
 
-/** When it ended and by what, the service alone knows. */
+/** Only the service knows when and how the key ended. */
 const refused = (key: string, another: string, said: string): KeyWords => ({
   message: `The service refuses the key ${key}: ${said}`,
   hint: another,
@@ -129,10 +129,10 @@ const credentialRefusals: Partial<Record<string, (key: string, another: string, 
 function exitOf(error: SazabiApiError): ExitName {
   if (error.status === 401 || error.status === 403) return "denied";
   if (error.status === 404) return "notFound";
-  // Waiting does not help: the same query would be ended again.
+  // Retrying does not help: the same query would exceed its budget again.
   if (error.reason === "tail_budget_exceeded") return "failed";
   if (error.status === 429) return "rateLimited";
-  // The service has no database, or a gateway no service.
+  // The service has no database, or a gateway cannot reach the service.
   if ([502, 503, 504].includes(error.status)) return "unreachable";
   return "failed";
 }

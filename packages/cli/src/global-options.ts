@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InvalidArgument } from "./invalid-argument.ts";
 import type { GlobalFlags } from "./session.ts";
 
-/** The options of every command, on the program that has the commands. */
+/** Adds the options that every command has to the program. */
 export function addGlobalOptions(program: Command): void {
   program
     .option("--json", "print the result as JSON")
@@ -25,7 +25,7 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-/** The flags from what the options above gave, with those of the command that say how its rows are printed. */
+/** Reads the global flags from the values of the global options and of the command's output options. */
 export function readGlobalFlags(values: object, ofCommand: object = {}): GlobalFlags {
   const { apiBaseUrl, ...flags } = values as GlobalFlags & { readonly apiBaseUrl?: string };
   const { ndjson, csv, fields } = ofCommand as GlobalFlags;

@@ -5,19 +5,19 @@ import { systemMessage } from "../os-error-text.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
-/** As it was typed: `a[b]=1`. */
+/** A field as typed: `a[b]=1`. */
 export interface GivenField {
   readonly text: string;
-  /** With `-F`: true, false, null and numbers are sent as such, `@file` as its text. */
+  /** True for `-F`: converts true, false, null and numbers to JSON values, and reads `@file`. */
   readonly typed: boolean;
 }
 
 export type ApiFields = { readonly [name: string]: unknown };
 
-/** The most that a service takes in one request is far below this. */
+/** Far above the request limit of any service. */
 const maxInputBytes = 64 * 1024 * 1024;
 
-/** `a=1`, `a[b]=1` and `a[]=1` as the object that they describe. */
+/** Converts fields such as `a=1`, `a[b]=1` and `a[]=1` to an object. */
 export async function readFields(session: Session, given: readonly GivenField[]): Promise<ApiFields> {
   const fields: Record<string, unknown> = Object.create(null);
   for (const { text, typed } of given) {
@@ -31,7 +31,7 @@ export function hasFields(fields: ApiFields): boolean {
   return Object.keys(fields).length > 0;
 }
 
-/** The bytes of a file, or of stdin. */
+/** Returns the bytes of a file, or of stdin for `-`. */
 export async function readInput(session: Session, file: string): Promise<Uint8Array<ArrayBuffer>> {
   if (file === "-") return readStdin(session, "--input");
   try {
@@ -47,7 +47,7 @@ function split(option: string, text: string): readonly [path: readonly string[],
   return [[name, ...[...brackets.matchAll(/\[([^[\]]*)\]/g)].map(([, key = ""]) => key)], value];
 }
 
-/** Follows `path` and puts the value at its end. An empty key is the next place of a list. */
+/** Sets the value at `path`. An empty key appends to a list. */
 function put(fields: Record<string, unknown>, path: readonly string[], value: unknown, text: string): void {
   let place: Record<string, unknown> | unknown[] = fields;
   for (const [i, key] of path.entries()) {

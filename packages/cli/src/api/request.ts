@@ -11,7 +11,9 @@ export function readMethod(text: string): string {
   throw usageError(`${visible(text)} is no method.`, `There are: ${methods.join(", ")}.`);
 }
 
-/** `path` below `base`, with `query`. The key goes where this leads, so it never leads elsewhere. */
+/**
+ * Returns the URL of `path` below `base` with `query`. Throws if it would leave `base`, because the key is sent there.
+ */
 export function addressOf(base: string, path: string, query: ApiFields): URL {
   if (holdsKey(path)) throw usageError("A key never stands in an address: addresses are logged on their way.");
   if (/^[a-z][a-z0-9+.-]*:/i.test(path) || /^[/\\]{2}/.test(path)) {
@@ -31,7 +33,7 @@ export function addressOf(base: string, path: string, query: ApiFields): URL {
   return address;
 }
 
-/** What decides who asks, and of whom, is ours to send. */
+/** Headers that identify the caller or frame the request: `-H` cannot set them. */
 const ours = [
   "authorization",
   "x-sazabi-secret-key",

@@ -3,7 +3,7 @@ import type { AddCommands } from "./command.ts";
 import { collectTexts, mayRepeat } from "./repeatable.ts";
 
 export const addApi: AddCommands = (api, { open }) => {
-  // One list for both options: the order decides the places in a[]=1.
+  // Both options share one list, because the order decides the positions in a[]=1.
   const fields: GivenField[] = [];
   api
     .argument("<method>", "GET, POST, PUT, PATCH, DELETE, HEAD")

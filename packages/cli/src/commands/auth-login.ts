@@ -13,7 +13,7 @@ export interface LoginOptions {
   readonly store?: StoreName;
 }
 
-/** Checks the key against the service, then stores it; a key that does not work is not stored. */
+/** Verifies the key with the service, then stores it. A rejected key is not stored. */
 export async function login(session: Session, options: LoginOptions): Promise<void> {
   session.ignoreBrokenSettings();
   const storeName = options.store ?? session.profile.login?.store ?? "keychain";
@@ -24,7 +24,7 @@ export async function login(session: Session, options: LoginOptions): Promise<vo
   await reportLogin(session, kept, me);
 }
 
-/** Nobody should look up and type a key for which there is no place. */
+/** Checks that the credential store works before it asks for the key. */
 async function requireStore(session: Session, name: StoreName): Promise<void> {
   const store = await session.context.openStore(name);
   await askStore(async () => store.check?.());
@@ -71,7 +71,7 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   } finally {
     clearTimeout(waiting);
   }
-  // The service knows the prefix of an imported key.
+  // Only the service knows the prefix of an imported key.
   const masked = mayBeImportedKey(credential.value) ? me.key.masked : credential.masked;
   const kept = { apiUrl, store: storeName, masked, organization: { id, name } };
   const aside = await setAsideBroken(session.context.configDirectory);
@@ -81,7 +81,7 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   return kept;
 }
 
-/** A key that is not used any more is not left lying about. */
+/** Deletes the previous key of the profile from its store. */
 async function forgetPrevious(session: Session, previous: Login, kept: Login): Promise<void> {
   if (previous.store === kept.store && previous.apiUrl === kept.apiUrl) return;
   const store = await session.context.openStore(previous.store);

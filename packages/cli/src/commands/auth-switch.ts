@@ -9,7 +9,7 @@ interface Choice {
   readonly profile: Profile;
 }
 
-/** Makes another profile, by its name or its organization's, the one that is used by default. */
+/** Sets the default profile, by its name or by its organization's name. */
 export async function switchTo(session: Session, wanted: string | undefined): Promise<void> {
   const choices = Object.entries(session.settings.profiles ?? {})
     .map(([name, profile]) => ({ name, profile }))
@@ -26,7 +26,7 @@ export async function switchTo(session: Session, wanted: string | undefined): Pr
   if (stronger.length > 0) session.remark(`In this shell ${stronger.join(" and ")} still goes before it.`);
 }
 
-/** A list to choose from, by number or by name. */
+/** Prompts for a profile, by number or by name. */
 async function ask(session: Session, choices: readonly Choice[]): Promise<string> {
   if (choices.length === 0) throw noneCalled(choices, undefined);
   if (!session.interactive) throw usageError("Switch to which profile?", listed(choices));

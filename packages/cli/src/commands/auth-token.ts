@@ -2,7 +2,7 @@ import { CliError, usageError } from "../errors.ts";
 import { hideInLogs } from "../output/mask.ts";
 import type { Session } from "../session.ts";
 
-/** Prints the key in use, for another program. A screen is no program: there, it has to be wanted. */
+/** Prints the current key for another program. On a terminal it asks for confirmation first. */
 export async function token(session: Session, { yes }: { readonly yes?: boolean }): Promise<void> {
   const { value, masked, source } = await session.requireCredential();
   if (session.context.stdout.isTTY && !yes) await confirm(session, `${masked} (${source})`);

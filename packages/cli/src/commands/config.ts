@@ -7,7 +7,7 @@ import { addExamples } from "./examples.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { isId, requireProjectId } from "./project-option.ts";
 
-/** What can be set by hand, each with the check it must pass. A profile's login is set by logging in. */
+/** Settings that `config set` accepts, each with its validator. Only a login changes a profile's login. */
 const settable: Readonly<Record<string, (text: string, session: Session) => string | Promise<string>>> = {
   apiUrl: (text) => readBaseUrl(text),
   projectId: async (text, session) =>

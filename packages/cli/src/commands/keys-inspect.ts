@@ -3,7 +3,7 @@ import { CliError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
-/** Says what a text is as a key, without asking any service. Fails when it is none. */
+/** Checks the format of a key offline. Fails if it is not valid. */
 export async function inspect(session: Session, key: string | undefined): Promise<void> {
   const text = key === undefined || key === "-" ? await session.readKeyFromStdin("keys inspect") : key.trim();
   const found = inspectKey(text);

@@ -18,7 +18,7 @@ export interface RevokeAllOptions {
   readonly yes?: boolean;
 }
 
-/** The emergency lever. Unless told otherwise the key that pulls it stays, or nobody could make new ones. */
+/** Revokes many keys at once. By default the key in use is kept, because otherwise nobody could create new ones. */
 export async function revokeAll(session: Session, options: RevokeAllOptions): Promise<void> {
   const { kind, project, unusedFor, reason, force, includeSelf = false } = options;
   if (includeSelf && options.keepSelf) throw usageError("--keep-self and --include-self exclude each other.");
@@ -28,7 +28,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
     throw usageError("This ends many keys at once, and there is no terminal to ask at.", "Repeat it with --yes.");
   }
   const admin = await session.admin();
-  // Only the flag counts: the project of everyday use says nothing about an emergency.
+  // Only `--project` restricts the command; the default project does not apply in an emergency.
   const narrowed = project === undefined ? {} : await inProject(session, admin, { project });
   const request: RevokeAllRequest = {
     ...(kind === undefined ? {} : { kind }),

@@ -10,7 +10,7 @@ export interface UsageOptions extends WindowOptions, ProjectOption {
   readonly interval?: UsageInterval;
 }
 
-/** How often a key was used, by interval; by secret too, when there was more than one. */
+/** Prints the uses of a key by interval, and by secret if there was more than one. */
 export async function usage(session: Session, kinds: readonly KeyKind[], ref: string, options: UsageOptions) {
   const window = readWindow(session, options);
   const interval = options.interval === undefined ? {} : { interval: options.interval };

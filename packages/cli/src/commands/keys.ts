@@ -186,7 +186,7 @@ const rotateDescription = "rotate a key; the previous secret stays valid for a g
 
 const selfExample = "  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'";
 
-/** `words` lead to the command, and `name` is that of a key, for the examples. */
+/** Adds the options of `keys rotate`. `words` is the command in the examples, `name` the key in them. */
 function addRotateOptions(command: Command, words: string, name: string): Command {
   return command
     .argument("[key]", "its id or name, or the key itself")

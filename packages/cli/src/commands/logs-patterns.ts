@@ -10,10 +10,10 @@ export interface PatternsOptions extends WindowOptions {
   readonly project?: string;
 }
 
-/** As many as the service gives. */
+/** The limit of the service. */
 const mostPatterns = 100;
 
-/** What the messages have in common, the most frequent first. */
+/** Prints the most frequent message patterns. */
 export async function patterns(session: Session, query: string, options: PatternsOptions): Promise<void> {
   const window = readWholeWindow(session, options);
   const { start, end } = window;

@@ -14,17 +14,17 @@ export interface VolumeOptions extends WindowOptions {
   readonly project?: string;
 }
 
-/** How many entries of a group began in an interval. */
+/** The number of entries of a group in an interval. */
 interface Row {
   readonly bucket: string;
   readonly group: string;
   readonly count: number;
 }
 
-/** Lines that one likes to look at. */
+/** The most lines to print by default. */
 const mostLines = 48;
 
-/** How many entries there are by time, as bars; with `by`, how many of each group. */
+/** Prints the number of entries over time as bars; with `by`, for each group. */
 export async function volume(session: Session, query: string, options: VolumeOptions): Promise<void> {
   const window = readWholeWindow(session, options);
   const { start, end, isOpen } = window;
@@ -58,7 +58,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
   session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatSearched(session, window)}.`);
 }
 
-/** Without the time after now in which there is nothing: only entries from clocks that run fast are there. */
+/** Removes empty intervals after `now`. Only entries from clocks that run fast are there. */
 function endingAtLast(found: LogVolume, now: number): LogVolume {
   const last = Math.max(
     now,
@@ -67,7 +67,7 @@ function endingAtLast(found: LogVolume, now: number): LogVolume {
   return { ...found, endDate: new Date(last).toISOString() };
 }
 
-/** The shortest that makes no more lines than one likes to look at. */
+/** Returns the shortest interval that needs at most `mostLines` lines. */
 function intervalFor(windowMs: number): VolumeInterval {
   const names = Object.keys(volumeIntervals) as VolumeInterval[];
   return names.find((name) => windowMs / volumeIntervals[name] <= mostLines) ?? "1d";
@@ -94,7 +94,7 @@ function draw(session: Session, found: LogVolume, { by }: VolumeOptions): void {
   }
 }
 
-/** Those without entries, too: time has no holes. */
+/** Yields every interval, including empty ones. */
 function everyInterval({ startDate, endDate, interval, series }: LogVolume) {
   const counts = new Map(
     series.flatMap(({ points }) => points.map(({ bucket, count }) => [Date.parse(bucket), count])),

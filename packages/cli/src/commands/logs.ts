@@ -172,7 +172,7 @@ Without a public key, your secret key is used to get the project's own key for t
     .action(async (file: string | undefined, options) => (await import("./logs-send.ts")).send(open(), file, options));
 };
 
-/** As the service has them; its list would bring the SDK along. */
+/** Copied from the service, because importing its list would load the SDK. */
 const intervals: readonly VolumeInterval[] = ["1s", "10s", "1m", "5m", "15m", "1h", "6h", "1d"];
 
 function takeQueries(command: Command): void {
@@ -186,7 +186,7 @@ function parseContext(text: string): number {
   return lines;
 }
 
-/** An argument with a space in it is no option, even when it begins with `-`: `logs query "-debug error"`. */
+/** Moves an argument that contains a space behind `--`, even if it begins with `-`: `logs query "-debug error"`. */
 function queriesLast(args: readonly string[]): string[] {
   const end = args.indexOf("--");
   const options = end < 0 ? args : args.slice(0, end);

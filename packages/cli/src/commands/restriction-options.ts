@@ -3,13 +3,13 @@ import type { Command } from "commander";
 import { usageError } from "../errors.ts";
 import { collectList } from "./repeatable.ts";
 
-/** Where a key may be used. */
+/** The restrictions of a key by address and origin. */
 export interface FenceOptions {
   readonly allowAddress?: readonly string[];
   readonly allowOrigin?: readonly string[];
 }
 
-/** What a request says of it; a member that is left out changes nothing. */
+/** The restrictions in a request. An omitted member is unchanged. */
 interface Fence {
   readonly allowedAddresses?: readonly string[];
   readonly allowedOrigins?: readonly string[];
@@ -45,7 +45,7 @@ export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOpt
   };
 }
 
-/** The service knows what an address and an origin is. */
+/** Splits and trims the entries. The service validates addresses and origins. */
 function readList(option: string, entries: readonly string[]): readonly string[] {
   if (entries.includes("")) throw usageError(`${option}: nothing stands between two commas.`);
   if (!entries.includes(anywhere)) return entries;

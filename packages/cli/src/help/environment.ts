@@ -1,10 +1,12 @@
 interface Variables {
-  /** They are for the same thing; where several speak, the first does. */
+  /** Variables with the same purpose, in order of precedence. */
   readonly names: readonly string[];
   readonly means: string;
 }
 
-/** Every variable that the command line reads. `sazabi help environment` and docs/cli.md print this table. */
+/**
+ * Every environment variable that the command line reads. `sazabi help environment` and docs/cli.md print this table.
+ */
 export const environment: readonly Variables[] = [
   { names: ["SAZABI_SECRET_KEY", "SAZABI_TOKEN"], means: "the secret key" },
   { names: ["SAZABI_PUBLIC_KEY"], means: "the public key of `logs send`" },

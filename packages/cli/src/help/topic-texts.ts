@@ -34,7 +34,7 @@ export const outputText: readonly Block[] = [
   "A list that is cut says so on stderr, in every form. Text from elsewhere that would drive the terminal is shown instead; in JSON it arrives to the byte.",
 ];
 
-/** The left side of each row can be asked for as it is. */
+/** The left side of each row is a valid query. */
 export const queryLanguageText: readonly Block[] = [
   "Words that stand side by side must all be found, in the message or, where it is empty, in the attributes, in any case. What is not understood is looked for as text, and marked on stderr.",
   [

@@ -7,22 +7,25 @@ import { checkEnvFile, isOpenToOthers, keyVariables, type ReplacedKey, setInEnvF
 export interface DeliveryOptions {
   readonly exec?: string;
   readonly envFile?: string;
-  /** Node reads `--env-file` too, wherever it stands, and ends when there is no such file; this one is ours alone. */
+  /**
+   * Node also parses `--env-file`, anywhere on the command line, and exits if the file is missing. It does not parse
+   * `--dotenv`.
+   */
   readonly dotenv?: string;
   readonly githubOutput?: boolean;
   readonly stdout?: boolean;
 }
 
-/** One way for a new secret to get to where it is used. */
+/** A destination for a new secret. */
 export interface SecretDelivery {
   readonly name: "env-file" | "github-output" | "exec" | "stdout";
-  /** Refuses, before anything is changed, what cannot work. */
+  /** Throws before anything is changed if delivery cannot work. */
   check(key: ReplacedKey): void;
-  /** May come twice with the same secret. */
+  /** May be called twice with the same secret. */
   deliver(value: string, key: ReplacedKey): void | Promise<void>;
 }
 
-/** The ways that were named, in the order in which they are used; without any, stdout. */
+/** Returns the requested destinations in the order of use; stdout if there is none. */
 export function deliveriesOf(session: Session, kind: KeyKind, options: DeliveryOptions): readonly SecretDelivery[] {
   const { exec, dotenv, envFile = dotenv, githubOutput, stdout } = options;
   const named = [
@@ -89,7 +92,7 @@ function toStdout(session: Session): SecretDelivery {
   return {
     name: "stdout",
     check: () => {},
-    // As JSON it is part of the result.
+    // In JSON it is part of the result.
     deliver: async (value) => {
       if (session.flags.json) return;
       session.out(value);

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { withLock, writePrivateFile } from "../private-files.ts";
 
 /**
- * A rotation that was begun here and has not come to its end. It holds no secret: for the idempotency key the service
- * gives the same secret again, so that a rerun can finish what a killed process began.
+ * A rotation that was started here and is not finished. It holds no secret: the service repeats the secret for the same
+ * idempotency key, so that a rerun can finish the rotation of a killed process.
  */
 export interface UnfinishedRotation {
   readonly apiUrl: string;
@@ -14,10 +14,10 @@ export interface UnfinishedRotation {
   readonly startedAt: string;
 }
 
-/** The service repeats an answer for a day. */
+/** The service repeats a response for one day. */
 const repeatableMs = 23 * 3_600_000;
 
-/** The rotation of this key that is to be gone on with, else `fresh`, kept from now on. */
+/** Returns the unfinished rotation of this key if it can be resumed. Otherwise records and returns `fresh`. */
 export function keepUnfinished(
   directory: string,
   fresh: UnfinishedRotation,
@@ -50,7 +50,7 @@ function read(path: string): UnfinishedRotation | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as UnfinishedRotation;
   } catch {
-    // None, or none that can be gone on with: the service refuses a second rotation beside it, and says so.
+    // There is none, or it cannot be resumed. The service refuses a second rotation with an error of its own.
     return undefined;
   }
 }
