@@ -22,8 +22,8 @@ function readPem(path: string, source: string): string {
   const blocks = text.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED )?CERTIFICATE-----/g);
   if (!blocks) {
     throw usageError(
-      `${source}: ${path} holds no certificate.`,
-      "It takes PEM: text that begins with -----BEGIN CERTIFICATE-----.",
+      `${source}: ${path} contains no certificate.`,
+      "It must be a PEM file, which begins with -----BEGIN CERTIFICATE-----.",
     );
   }
   for (const [i, block] of blocks.entries()) {

@@ -25,10 +25,10 @@ export function explain(error: unknown, session: Session): Explanation {
   if (error instanceof CliError) {
     return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
   }
-  if (error instanceof SazabiApiError) return explainRefusal(error, session);
+  if (error instanceof SazabiApiError) return explainApiError(error, session);
   if (error instanceof SazabiConnectionError) {
     // The error comes from our own connection code.
-    return error.cause instanceof CliError ? explain(error.cause, session) : explainSilence(error, session);
+    return error.cause instanceof CliError ? explain(error.cause, session) : explainConnectionFailure(error, session);
   }
   return {
     exit: "failed",
@@ -37,7 +37,7 @@ export function explain(error: unknown, session: Session): Explanation {
   };
 }
 
-function explainSilence(error: SazabiConnectionError, session: Session): Explanation {
+function explainConnectionFailure(error: SazabiConnectionError, session: Session): Explanation {
   const { value, source } = session.apiUrl;
   const from = source === "default" ? "" : `address from ${source}`;
   if (error instanceof SazabiTimeoutError) {
@@ -48,37 +48,38 @@ function explainSilence(error: SazabiConnectionError, session: Session): Explana
     exit: "unreachable",
     code: "UNREACHABLE",
     message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
-    hint: hintOfSilence(error.cause, value),
+    hint: connectionHint(error.cause, value),
   };
 }
 
-function hintOfSilence(cause: unknown, address: string): string | undefined {
+function connectionHint(cause: unknown, address: string): string | undefined {
   if (cause instanceof ThroughProxy) {
-    return `Is the proxy right? NO_PROXY=${new URL(address).hostname} goes past it.`;
+    return `Check the proxy. NO_PROXY=${new URL(address).hostname} bypasses it.`;
   }
   // The service responds, and the message says what to do.
   if (isCertificateFailure(cause)) return undefined;
   return "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.";
 }
 
-function explainRefusal(error: SazabiApiError, session: Session): Explanation {
+function explainApiError(error: SazabiApiError, session: Session): Explanation {
   const { code, reason, requestId, retryAfterSeconds } = error;
   const program = { code, reason, requestId, retryAfterSeconds };
   const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
-  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session), error.message) : undefined;
+  const keyWords =
+    key && reason ? credentialRefusals[reason]?.(key, replaceKeyHint(session), error.message) : undefined;
   if (keyWords) return { exit: "denied", ...program, ...keyWords };
   if (error.missingContext.includes("projectId")) {
     return {
       exit: "usage",
       ...program,
-      message: "Which project? This key can see several.",
-      hint: "Name one with --project or SAZABI_PROJECT_ID, or choose it for good with `sazabi projects use`.",
+      message: "Specify a project: this key can access several.",
+      hint: "Name one with --project or SAZABI_PROJECT_ID, or set a default with `sazabi projects use`.",
     };
   }
   if (error.code === "NOT_FOUND" && error.message === "No such project." && session.projectInUse) {
     const { value, source } = session.projectInUse;
     const message = `Project ${value} from ${source}: there is no such project.`;
-    return { exit: "notFound", ...program, message, hint: otherProject(source) };
+    return { exit: "notFound", ...program, message, hint: projectHint(source) };
   }
   const issues = error.issues
     .map((issue) => `${issue.path}: ${issue.message}`)
@@ -91,14 +92,14 @@ function explainRefusal(error: SazabiApiError, session: Session): Explanation {
   return { exit: exitOf(error), ...program, message, hint: hintOf(error) };
 }
 
-function otherProject(source: string): string {
+function projectHint(source: string): string {
   if (source === "--project") return "`sazabi projects list` shows those there are.";
   if (source === "SAZABI_PROJECT_ID") return "Set it to one of `sazabi projects list`, or unset it.";
   return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }
 
 /** Says how to replace the key in use. A login does not help while an environment variable overrides it. */
-function anotherKey({ credential, profileName }: Session): string {
+function replaceKeyHint({ credential, profileName }: Session): string {
   const { source = "", store } = credential ?? {};
   if (source.startsWith("SAZABI_")) return `Set ${source} to another key; or unset it, and log in.`;
   if (store) return `Log in with another: \`sazabi auth login --profile ${profileName.value}\`.`;
@@ -116,11 +117,11 @@ const refused = (key: string, another: string, said: string): KeyWords => ({
 const credentialRefusals: Partial<Record<string, (key: string, another: string, said: string) => KeyWords>> = {
   malformed_api_key: (key) => ({
     message: `The key ${key} is not a valid key.`,
-    hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
+    hint: "Copy the whole key again. `sazabi keys inspect -` checks a key without sending it.",
   }),
   invalid_api_key: (key) => ({
     message: `The service does not know the key ${key}.`,
-    hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
+    hint: "Is it a key of another service? Check the address with `sazabi auth status`, or log in with another key.",
   }),
   revoked_api_key: refused,
   expired_api_key: refused,

@@ -12,7 +12,7 @@ export function addGlobalOptions(program: Command): void {
     .addOption(program.createOption("--api-base-url <url>", "the same").conflicts("apiUrl").hideHelp())
     .option("--key-stdin", "read the secret key from stdin, for this command")
     .option("--no-input", "disable prompts")
-    .option("--no-pager", "print long output as it is, also at a terminal")
+    .option("--no-pager", "do not page long output")
     .addOption(program.createOption("--color <when>", "colour the output").choices(["always", "never", "auto"]))
     .addOption(program.createOption("--no-color", "the same as --color never"))
     .option("--ca-file <file>", "also trust the CA certificates in this PEM file (default: SAZABI_CA_FILE)")

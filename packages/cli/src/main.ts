@@ -18,7 +18,7 @@ export async function main(): Promise<void> {
 
 /** Reports a command that waits for something that can never settle. Otherwise Node would exit with 0. */
 function failUnfinished(): never {
-  sayAtOnce("The command cannot go on: what it waits for will never come. It is not done. This is a bug in sazabi.");
+  sayAtOnce("The command did not finish: it waits for an event that cannot occur. This is a bug in sazabi.");
   process.exit(1);
 }
 

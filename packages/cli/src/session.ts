@@ -244,7 +244,7 @@ export class Session {
     const { stdin, stderr } = this.context;
     if (stdin.isTTY !== stderr.isTTY) {
       throw usageError(
-        "This asks for leave, and either stdin or stderr is no terminal to ask at.",
+        "This command asks for confirmation, but stdin or stderr is not a terminal.",
         "Repeat it with --yes.",
       );
     }
@@ -341,7 +341,7 @@ export class Session {
       return this.#ofProfile("projectId");
     } catch (error) {
       if (this.flags.profile || !(error instanceof CliError)) throw error;
-      this.#warnOnce(`${error.message} Going on without them.`);
+      this.#warnOnce(`${error.message} Continuing without them.`);
       return { value: undefined, source: "settings" };
     }
   }
@@ -459,7 +459,7 @@ export class Session {
       return (await prompt.secret("Secret key: ")).trim();
     }
     const key = (await readAll(this.context.stdin, maxKeyInputBytes, option)).trim();
-    if (key === "") throw usageError(`${option} reads the key from stdin, and nothing came.`);
+    if (key === "") throw usageError(`${option} reads the key from stdin, but stdin was empty.`);
     return key;
   }
 
@@ -487,7 +487,7 @@ export function checkSecretKey(credential: Credential): Credential {
     throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
       code: "MALFORMED_KEY",
       exit: "denied",
-      hint: "Copy it again, whole. `sazabi keys inspect` tells what a pasted key is.",
+      hint: "Copy the whole key again. `sazabi keys inspect` checks a key offline.",
     });
   }
   if (found.kind !== "secret") {

@@ -59,7 +59,7 @@ export class BrokenSettings extends CliError {
   constructor(path: string, reason: string, cause: unknown) {
     super(`Cannot read the settings in ${path} (${reason}).`, {
       code: "CONFIG_NOT_READABLE",
-      hint: "Mend the file, or log in again: `sazabi auth login` keeps it under another name and makes a new one.",
+      hint: "Correct the file, or log in again: `sazabi auth login` renames it and creates a new one.",
       cause,
     });
   }
@@ -164,7 +164,7 @@ export function findProfile(settings: Settings, name: string): Profile | undefin
 export function checkProfileName(name: string): string {
   if (looksLikeKey(name)) {
     throw usageError(
-      "What was given as the name of a profile looks like a key.",
+      "The profile name looks like a key.",
       "Choose a name such as `staging`. `sazabi auth login --key -` takes the key, from stdin.",
     );
   }

@@ -11,7 +11,7 @@ export function parseTime(option: string, text: string, now: Date, span: "ago" |
   const duration = parseDuration(trimmed);
   const sign = span === "ago" ? -1 : 1;
   const time = duration === undefined ? parseDate(trimmed) : new Date(now.getTime() + sign * duration);
-  if (time && !isWritable(time)) throw usageError(`${option}: ${text} leads out of the years 0 to 9999.`);
+  if (time && !isWritable(time)) throw usageError(`${option}: ${text} is outside of the years 0 to 9999.`);
   if (time === undefined) {
     throw usageError(
       `${option} does not understand ${JSON.stringify(text)} as a time.`,

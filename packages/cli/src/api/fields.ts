@@ -43,7 +43,7 @@ export async function readInput(session: Session, file: string): Promise<Uint8Ar
 
 function split(option: string, text: string): readonly [path: readonly string[], value: string] {
   const [, name = "", brackets = "", value = ""] = /^([^=[\]]+)((?:\[[^[\]]*\])*)=(.*)$/s.exec(text) ?? [];
-  if (name === "") throw usageError(`${option}: ${visible(text)} is no field.`, "Write it as name=value.");
+  if (name === "") throw usageError(`${option}: ${visible(text)} is not a field.`, "Write it as name=value.");
   return [[name, ...[...brackets.matchAll(/\[([^[\]]*)\]/g)].map(([, key = ""]) => key)], value];
 }
 
@@ -64,7 +64,7 @@ function put(fields: Record<string, unknown>, path: readonly string[], value: un
 }
 
 function clash(text: string) {
-  return usageError(`The field ${visible(text)} does not go together with one before it.`);
+  return usageError(`The field ${visible(text)} conflicts with an earlier field.`);
 }
 
 async function typedValue(session: Session, text: string): Promise<unknown> {

@@ -59,7 +59,10 @@ function checkAction(text: string): string {
 function checkId(option: string, text: string): string {
   if (isId(text)) return text;
   maskImported(text);
-  throw usageError(`${option} takes an id, and ${visible(text)} is none.`, "`sazabi keys list` has the ids of keys.");
+  throw usageError(
+    `${option} takes an id, and ${visible(text)} is not one.`,
+    "`sazabi keys list` has the ids of keys.",
+  );
 }
 
 export async function verify(session: Session, options: { readonly knownHead?: string }): Promise<void> {

@@ -23,7 +23,7 @@ export async function switchTo(session: Session, wanted: string | undefined): Pr
   );
   if (!profile.login) session.remark(`It is not logged in: sazabi auth login --profile ${name}`);
   const stronger = ["SAZABI_PROFILE", "SAZABI_SECRET_KEY", "SAZABI_TOKEN"].filter((one) => session.context.env[one]);
-  if (stronger.length > 0) session.remark(`In this shell ${stronger.join(" and ")} still goes before it.`);
+  if (stronger.length > 0) session.remark(`In this shell ${stronger.join(" and ")} still takes precedence.`);
 }
 
 /** Prompts for a profile, by number or by name. */
@@ -51,7 +51,7 @@ function find(choices: readonly Choice[], wanted: string): Choice {
   const [only] = ofOrganization;
   if (!only) throw noneCalled(choices, wanted);
   if (ofOrganization.length === 1) return only;
-  throw new CliError(`Several profiles are of ${visible(wanted)}.`, {
+  throw new CliError(`Several profiles belong to ${visible(wanted)}.`, {
     code: "AMBIGUOUS",
     exit: "usage",
     hint: `Name one of them. ${listed(ofOrganization)}`,

@@ -12,7 +12,7 @@ export async function token(session: Session, { yes }: { readonly yes?: boolean 
 
 async function confirm(session: Session, key: string): Promise<void> {
   if (!session.interactive) {
-    throw usageError("This would show the whole key on the screen.", "Pipe it to where it is needed, or say --yes.");
+    throw usageError("This would show the whole key on the screen.", "Pipe it to where it is needed, or use --yes.");
   }
   session.say("Whoever sees or records this screen has the key.");
   const prompt = await session.context.openPrompt();

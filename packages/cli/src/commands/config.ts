@@ -38,7 +38,7 @@ export const addConfig: AddCommands = (config, { open }) => {
     });
 
   addExamples(
-    config.command("unset").description("forget one setting of this profile"),
+    config.command("unset").description("remove one setting of this profile"),
     "sazabi config unset projectId",
   )
     .argument("<name>", Object.keys(settable).join(" or "))

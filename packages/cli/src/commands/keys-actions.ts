@@ -332,7 +332,7 @@ export async function revoke(session: Session, kinds: readonly KeyKind[], ref: s
   if (endedAt(key)) session.say(`It has been ${statusOf(session, key)} since ${endedAt(key)}.`);
   await confirmRevocation(session, key, options);
   const { kind } = keys;
-  if (kind === "public" && options.reason) session.say("The service keeps no reason for public keys.");
+  if (kind === "public" && options.reason) session.say("The service stores no reason for public keys.");
   await keys.revoke(key.id, { force: options.force, reason: options.reason });
   await session.result({ id: key.id, revoked: true }, () =>
     session.out(`Revoked ${kind} key "${visible(key.name)}" ${visible(key.masked)} (${key.id}).`),

@@ -25,7 +25,10 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
   const except = checkIds(options.except);
   const unused = unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) };
   if (!options.yes && !session.interactive) {
-    throw usageError("This ends many keys at once, and there is no terminal to ask at.", "Repeat it with --yes.");
+    throw usageError(
+      "This revokes many keys at once, and there is no terminal to ask for confirmation.",
+      "Repeat it with --yes.",
+    );
   }
   const admin = await session.admin();
   // Only `--project` restricts the command; the default project does not apply in an emergency.
@@ -44,14 +47,15 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
     for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${visible(masked)}  ${visible(name)}`);
     const unlisted = answer.revokedCount - answer.revoked.length;
     if (unlisted > 0) session.say(`… and ${unlisted} more. \`sazabi audit list\` shows all of them.`);
-    if (answer.revokedCount === 0) return session.say("No key is meant by that: nothing was revoked.");
+    if (answer.revokedCount === 0) return session.say("No key matches: nothing was revoked.");
     session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. None of them works any more.`);
   });
 }
 
 function checkIds(ids: readonly string[] = []): readonly string[] {
   const wrong = ids.filter((id) => !isId(id));
-  if (wrong.length > 0) throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is none.`);
+  if (wrong.length > 0)
+    throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is not one.`);
   return ids;
 }
 

@@ -237,7 +237,7 @@ async function prove(session: Session, kind: KeyKind, created: Created<AnyKey>):
   if (!fences.includes(refusal.reason)) {
     throw new CliError(`The service does not accept the new secret: ${refusal.message}`, { code: "NOT_PROVEN" });
   }
-  session.say(`The service knows it, and does not let it be used from here: ${visible(refusal.message)}`);
+  session.say(`The service recognizes the new secret, but rejects its use from here: ${visible(refusal.message)}`);
 }
 
 /** Returns the service's error for a request with this secret, or undefined if the secret is valid. */
@@ -252,7 +252,7 @@ async function refusalOf(
       const { logs } = new Sazabi({ publicKey: value, ...(await session.connection()) });
       await logs.send([], { signal });
     } else if ((await (await adminOf(session, value)).me({ signal })).key.id !== id) {
-      throw new CliError("The service takes the new secret for another key.", { code: "NOT_PROVEN" });
+      throw new CliError("The service assigns the new secret to another key.", { code: "NOT_PROVEN" });
     }
     return undefined;
   } catch (error) {
@@ -348,13 +348,10 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   const { configDirectory } = session.context;
   const unfinished = findUnfinished(configDirectory, session.apiUrl.value, key.id, session.context.now());
   if (unfinished) {
-    throw new CliError(
-      "The new secret has not been handed over: that rotation was stopped before it came to its end.",
-      {
-        code: "CONFLICT",
-        hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
-      },
-    );
+    throw new CliError("The new secret has not been delivered: that rotation was interrupted.", {
+      code: "CONFLICT",
+      hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
+    });
   }
   if (!key.rotation) throw notUnderWay(subject);
   const { previousMasked } = key.rotation;

@@ -22,7 +22,7 @@ export function addOutputOptions(command: Command, known: KnownFields): Command 
     .option("--csv", "print CSV (RFC 4180)")
     .addOption(
       command
-        .createOption("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
+        .createOption("--fields <names>", `only these, comma-separated: ${[...fields, ...more].join(", ")}`)
         .default(everyone, "all")
         .argParser(
           mayRepeat(

@@ -22,13 +22,13 @@ export function addFenceOptions(command: Command, kinds: readonly KeyKind[], cle
   const clear = clearable ? `; ${anywhere} allows all again` : "";
   command.option(
     "--allow-address <addresses>",
-    `use from these addresses and networks only, with commas between: 203.0.113.9,10.0.0.0/8${clear}`,
+    `allow use only from these addresses and networks, comma-separated: 203.0.113.9,10.0.0.0/8${clear}`,
     collectList,
   );
   if (kinds.includes("public")) {
     command.option(
       "--allow-origin <origins>",
-      `use on web pages of these origins only, public keys: https://app.example.com,https://*.example.com${clear}`,
+      `allow use only on web pages of these origins, public keys: https://app.example.com,https://*.example.com${clear}`,
       collectList,
     );
   }
@@ -37,7 +37,7 @@ export function addFenceOptions(command: Command, kinds: readonly KeyKind[], cle
 
 export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOptions): Fence {
   if (kind === "secret" && allowOrigin) {
-    throw usageError("--allow-origin is of public keys: a secret key must never be in a web page.");
+    throw usageError("--allow-origin is for public keys: a secret key must never be in a web page.");
   }
   return {
     ...(allowAddress ? { allowedAddresses: readList("--allow-address", allowAddress) } : {}),

@@ -88,7 +88,9 @@ export async function* followFile(
         file = next;
       }
       onChange(
-        change === "replaced" ? `${path} was replaced; reading the new file.` : `${path} was cut; reading it anew.`,
+        change === "replaced"
+          ? `${path} was replaced; reading the new file.`
+          : `${path} was truncated; reading it from the beginning.`,
       );
       position = 0;
       part = await begin();
@@ -113,8 +115,8 @@ async function openFirst(path: string): Promise<FileHandle> {
     throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
   }
   throw usageError(
-    `--follow is for files, and ${path} is none.`,
-    "Pipe what goes on by itself into `sazabi logs send`.",
+    `--follow requires a file, and ${path} is not one.`,
+    "Pipe a continuous stream into `sazabi logs send`.",
   );
 }
 

@@ -29,7 +29,7 @@ export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key
 export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: unknown, wayOut: string): void {
   if (typeof value !== "string" || !parseKey(value)) {
     throw new CliError(
-      "The service answered with a secret that is no key of Sazabi. It was not printed or handed over.",
+      "The service answered with a secret that is not a Sazabi key. It was not printed or delivered.",
       {
         code: "UNEXPECTED_ANSWER",
         hint: `${wayOut} \`sazabi doctor\` checks which service this is.`,

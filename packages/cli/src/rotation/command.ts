@@ -29,7 +29,7 @@ export async function handToCommand(context: Context, command: string, value: st
 }
 
 function failed(reason: string, cause?: unknown): CliError {
-  return new CliError(`The command to hand over the new secret failed (${reason}).`, {
+  return new CliError(`The command that receives the new secret failed (${reason}).`, {
     code: "HAND_OVER_FAILED",
     cause,
   });

@@ -48,7 +48,7 @@ function toEnvFile(session: Session, kind: KeyKind, path: string): SecretDeliver
     check: (key) => checkEnvFile(path, variable, key),
     deliver: (value, key) => {
       const names = setInEnvFile(path, variable, value, key);
-      session.say(`Handed over: ${names.join(", ")} in ${path}.`);
+      session.say(`Delivered: ${names.join(", ")} in ${path}.`);
       if (isOpenToOthers(path)) session.say(`Warning: ${path} is readable by other users (chmod 600 ${path}).`);
     },
   };
@@ -69,7 +69,7 @@ function toGithubOutput(session: Session): SecretDelivery {
         const { code } = cause as NodeJS.ErrnoException;
         throw new CliError(`Cannot write ${path} (${code}).`, { code: "HAND_OVER_FAILED", cause });
       }
-      session.say("Handed over: the output `key` of this step.");
+      session.say("Delivered: the output `key` of this step.");
     },
   };
 }
@@ -83,7 +83,7 @@ function toCommand(session: Session, command: string): SecretDelivery {
     deliver: async (value) => {
       const { handToCommand } = await import("./command.ts");
       await handToCommand(session.context, command, value);
-      session.say("Handed over to the command.");
+      session.say("Delivered to the command.");
     },
   };
 }

@@ -91,9 +91,9 @@ describe("auth switch", () => {
     expect((await terminal().run(["auth", "switch", "other"])).err).toContain("auth login --profile");
   });
 
-  test("says when the environment still goes before it", async () => {
+  test("says when the environment still takes precedence", async () => {
     const { run, secretKey } = await withProfiles();
     const { err } = await run(["auth", "switch", "work"], { env: { SAZABI_SECRET_KEY: secretKey } });
-    expect(err).toContain("SAZABI_SECRET_KEY still goes before it");
+    expect(err).toContain("SAZABI_SECRET_KEY still takes precedence");
   });
 });

@@ -747,7 +747,7 @@ test("revoke-all that meets no key says that nothing was revoked", async () => {
     "POST /v1/keys/revoke-all": () => ({ body: { revoked: [], revokedCount: 0 } }),
   });
   const { code, out, err } = await terminal({ env }).run(["keys", "revoke-all", "--unused-for", "90d", "--yes"]);
-  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No key is meant by that: nothing was revoked.\n" });
+  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No key matches: nothing was revoked.\n" });
 });
 
 test("an expiry that is not understood is told what is: times from now", async () => {

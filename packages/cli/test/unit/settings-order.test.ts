@@ -65,7 +65,7 @@ describe("settings that cannot be read", () => {
     const { code, err } = await run(["logs", "query"]);
     expect(code).toBe(0);
     expect(err).toContain("Cannot read the settings in");
-    expect(err).toContain("Going on without them.");
+    expect(err).toContain("Continuing without them.");
     expect(await run(["logs", "query", "--project", projectId])).toMatchObject({ code: 0 });
   });
 
