@@ -11,16 +11,16 @@ export async function openInBrowser(url: string, env: Env, platform: NodeJS.Plat
   const [program, ...args] = openerOf(env, platform);
   if (program === undefined) return false;
   const child = spawn(program, [...args, url], { env: withoutKeys(env), stdio: "ignore", detached: true });
-  const took = await new Promise<boolean>((resolve) => {
+  const accepted = await new Promise<boolean>((resolve) => {
     const timer = setTimeout(() => resolve(true), failsWithinMs);
-    const decide = (took: boolean) => {
+    const decide = (accepted: boolean) => {
       clearTimeout(timer);
-      resolve(took);
+      resolve(accepted);
     };
     child.once("error", () => decide(false)).once("exit", (code) => decide(code === 0));
   });
   child.unref();
-  return took;
+  return accepted;
 }
 
 function openerOf(env: Env, platform: NodeJS.Platform): readonly string[] {

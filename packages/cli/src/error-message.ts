@@ -93,7 +93,7 @@ function explainApiError(error: SazabiApiError, session: Session): Explanation {
 }
 
 function projectHint(source: string): string {
-  if (source === "--project") return "`sazabi projects list` shows those there are.";
+  if (source === "--project") return "`sazabi projects list` shows all projects.";
   if (source === "SAZABI_PROJECT_ID") return "Set it to one of `sazabi projects list`, or unset it.";
   return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }

@@ -126,9 +126,9 @@ function output(
 
 /** Returns true if the descriptor's file type rules out a terminal. Avoids `node:tty`, which loads slowly. */
 function isNoTerminal(descriptor: number): boolean {
-  const found = fstatSync(descriptor);
-  if (found.isFile() || found.isFIFO() || found.isSocket()) return true;
-  return process.platform !== "win32" && found.rdev === statSync("/dev/null").rdev;
+  const stats = fstatSync(descriptor);
+  if (stats.isFile() || stats.isFIFO() || stats.isSocket()) return true;
+  return process.platform !== "win32" && stats.rdev === statSync("/dev/null").rdev;
 }
 
 /** Returns the bytes that a non-blocking pipe has no room for. */

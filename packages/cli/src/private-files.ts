@@ -84,8 +84,8 @@ async function takeLock(lock: string): Promise<void> {
 }
 
 function removeIfStale(lock: string): void {
-  const found = statSync(lock, { throwIfNoEntry: false });
-  if (!found || Date.now() - found.mtimeMs < staleLockMs) return;
+  const stats = statSync(lock, { throwIfNoEntry: false });
+  if (!stats || Date.now() - stats.mtimeMs < staleLockMs) return;
   // Renamed before it is removed, so that only one of several processes removes a stale lock.
   const aside = `${lock}.${randomUUID()}`;
   try {

@@ -24,9 +24,9 @@ export async function runProgram(
   });
   program.hook("preAction", (_, command) => begin(program.opts(), command.opts()).checkFormat());
   try {
-    const asked = createProgram(opening);
-    const subject = helpSubject(asked, argv);
-    if (subject && (await printTopic(asked, subject, opening, begin))) return exits.ok.code;
+    const helpProgram = createProgram(opening);
+    const subject = helpSubject(helpProgram, argv);
+    if (subject && (await printTopic(helpProgram, subject, opening, begin))) return exits.ok.code;
     await program.parseAsync(subject ? await helpLine(subject, opening) : [...argv], { from: "user" });
     return exits.ok.code;
   } catch (error) {

@@ -290,12 +290,12 @@ export class Session {
   }
 
   get apiUrl(): Sourced<string> {
-    const found = this.#firstOf([
+    const configured = this.#firstOf([
       () => ({ value: this.flags.apiUrl, source: "--api-url" }),
       ...this.#inOrder("SAZABI_API_URL", () => this.#ofProfile("apiUrl")),
     ]);
-    return found
-      ? { ...found, value: checkAddress(found.value, found.source) }
+    return configured
+      ? { ...configured, value: checkAddress(configured.value, configured.source) }
       : { value: defaultBaseUrl, source: "default" };
   }
 
@@ -479,18 +479,18 @@ export function sourced(key: string, source: string): Credential {
 
 /** Throws before any request if the text is not a secret key. */
 export function checkSecretKey(credential: Credential): Credential {
-  const found = inspectKey(credential.value);
-  const from = `${visible(found.masked)} (${credential.source})`;
+  const inspection = inspectKey(credential.value);
+  const from = `${visible(inspection.masked)} (${credential.source})`;
   // An imported key can have any format, so the service validates it.
-  if (!found.valid && mayBeImportedKey(credential.value)) return credential;
-  if (!found.valid) {
-    throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
+  if (!inspection.valid && mayBeImportedKey(credential.value)) return credential;
+  if (!inspection.valid) {
+    throw new CliError(`The key ${from} is not a valid key: ${keyFaults[inspection.fault]}.`, {
       code: "MALFORMED_KEY",
       exit: "denied",
       hint: "Copy the whole key again. `sazabi keys inspect` checks a key offline.",
     });
   }
-  if (found.kind !== "secret") {
+  if (inspection.kind !== "secret") {
     throw new CliError(
       `The key ${from} is a public key, which can only send logs. This needs a secret key (sk_live_…).`,
       {

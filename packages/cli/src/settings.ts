@@ -48,7 +48,7 @@ export function readSettings(directory: string): Settings {
     if (errno === undefined) throw new BrokenSettings(path, message, cause);
     throw new CliError(`Cannot read the settings in ${path} (${systemMessage(cause)}).`, {
       code: "CONFIG_NOT_READABLE",
-      hint: "Give yourself the right to read the file, or delete it and log in again.",
+      hint: "Make the file readable, or delete it and log in again.",
       cause,
     });
   }
@@ -92,9 +92,9 @@ function freeName(directory: string): string {
 function checkSettings(value: unknown): Settings {
   const settings = objectAt("It", value);
   checkTexts("", settings, ["activeProfile"]);
-  for (const [name, found] of Object.entries(objectAt("profiles", settings.profiles ?? {}))) {
+  for (const [name, entry] of Object.entries(objectAt("profiles", settings.profiles ?? {}))) {
     const place = `profiles.${name}`;
-    const profile = objectAt(place, found);
+    const profile = objectAt(place, entry);
     checkTexts(`${place}.`, profile, ["apiUrl", "projectId"]);
     if (profile.login === undefined) continue;
     const login = objectAt(`${place}.login`, profile.login);

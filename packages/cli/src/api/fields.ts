@@ -54,12 +54,12 @@ function put(fields: Record<string, unknown>, path: readonly string[], value: un
     const next = path[i + 1];
     const isLast = next === undefined;
     if (Array.isArray(place) !== (key === "")) throw clash(text);
-    const found: unknown = Array.isArray(place) ? undefined : place[key];
-    if (found !== undefined && (isLast || typeof found !== "object" || found === null)) throw clash(text);
-    const made: unknown = isLast ? value : (found ?? (next === "" ? [] : Object.create(null)));
-    if (Array.isArray(place)) place.push(made);
-    else place[key] = made;
-    place = made as typeof place;
+    const existing: unknown = Array.isArray(place) ? undefined : place[key];
+    if (existing !== undefined && (isLast || typeof existing !== "object" || existing === null)) throw clash(text);
+    const child: unknown = isLast ? value : (existing ?? (next === "" ? [] : Object.create(null)));
+    if (Array.isArray(place)) place.push(child);
+    else place[key] = child;
+    place = child as typeof place;
   }
 }
 

@@ -68,14 +68,14 @@ function checkId(option: string, text: string): string {
 export async function verify(session: Session, options: { readonly knownHead?: string }): Promise<void> {
   const known = options.knownHead === undefined ? undefined : readHead(options.knownHead);
   const admin = await session.admin();
-  const found = await admin.audit.verify({ known, signal: session.context.signal });
-  await session.result(found, () => {
-    if (found.ok) session.out(`${found.events} events, chain intact, head ${found.head.seq}:${found.head.hash}`);
+  const result = await admin.audit.verify({ known, signal: session.context.signal });
+  await session.result(result, () => {
+    if (result.ok) session.out(`${result.events} events, chain intact, head ${result.head.seq}:${result.head.hash}`);
   });
-  if (found.fault) {
-    throw new CliError(`The record does not hold: ${inWords(found.fault)}`, {
+  if (result.fault) {
+    throw new CliError(`The record does not hold: ${inWords(result.fault)}`, {
       code: "CHAIN_BROKEN",
-      hint: `Read ${found.events} events; the head is ${found.head.seq}:${found.head.hash}.`,
+      hint: `Read ${result.events} events; the head is ${result.head.seq}:${result.head.hash}.`,
     });
   }
 }

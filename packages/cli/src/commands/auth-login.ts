@@ -75,7 +75,7 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   const masked = mayBeImportedKey(credential.value) ? me.key.masked : credential.masked;
   const kept = { apiUrl, store: storeName, masked, organization: { id, name } };
   const aside = await setAsideBroken(session.context.configDirectory);
-  if (aside) session.say(`The settings were broken. They are kept in ${aside}, and new ones were made.`);
+  if (aside) session.say(`The settings were invalid. They were renamed to ${aside}, and new ones were created.`);
   await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, apiUrl, login: kept }));
   if (previous) await forgetPrevious(session, previous, kept);
   return kept;
@@ -101,5 +101,7 @@ async function reportLogin(session: Session, kept: Login, me: Me): Promise<void>
   });
   const fromEnv = ["SAZABI_SECRET_KEY", "SAZABI_TOKEN"].find((name) => session.context.env[name]);
   if (fromEnv)
-    session.remark(`${fromEnv} is set and goes before the stored key; unset it, or use --profile ${profile}.`);
+    session.remark(
+      `${fromEnv} is set and takes precedence over the stored key; unset it, or use --profile ${profile}.`,
+    );
 }

@@ -14,7 +14,7 @@ async function confirm(session: Session, key: string): Promise<void> {
   if (!session.interactive) {
     throw usageError("This would show the whole key on the screen.", "Pipe it to where it is needed, or use --yes.");
   }
-  session.say("Whoever sees or records this screen has the key.");
+  session.say("Anyone who sees or records this screen can use the key.");
   const prompt = await session.context.openPrompt();
   if (!(await prompt.confirm(`Show the whole key ${key}?`))) {
     throw new CliError("Nothing was shown.", { code: "CANCELLED" });

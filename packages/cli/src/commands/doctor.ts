@@ -90,8 +90,8 @@ function whyNotWritable(directory: string): string | undefined {
 }
 
 async function checkKey(session: Session, { masked, source, store }: Credential): Promise<string> {
-  const kept = store && (await session.context.openStore(store)).description;
-  return `${masked} from ${source}${kept ? `, kept in ${kept}` : ""}`;
+  const location = store && (await session.context.openStore(store)).description;
+  return `${masked} from ${source}${location ? `, kept in ${location}` : ""}`;
 }
 
 /** A larger difference shifts relative times such as `--since 5m` noticeably. */
@@ -109,8 +109,8 @@ async function checkAddress(session: Session): Promise<string> {
   });
   await answer.text();
   if (answer.status !== 200) {
-    throw new CliError(`${address}/healthz answers with status ${answer.status}, as no Sazabi service does.`, {
-      hint: `Is the address right? It comes from ${source}.`,
+    throw new CliError(`${address}/healthz answers with status ${answer.status}, unlike a Sazabi service.`, {
+      hint: `Check the address, which comes from ${source}.`,
     });
   }
   const apartMs = session.context.now().getTime() - Date.parse(answer.headers.get("date") ?? "");

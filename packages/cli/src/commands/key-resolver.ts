@@ -107,9 +107,9 @@ async function findByText(
   text: string,
   options: ProjectOption,
 ): Promise<FoundKey> {
-  const found = await identify(session, admin, text);
-  if (!found) throw noneCalled(text, nounOf(kinds));
-  const { keyId, kind, projectId, secret } = found;
+  const identified = await identify(session, admin, text);
+  if (!identified) throw noneCalled(text, nounOf(kinds));
+  const { keyId, kind, projectId, secret } = identified;
   if (!kinds.includes(kind)) {
     throw new CliError(`${maskKey(text)} is not a ${nounOf(kinds)}: it is a ${kind} key (${keyId}).`, {
       code: "NOT_FOUND",
@@ -228,7 +228,7 @@ function noneCalled(ref: string, what: string): CliError {
     exit: "notFound",
     hint: isKey
       ? "It belongs to another organization or another server, or to a project that the key in use cannot see."
-      : "`sazabi keys list` shows those there are.",
+      : "`sazabi keys list` shows all keys.",
   });
 }
 

@@ -75,7 +75,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
   await session.result(created, () => {
     const expiry = created.expiresAt ? `, expires ${formatMomentWithZone(created.expiresAt)}` : "";
     session.say(
-      `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown this once: keep it.`,
+      `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown only once: store it now.`,
     );
     session.out(created.value);
   });
@@ -343,7 +343,7 @@ async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeO
   if (!session.asksForLeave(yes)) return;
   const prompt = await session.context.openPrompt();
   const sure = await prompt.confirm(
-    `Revoke "${visible(key.name)}" ${visible(key.masked)}? What uses it stops working at once.`,
+    `Revoke "${visible(key.name)}" ${visible(key.masked)}? Clients that use it stop working at once.`,
   );
   if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
 }

@@ -48,7 +48,7 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
     const unlisted = answer.revokedCount - answer.revoked.length;
     if (unlisted > 0) session.say(`… and ${unlisted} more. \`sazabi audit list\` shows all of them.`);
     if (answer.revokedCount === 0) return session.say("No key matches: nothing was revoked.");
-    session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. None of them works any more.`);
+    session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. They no longer work.`);
   });
 }
 
@@ -70,7 +70,7 @@ function inWords({ kind, project, unusedFor, includeSelf }: RevokeAllOptions, sp
 }
 
 async function confirm(session: Session, organization: string, what: string): Promise<void> {
-  session.say(`This revokes ${what}, immediately and permanently. What uses them stops working.`);
+  session.say(`This revokes ${what}, immediately and permanently. Clients that use them stop working.`);
   const prompt = await session.context.openPrompt();
   const typed = await prompt.line(`Type the organization's name, ${visible(organization)}, to go on: `);
   if (typed.trim() !== organization.trim()) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });

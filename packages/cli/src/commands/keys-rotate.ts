@@ -75,11 +75,11 @@ async function findSubject(
     const { key } = await admin.me({ signal: session.context.signal });
     return { keys: keysOf(session, admin, "secret", options), key, isSelf: true };
   }
-  const found = await findAmong(session, admin, kinds, ref, options);
-  if (endedAt(found.key)) {
-    throw new CliError(`${titleOf(found)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
+  const match = await findAmong(session, admin, kinds, ref, options);
+  if (endedAt(match.key)) {
+    throw new CliError(`${titleOf(match)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
   }
-  return { ...found, isSelf: false };
+  return { ...match, isSelf: false };
 }
 
 /** Returns the grace period of the previous secret in seconds, counted from the verification of the new one. */
@@ -123,7 +123,7 @@ async function rotateAndDeliver(
     const rotation = await letGraceRun(session, { ...subject, keys: after }, graceSeconds, () => {
       standing =
         graceSeconds === 0
-          ? "Whether the previous secret still works is not known."
+          ? "It is not known whether the previous secret still works."
           : `The previous secret works for ${options.grace} at least.`;
     });
     forgetUnfinished(session.context.configDirectory, key.id);
@@ -185,7 +185,7 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
   if (!isRepeated || (await refusalOf(session, keys.kind, created))?.status !== 401) return created;
   forgetUnfinished(configDirectory, key.id);
   if (resumed) return begin(session, subject, options);
-  throw new CliError("The secret of that rotation does not work any more: it was taken back, or replaced since.", {
+  throw new CliError("The secret of that rotation does not work any more: it was cancelled or replaced.", {
     code: "CONFLICT",
     hint: "Use another --idempotency-key to begin a new rotation.",
   });
@@ -334,7 +334,7 @@ async function letGraceRun(
 }
 
 async function notFinished(session: Session, error: unknown, id: string, standing: string): Promise<CliError> {
-  const next = `${standing} Run the same command again to go on, or \`sazabi keys rotate ${id} --cancel\` to take it back.`;
+  const next = `${standing} Run the same command again to resume, or \`sazabi keys rotate ${id} --cancel\` to cancel it.`;
   if (session.context.signal.aborted) session.say(`The rotation is not finished. ${next}`);
   const { explain } = await import("../error-message.ts");
   const { exit, code, message, hint } = explain(error, session);
@@ -358,7 +358,11 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   session.say(
     `The previous secret ${visible(previousMasked)} ${usesInWords(session, subject, key.rotation)}; it works until ${untilOf(key.rotation)}.`,
   );
-  await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
+  await confirm(
+    session,
+    options,
+    `End the previous secret of ${titleOf(subject)}? Clients that still use it stop working.`,
+  );
   await session.result(await keys.finishRotation(key.id, undefined), () =>
     session.out(`Finished the rotation of ${titleOf(subject)}: only ${visible(key.masked)} works.`),
   );

@@ -20,7 +20,7 @@ export async function patterns(session: Session, query: string, options: Pattern
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const limit = Math.min(options.limit, mostPatterns);
-  const found = await admin.logs.patterns(
+  const answer = await admin.logs.patterns(
     {
       projectId,
       startDate: start.toISOString(),
@@ -31,7 +31,7 @@ export async function patterns(session: Session, query: string, options: Pattern
     { signal: session.context.signal },
   );
   await session.rows<LogPattern>(
-    found.patterns,
+    answer.patterns,
     [
       { title: "count", value: ({ occurrences }) => occurrences.toLocaleString("en"), narrow: "keep" },
       { title: "level", value: ({ severity }) => severity, narrow: "keep" },
@@ -43,6 +43,6 @@ export async function patterns(session: Session, query: string, options: Pattern
     (rows) => ({ startDate: start.toISOString(), endDate: end.toISOString(), rows }),
   );
   const most =
-    found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
+    answer.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
   session.remark(`From ${formatSearched(session, window)}.${most}`);
 }

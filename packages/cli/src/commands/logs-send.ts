@@ -128,7 +128,7 @@ function openPositions(
 ): Positions {
   let isTold = false;
   const onProblem = ({ message }: CliError) => {
-    if (!isTold) session.say(`${message} So the next run does not know how far ${visible(file)} was sent.`);
+    if (!isTold) session.say(`${message} The next run cannot tell how far ${visible(file)} was sent.`);
     isTold = true;
   };
   const followed = { file, apiUrl: session.apiUrl.value, publicKey, anew: fromStart };
@@ -146,7 +146,7 @@ async function sendPending(sending: Sending, positions: Positions): Promise<void
 function checkInput(session: Session, fromStdin: boolean, { publicKey, follow, fromStart }: SendOptions): void {
   if (fromStart && !follow) throw usageError("--from-start goes with --follow: without it, the whole file is sent.");
   if (!fromStdin) return;
-  if (follow) throw usageError("--follow is for files: stdin is followed anyhow.", "Name a file.");
+  if (follow) throw usageError("--follow is for files: stdin is always followed.", "Name a file.");
   if (publicKey === "-" || session.flags.keyStdin) {
     throw usageError("The key and the logs cannot both come from stdin.", "Name a file, or set SAZABI_PUBLIC_KEY.");
   }
@@ -185,12 +185,12 @@ function usePublicKey(session: Session, text: string, source: string): string {
   const value = text.trim();
   session.credential = sourced(value, source);
   if (mayBeImportedKey(value)) return value;
-  const found = inspectKey(value);
-  if (!found.valid || found.kind !== "public") {
-    const problem = found.valid
+  const inspection = inspectKey(value);
+  if (!inspection.valid || inspection.kind !== "public") {
+    const problem = inspection.valid
       ? "is a secret key; sending takes a public one (pk_live_…)"
-      : `is no key: ${keyFaults[found.fault]}`;
-    throw new CliError(`The key ${visible(found.masked)} (${source}) ${problem}.`, {
+      : `is not a valid key: ${keyFaults[inspection.fault]}`;
+    throw new CliError(`The key ${visible(inspection.masked)} (${source}) ${problem}.`, {
       code: "WRONG_KEY",
       exit: "denied",
     });
@@ -223,11 +223,11 @@ async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promi
   for (let tries = 1; ; tries++) {
     try {
       const taken = await trySend();
-      if (tries > 1) session.say(`The service has it, after ${tries} tries.`);
+      if (tries > 1) session.say(`The service accepted it after ${tries} tries.`);
       return taken;
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
-      if (tries === 1) session.say(`${visible((error as Error).message)} Trying again until it is taken.`);
+      if (tries === 1) session.say(`${visible((error as Error).message)} Retrying until the service accepts it.`);
       const seconds = Math.min(2 ** (tries - 1), longestWaitSeconds);
       await sleep(seconds * 1000, undefined, { signal });
     }

@@ -31,7 +31,7 @@ export async function volume(session: Session, query: string, options: VolumeOpt
   const now = session.context.now().getTime();
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
-  const found = await admin.logs.volume(
+  const volumes = await admin.logs.volume(
     {
       projectId,
       startDate: start.toISOString(),
@@ -42,12 +42,12 @@ export async function volume(session: Session, query: string, options: VolumeOpt
     },
     { signal: session.context.signal },
   );
-  for (const { message } of found.meta.warnings) session.say(`warning: ${visible(message)}`);
-  if (found.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
-    await session.paged(async () => draw(session, isOpen ? endingAtLast(found, now) : found, options));
+  for (const { message } of volumes.meta.warnings) session.say(`warning: ${visible(message)}`);
+  if (volumes.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
+    await session.paged(async () => draw(session, isOpen ? endingAtLast(volumes, now) : volumes, options));
   } else {
-    const { total, startDate, endDate, interval } = found;
-    await session.rows(rowsOf(found), [], "Nothing matches.", (rows) => ({
+    const { total, startDate, endDate, interval } = volumes;
+    await session.rows(rowsOf(volumes), [], "Nothing matches.", (rows) => ({
       total,
       startDate,
       endDate,
@@ -55,16 +55,16 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatSearched(session, window)}.`);
+  session.remark(`${count(volumes.total)} in all, by ${volumes.interval}, from ${formatSearched(session, window)}.`);
 }
 
 /** Removes empty intervals after `now`. Only entries from clocks that run fast are there. */
-function endingAtLast(found: LogVolume, now: number): LogVolume {
+function endingAtLast(volumes: LogVolume, now: number): LogVolume {
   const last = Math.max(
     now,
-    ...found.series.flatMap(({ points }) => points.map(({ bucket }) => Date.parse(bucket) + 1)),
+    ...volumes.series.flatMap(({ points }) => points.map(({ bucket }) => Date.parse(bucket) + 1)),
   );
-  return { ...found, endDate: new Date(last).toISOString() };
+  return { ...volumes, endDate: new Date(last).toISOString() };
 }
 
 /** Returns the shortest interval that needs at most `mostLines` lines. */
@@ -78,10 +78,10 @@ function rowsOf({ series }: LogVolume): readonly Row[] {
   return rows.sort((a, b) => (a.bucket < b.bucket ? -1 : a.bucket > b.bucket ? 1 : 0));
 }
 
-function draw(session: Session, found: LogVolume, { by }: VolumeOptions): void {
+function draw(session: Session, volumes: LogVolume, { by }: VolumeOptions): void {
   const lines = by
-    ? found.series.map(({ group, total }) => ({ title: visible(group) || "(none)", count: total }))
-    : everyInterval(found);
+    ? volumes.series.map(({ group, total }) => ({ title: visible(group) || "(none)", count: total }))
+    : everyInterval(volumes);
   const { env, stdout } = session.context;
   const style = barStyle(env);
   const titleWidth = Math.max(...lines.map(({ title }) => widthOf(title)));

@@ -47,8 +47,8 @@ export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOpt
 
 /** Splits and trims the entries. The service validates addresses and origins. */
 function readList(option: string, entries: readonly string[]): readonly string[] {
-  if (entries.includes("")) throw usageError(`${option}: nothing stands between two commas.`);
+  if (entries.includes("")) throw usageError(`${option}: an entry is empty.`);
   if (!entries.includes(anywhere)) return entries;
-  if (entries.length > 1) throw usageError(`${option}: ${anywhere} stands alone.`);
+  if (entries.length > 1) throw usageError(`${option}: ${anywhere} cannot be combined with other entries.`);
   return [];
 }

@@ -24,8 +24,8 @@ export async function liveCandidates(
   if (kind === "projects") return projectCandidates(session);
   const kinds: readonly KeyKind[] =
     kind === "keys" ? ["secret", "public"] : [kind === "secret-keys" ? "secret" : "public"];
-  const found = await Promise.allSettled(kinds.map((one) => keyCandidates(session, one, project)));
-  return found.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
+  const lists = await Promise.allSettled(kinds.map((one) => keyCandidates(session, one, project)));
+  return lists.flatMap((list) => (list.status === "fulfilled" ? list.value : []));
 }
 
 async function projectCandidates(session: Session): Promise<readonly Candidate[]> {

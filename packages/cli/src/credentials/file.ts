@@ -24,8 +24,8 @@ export function fileStore(directory: string): CredentialStore {
 
     delete: (account) =>
       withLock(directory, () => {
-        const { [account]: found, ...rest } = readKeys(path);
-        if (found === undefined) return false;
+        const { [account]: storedKey, ...rest } = readKeys(path);
+        if (storedKey === undefined) return false;
         writePrivateFile(path, asText(rest));
         return true;
       }),

@@ -186,8 +186,8 @@ async function findFile(file: string, place: FilePlace): Promise<string | undefi
 }
 
 async function isIn(path: string, { device, inode, offset, head }: FilePlace): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile() || found.dev !== device || found.ino !== inode || found.size < offset) return false;
+  const stats = await stat(path).catch(() => undefined);
+  if (!stats?.isFile() || stats.dev !== device || stats.ino !== inode || stats.size < offset) return false;
   // Other files of the directory may be unreadable.
   const file = await open(path, "r").catch(() => undefined);
   if (!file) return false;

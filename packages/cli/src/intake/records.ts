@@ -105,9 +105,9 @@ export class RecordJoiner {
 
   /** Returns the line without the wrapping of Docker or CRI, or undefined if further parts of the line follow. */
   #unwrap(line: LogRecord): LogRecord | undefined {
-    const found = unwrapped(line.text);
-    if (!found) return line;
-    const { text, time, stream, isPartial } = found;
+    const wrapped = unwrapped(line.text);
+    if (!wrapped) return line;
+    const { text, time, stream, isPartial } = wrapped;
     const before = this.#partials.get(stream);
     const whole: LogRecord = before
       ? { ...before, text: before.text + text }

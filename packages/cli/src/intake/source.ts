@@ -7,8 +7,8 @@ import { GzipError, gunzip, gzipMagic } from "./gzip.ts";
 /** Opens a file. Unpacks gzip, which is detected by content, not by name. */
 export async function openFile(path: string, onRemark: OnRemark): Promise<AsyncIterable<Uint8Array>> {
   try {
-    const found = await stat(path);
-    if (found.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
+    const stats = await stat(path);
+    if (stats.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
     throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);

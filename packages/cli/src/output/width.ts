@@ -11,15 +11,15 @@ export function widthOf(text: string): number {
 /** Truncates `text` to `width` cells. The last is `…` if anything was cut. */
 export function fit(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  let kept = "";
+  let shown = "";
   let used = 0;
   for (const cluster of clustersOf(text)) {
     const next = cells(cluster);
     if (used + next > width - 1) break;
-    kept += cluster;
+    shown += cluster;
     used += next;
   }
-  return `${kept}…`;
+  return `${shown}…`;
 }
 
 export function pad(text: string, width: number): string {

@@ -23,8 +23,8 @@ export function keepUnfinished(
   fresh: UnfinishedRotation,
 ): Promise<{ readonly rotation: UnfinishedRotation; readonly resumed: boolean }> {
   return withLock(directory, () => {
-    const found = findUnfinished(directory, fresh.apiUrl, fresh.keyId, new Date(fresh.startedAt));
-    if (found) return { rotation: found, resumed: true };
+    const unfinished = findUnfinished(directory, fresh.apiUrl, fresh.keyId, new Date(fresh.startedAt));
+    if (unfinished) return { rotation: unfinished, resumed: true };
     writePrivateFile(pathOf(directory, fresh.keyId), `${JSON.stringify(fresh, null, 2)}\n`);
     return { rotation: fresh, resumed: false };
   });
@@ -36,9 +36,9 @@ export function findUnfinished(
   keyId: string,
   now: Date,
 ): UnfinishedRotation | undefined {
-  const found = read(pathOf(directory, keyId));
-  if (found?.apiUrl !== apiUrl) return undefined;
-  return now.getTime() - Date.parse(found.startedAt) < repeatableMs ? found : undefined;
+  const unfinished = read(pathOf(directory, keyId));
+  if (unfinished?.apiUrl !== apiUrl) return undefined;
+  return now.getTime() - Date.parse(unfinished.startedAt) < repeatableMs ? unfinished : undefined;
 }
 
 export function forgetUnfinished(directory: string, keyId: string): void {

@@ -16,7 +16,7 @@ describe("auth token", () => {
     const { run } = terminal({ env, columns: 80 });
     const asked = await run(["auth", "token"], { typed: ["y"] });
     expect(asked).toMatchObject({ code: 0, out: `${secretKey}\n` });
-    expect(asked.err).toContain("has the key");
+    expect(asked.err).toContain("can use the key");
     expect(asked.err).not.toContain(secretKey);
     expect(await run(["auth", "token"], { typed: ["n"] })).toMatchObject({ code: 1, out: "" });
     expect(await run(["auth", "token", "--no-input"])).toMatchObject({ code: 2, out: "" });
