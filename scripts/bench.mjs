@@ -10,7 +10,7 @@ await run(async () => {
   const bench = fileURLToPath(new URL(`bench/${name}.ts`, import.meta.url));
   if (!existsSync(bench)) throw new SetupError(`There is no benchmark scripts/bench/${name}.ts.`);
   await ensureReady();
-  // Whom we are measured against: not among our own dependencies, and only here.
+  // Competitors in the benchmark, installed only here and not as dependencies of the project.
   const peers = fileURLToPath(new URL(`bench/${name}-peers`, import.meta.url));
   if (existsSync(peers)) await installFolder(peers);
   process.exitCode = await runTool("tsx/dist/cli.mjs", [bench, ...args]);

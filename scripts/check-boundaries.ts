@@ -1,5 +1,5 @@
-// Breaks each boundary once, in a scratch copy, and sees the checks catch it: a rule nobody tried may be one that
-// never fires.
+// Violates each boundary once in a scratch copy and verifies that the checks report it, because an untested rule may
+// never match.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,13 +10,13 @@ interface Seed {
   readonly promise: string;
   readonly file: string;
   readonly text: string;
-  /** In the line that the check prints about that file; undefined: it prints none. */
+  /** A text in the line that the check prints about the file; undefined if no line is expected. */
   readonly caught?: string;
 }
 
 const loadsDashboard = 'export const load = () => import("@sazabi/dashboard");\n';
 
-/** Seen by Biome. */
+/** Reported by Biome. */
 const imports: readonly Seed[] = [
   {
     promise: "the SDK imports nothing, not even from Node",
@@ -145,7 +145,7 @@ const imports: readonly Seed[] = [
   },
 ];
 
-/** Seen by the compiler. */
+/** Reported by the compiler. */
 const compiled: readonly Seed[] = [
   {
     promise: "the SDK uses no global of Node",
@@ -167,7 +167,7 @@ const compiled: readonly Seed[] = [
   },
 ];
 
-/** Seen by knip. */
+/** Reported by knip. */
 const unused: readonly Seed[] = [
   {
     promise: "no file that nobody imports",
@@ -188,7 +188,7 @@ const unused: readonly Seed[] = [
   },
 ];
 
-/** Seen by check-folders.ts. */
+/** Reported by check-folders.ts. */
 const folders: readonly Seed[] = [
   {
     promise: "no cycles between folders",
@@ -238,7 +238,10 @@ function sow(seeds: readonly Seed[]): void {
   }
 }
 
-/** That others are caught shows that the tool ran, so its silence about the rest counts. */
+/**
+ * Checks the tool's output. Reports of some seeds show that the tool ran, so a missing report of another is
+ * significant.
+ */
 function check(seeds: readonly Seed[], said: string): void {
   for (const { promise, file, caught } of seeds) {
     const lines = said.split("\n").filter((line) => line.includes(file) && !line.includes("noUnused"));
@@ -268,7 +271,7 @@ function copyRepository(): void {
   }
 }
 
-/** What a tool says in the scratch copy, whatever its exit code. */
+/** Returns the output of a tool in the scratch copy, whatever its exit code. */
 function runTool(program: string, args: readonly string[]): string {
   const found = spawnSync(process.execPath, [join(root, "node_modules", program), ...args], {
     cwd: scratch,

@@ -1,4 +1,4 @@
-// The documentation says what the code does: error codes, routes, variables, dependencies, links.
+// Checks the documentation against the code: error codes, routes, variables, dependencies, links.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { renewCliPage } from "./cli-page.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Images that a reader has to decode. Each has a plain word. */
+/** Figurative phrases with a plain equivalent. */
 const phrases =
   /\b(?:lets? go of|behind (?:the|its|their) back|by heart|stands? on\b(?! its own)|keeps? house|worth a look)\b/i;
 
@@ -27,7 +27,7 @@ for (const problem of problems) console.error(problem);
 console.log(problems.length === 0 ? "The documentation agrees with the code." : `${problems.length} disagreements.`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
-/** The table of docs/api.md, rows such as "| `NOT_FOUND` | 404 | … |", is the one of the protocol. */
+/** Checks that the table of docs/api.md, with rows such as "| `NOT_FOUND` | 404 | … |", matches the protocol. */
 function checkErrorCodes(): string[] {
   const rows = read("docs/api.md").matchAll(/^\|\s*`([A-Z_]+)`\s*\|\s*(\d{3})\s*\|/gm);
   const documented = [...rows].map(([, code, status]) => `${code} ${status}`);
@@ -35,12 +35,12 @@ function checkErrorCodes(): string[] {
   return compare("docs/api.md", "error code", documented, real);
 }
 
-/** Each route stands in docs/api.md as `METHOD /path`, with `:name` for a part that varies, and nothing else does. */
+/** Checks that docs/api.md documents each route as `METHOD /path`, with `:name` for a parameter, and no others. */
 function checkRoutes(): string[] {
   const mentions = read("docs/api.md").matchAll(/\b(GET|POST|PUT|PATCH|DELETE) (\/[\w\-/:.]*)/g);
   const documented = new Set([...mentions].map(([, method, path]) => `${method} ${path}`));
   const all = routes();
-  // An unversioned path is another way to the /v1 route; describing that one is enough.
+  // An unversioned path is an alias of the /v1 route, so only the latter must be documented.
   const needed = all.filter((route) => !all.includes(route.replace(" /", " /v1/")));
   return [
     ...needed.filter((route) => !documented.has(route)).map((route) => `docs/api.md does not describe ${route}.`),
@@ -48,11 +48,11 @@ function checkRoutes(): string[] {
   ];
 }
 
-/** What the app answers to. It is only listed, not run: whatever its services are asked for, they return themselves. */
+/** Returns the app's routes. They are only listed, so the services can be stubs that return themselves. */
 function routes(): string[] {
   const services: object = new Proxy(() => services, { get: () => services });
   const { routes: registered } = createApp(services as Parameters<typeof createApp>[0]);
-  // What a browser asks by itself is not for readers.
+  // Requests that a browser sends by itself are not documented.
   const listed = registered.filter(({ method }) => method !== "ALL" && method !== "OPTIONS");
   return [...new Set(listed.map(({ method, path }) => `${method} ${path}`))];
 }
@@ -79,13 +79,13 @@ async function checkCliPage(): Promise<string[]> {
   ];
 }
 
-/** Lines of prose have at most 100 columns. Tables, code, headings and what is generated have the lines that they need. */
+/** Checks that lines of prose have at most 100 columns. Tables, code, headings and generated text are exempt. */
 function checkLineLengths(file: string): string[] {
   const text = read(file)
     .replace(/^<!-- From here on.*?^<!-- Here ends/gms, "")
     .replace(/^ *```.*?^ *```$/gms, (block) => block.replace(/[^\n]/g, ""));
   return text.split("\n").flatMap((line) => {
-    // What cannot be broken counts as one word.
+    // Text that cannot be wrapped counts as one word.
     const words = line.trim().replace(/`+[^`]*`+|\]\([^)]*\)/g, (part) => part.replaceAll(" ", "_"));
     const isProse = !/^[|#<]/.test(words) && /.{2,} ./.test(words.replace(/^(?:[-*+]|\d+\.) /, ""));
     return isProse && line.length > 100 ? [`${file}: a line has ${line.length} columns, at most 100: ${line}`] : [];
@@ -101,12 +101,12 @@ function checkPhrases(file: string): string[] {
     });
 }
 
-/** The strings and property names of a source: a variable is read by its name. */
+/** Returns the strings and property names of a source, because variables are read by name. */
 function quoted(source: string): string {
   return [...source.matchAll(/"[^"\n]*"|`[^`]*`|\benv(?:ironment)?\??\.[A-Z_]+/g)].join("\n");
 }
 
-/** Each dependency has its line in docs/dependencies.md, "- `name` — …"; `@scope/*` speaks for a family. */
+/** Checks that docs/dependencies.md has a line "- `name` — …" for each dependency. `@scope/*` covers a scope. */
 function checkDependencies(): string[] {
   const listed = [...read("docs/dependencies.md").matchAll(/^- `([^`]+)`/gm)].map(([, name]) => name as string);
   const used = filesOfRepository(/(^|\/)package\.json$/).flatMap((file) => {
@@ -118,7 +118,7 @@ function checkDependencies(): string[] {
   return compare("docs/dependencies.md", "dependency", listed, used);
 }
 
-/** Relative links lead to a file, and to a heading in it when they name one. */
+/** Checks that relative links lead to an existing file and heading. */
 function checkLinks(file: string): string[] {
   const links = withoutCode(read(file)).matchAll(/\]\(([^)\s]+)\)/g);
   return [...links].flatMap(([, link = ""]) => {
@@ -157,12 +157,12 @@ function missing(wanted: readonly string[], among: readonly string[]): string[] 
   return [...new Set(wanted)].filter((name) => !among.includes(name)).sort();
 }
 
-/** A page that does not exist says nothing. */
+/** Returns an empty text for a file that does not exist. */
 function read(file: string): string {
   return existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : "";
 }
 
-/** Files that git knows or would add. */
+/** Returns the files that git tracks or would add. */
 function filesOfRepository(pattern: RegExp): string[] {
   const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
     cwd: root,

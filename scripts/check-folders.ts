@@ -1,13 +1,13 @@
-// Folders import each other in one direction only. The linter sees cycles of files; this sees those of folders, where no
-// file imports itself in a circle and still neither folder can be read without the other. Types and lazy imports count.
-// `routes` stand above the folder that holds them: they use its store, and only app.ts mounts them. So does each file of
-// `src` itself: it is no folder's part.
+// Checks that imports between folders have no cycles. The linter reports cycles of files; this check also reports
+// cycles of folders without a cycle of files. Types and lazy imports count. `routes` counts as a folder above the one
+// that contains it, because it uses its store, and only app.ts mounts it. The same holds for each file directly in
+// `src`, which belongs to no folder.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, normalize } from "node:path/posix";
 
 const imported = /(?:\bfrom|\bimport\(?)\s*"(\.{1,2}\/[^"]+)"/g;
 
-/** Folder → the folders it imports, each with one import as the example. */
+/** Maps a folder to the folders that it imports, each with one import as an example. */
 type Graph = Map<string, Map<string, string>>;
 
 function folderOf(file: string): string {
@@ -30,7 +30,7 @@ function readGraph(files: readonly string[]): Graph {
   return graph;
 }
 
-/** The shortest way from a folder back to itself, as the imports on it; undefined when there is none. */
+/** Returns the shortest cycle through a folder, as imports, or undefined if there is none. */
 function findCycle(graph: Graph, start: string): string[] | undefined {
   const ways: { folder: string; imports: string[] }[] = [{ folder: start, imports: [] }];
   const seen = new Set<string>();

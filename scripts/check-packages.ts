@@ -1,5 +1,5 @@
-// What a customer installs: both public packages, packed, looked over, installed in an empty folder without running
-// any script, and used against the real service.
+// Tests what a customer installs. Packs and inspects both public packages, installs them in an empty folder without
+// install scripts, and uses them against the real service.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ const pnpm = "pnpm@10.34.9";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const work = mkdtempSync(join(tmpdir(), "sazabi-packages-"));
-execFileSync("chmod", ["755", work]); // On the way to the data, for PostgreSQL's user.
+execFileSync("chmod", ["755", work]); // PostgreSQL's user needs access to the data below.
 const failures: string[] = [];
 let checks = 0;
 try {
@@ -35,7 +35,7 @@ try {
       'import("@sazabi/sdk").then(({ Sazabi }) => new Sazabi({ publicKey: "" })).catch((e) => process.exit(e instanceof TypeError ? 0 : 1))',
     ]),
   );
-  // By itself: it stands on no package of ours.
+  // Installed alone, because it depends on no other package of the repository.
   await use(install("cli", [cli]));
 } finally {
   rmSync(work, { recursive: true, force: true });
@@ -44,7 +44,7 @@ for (const failure of failures) console.error(`FAILED  ${failure}`);
 console.log(`${checks - failures.length} of ${checks} checks of the packages passed.`);
 process.exitCode = failures.length === 0 ? 0 : 1;
 
-/** The tarball that would be published. */
+/** Returns the tarball that would be published. */
 function pack(name: string): string {
   const folder = join(work, `packed-${name}`);
   npmExec(pnpm, ["pnpm", "pack", "--pack-destination", folder], join(root, "packages", name));
@@ -69,7 +69,7 @@ function expectSize(folder: string): void {
   expect(`at most ${maxInstalledMiB} MiB are installed, not ${mebibytes.toFixed(1)}`, mebibytes <= maxInstalledMiB);
 }
 
-/** As a person does who has just installed it, on a machine without a keychain. */
+/** Uses the command line like a new user, on a machine without a keychain. */
 async function use(folder: string): Promise<void> {
   const data = join(work, "data");
   mkdirSync(data, { mode: 0o755 });
@@ -118,7 +118,7 @@ function run(cwd: string, program: string, argv: readonly string[], stdin = "", 
   return { code: status, out: stdout ?? "", err: error ? String(error) : stderr };
 }
 
-/** A program of a package that is fetched for this; it is no dependency of ours. */
+/** Runs a program of a package that is downloaded for this and is no dependency of the repository. */
 function npmExec(name: string, command: readonly string[], cwd = work): Run {
   return run(cwd, "npm", ["exec", "--yes", `--package=${name}`, "--", ...command]);
 }

@@ -1,4 +1,4 @@
-// The part of docs/cli.md that is made from the code: every command, the exit codes, the variables.
+// Generates the part of docs/cli.md that comes from the code: the commands, the exit codes, the variables.
 import { exits } from "../packages/cli/src/errors.ts";
 import { emptyVariables, environment } from "../packages/cli/src/help/environment.ts";
 import { type CommandPage, readHelpPages } from "../packages/cli/src/reference.ts";
@@ -6,7 +6,7 @@ import { type CommandPage, readHelpPages } from "../packages/cli/src/reference.t
 const begin = "<!-- From here on the page is written by `npm run docs:cli`: change the code, and run it. -->";
 const end = "<!-- Here ends what `npm run docs:cli` writes. -->";
 
-/** The page with what stands between the two markers made anew. Fails when it lacks one of them. */
+/** Returns the page with new text between the two markers. Throws if a marker is missing. */
 export async function renewCliPage(page: string): Promise<string> {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`docs/cli.md must have these two lines:\n${begin}\n${end}`);
@@ -64,7 +64,7 @@ const codeFirst = ([term, explanation]: Row): Row => [code(term), cell(explanati
 
 const code = (text: string) => `\`${text.replaceAll("|", "\\|")}\``;
 
-/** Between backticks only `|` means something in a table. */
+/** In a table, only `|` needs escaping between backticks. */
 function cell(text: string): string {
   return text
     .split("`")
@@ -72,5 +72,5 @@ function cell(text: string): string {
     .join("`");
 }
 
-/** In the help a remark stands some way to the right of its command line. */
+/** In the help, several spaces separate a remark from its command line. */
 const withComment = (example: string) => example.replace(/ {3,}/, "   # ");

@@ -1,4 +1,4 @@
-// `npm run docs:cli`: writes what docs/cli.md says of the commands, from the commands.
+// `npm run docs:cli`: generates the reference of the commands in docs/cli.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { renewCliPage } from "./cli-page.ts";
 

@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** A failure whose message is all a person needs: no stack. */
+/** An error that is reported without a stack trace. */
 export class SetupError extends Error {}
 
-/** Runs a script's body; what goes wrong becomes one line and exit code 1. */
+/** Runs a script's body. An error is printed as one line, with exit code 1. */
 export async function run(body) {
   try {
     await body();
@@ -17,17 +17,17 @@ export async function run(body) {
   }
 }
 
-/** Talk goes to stderr: stdout belongs to what is started. */
+/** Prints a message to stderr, because stdout belongs to the started program. */
 export function say(message) {
   process.stderr.write(`${message}\n`);
 }
 
-/** Runs a program of node_modules, given by its file, and resolves to its exit code. */
+/** Runs a program of node_modules, given by its file. Resolves to its exit code. */
 export function runTool(file, args, options = { stdio: "inherit" }) {
   return runProgram(process.execPath, [join(root, "node_modules", file), ...args], options);
 }
 
-/** Resolves to the exit code, never to 0 when a signal ended it. A signal that asks us to stop asks the child. */
+/** Resolves to the exit code, never to 0 if a signal ended the program. SIGINT and SIGTERM are passed on to it. */
 export async function runProgram(program, args, { onOutput, ...options }) {
   const child = spawn(program, args, { cwd: root, ...options });
   child.stdout?.on("data", onOutput);

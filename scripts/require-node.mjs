@@ -1,4 +1,4 @@
-// Imported before anything that an old Node could not even read.
+// Imported first, because an old Node cannot parse the other modules.
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   process.stderr.write(

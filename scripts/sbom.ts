@@ -1,5 +1,6 @@
-// Writes the software bill of materials: every package of pnpm-lock.yaml with its hash and what it needs, in
-// CycloneDX 1.6. The same lockfile gives the same bytes: no time, no random serial number. Usage: sbom.ts <file>
+// Writes the software bill of materials in CycloneDX 1.6: every package of pnpm-lock.yaml with its hash and its
+// dependencies. It contains no time and no random serial number, so the same lockfile gives the same bytes. Usage:
+// sbom.ts <file>
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
@@ -23,7 +24,7 @@ interface Lockfile {
   readonly snapshots: Readonly<Record<string, Dependencies>>;
 }
 
-/** Development dependencies of the command line that its build makes part of it. */
+/** Development dependencies that are bundled into the command line. */
 const builtIn = new Set(["chalk", "commander", "conf"]);
 
 const [file] = process.argv.slice(2);
@@ -81,7 +82,7 @@ function importedBy(
   );
 }
 
-/** The packages that these need, directly or not. */
+/** Returns the packages that these depend on, directly or indirectly. */
 function reachable(snapshots: Lockfile["snapshots"], from: readonly string[]): Set<string> {
   const found = new Set(from);
   for (const id of found) for (const needed of neededBy(snapshots[id] ?? {})) found.add(needed);
@@ -92,12 +93,12 @@ function neededBy({ dependencies = {}, optionalDependencies = {} }: Dependencies
   return Object.entries({ ...dependencies, ...optionalDependencies }).map(([name, version]) => idOf(name, version));
 }
 
-/** A version may be an alias: `npm:other@1.0.0` is written as `other@1.0.0`. */
+/** Resolves an alias: the version `npm:other@1.0.0` is returned as `other@1.0.0`. */
 function idOf(name: string, version: string): string {
   return /^@?[^@(]+@/.test(version) ? version : `${name}@${version}`;
 }
 
-/** Without the peers, in parentheses, that a package was resolved with. */
+/** Removes the peers in parentheses that a package was resolved with. */
 function plain(id: string): string {
   return id.replace(/\(.*$/, "");
 }
@@ -128,7 +129,7 @@ function purlOf(id: string): string {
   return `pkg:npm/${scope ? `${encodeURIComponent(scope)}/` : ""}${name}@${encodeURIComponent(version)}`;
 }
 
-/** Against the schema that CycloneDX publishes in its own library. */
+/** Validates against the schema that CycloneDX publishes in its own library. */
 function validate(candidate: object): readonly ErrorObject[] {
   const require = createRequire(import.meta.url);
   const Ajv = require("ajv").default as typeof import("ajv").default;
@@ -140,7 +141,7 @@ function validate(candidate: object): readonly ErrorObject[] {
   addFormats(ajv);
   // Formats that this bill of materials does not use.
   for (const format of ["iri-reference", "idn-email"]) ajv.addFormat(format, true);
-  // Under the names by which the schema refers to them.
+  // The names by which the schema refers to them.
   for (const name of ["spdx", "jsf-0.82"]) {
     ajv.addSchema({ ...schema(name), $id: `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json` });
   }

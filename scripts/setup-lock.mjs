@@ -3,10 +3,10 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { say } from "./processes.mjs";
 
-/** A lock is held for as long as it is touched; one that was not for this long belongs to a process that died. */
+/** The holder touches its lock regularly; a process that died left one that was not touched for this long. */
 const abandonedAfterMs = 15_000;
 
-/** Runs `body` while no other process does so under the same lock, a folder. */
+/** Runs `body` while no other process does so under the same lock directory. */
 export async function withLock(lockDir, body) {
   await mkdir(dirname(lockDir), { recursive: true });
   await take(lockDir);
@@ -34,7 +34,10 @@ async function take(lockDir) {
   }
 }
 
-/** By a rename, which succeeds for one of several that wait. True when it is worth trying again at once. */
+/**
+ * Removes an abandoned lock by a rename, which succeeds for only one of several processes. Returns true if a retry
+ * makes sense at once.
+ */
 async function removeAbandoned(lockDir) {
   const found = await stat(lockDir).catch(() => undefined);
   if (!found) return true;
@@ -46,7 +49,7 @@ async function removeAbandoned(lockDir) {
   );
   if (!moved) return true;
   if (moved.ino !== found.ino) {
-    await rename(aside, lockDir).catch(() => undefined); // Someone took it since; that one is not abandoned.
+    await rename(aside, lockDir).catch(() => undefined); // Another process took the lock since; restore it.
     return false;
   }
   await rm(aside, { recursive: true, force: true });

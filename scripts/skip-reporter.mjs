@@ -1,7 +1,6 @@
 /**
- * Ends a test run with the tests that did not run, and why: a skipped test is a promise nobody checked. And with those that
- * passed only when they were tried again: somebody has to look at them. And with what failed, a line each, for a reader who
- * has no more of the output than that.
+ * Ends a test run with the skipped tests and their reasons, the tests that passed only on a retry, and one line per
+ * failure.
  */
 export default class SkipReporter {
   onTestRunEnd(modules, unhandledErrors) {

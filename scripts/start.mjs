@@ -7,12 +7,12 @@ await run(async () => {
   await ensureReady();
   process.setSourceMapsEnabled(true);
   stopWithNpm();
-  // In this process, so that Ctrl-C and every other signal reach the service itself.
+  // Runs in this process, so that Ctrl-C and other signals reach the service itself.
   const { main } = await import(new URL("../packages/service/dist/main.js", import.meta.url));
   await main();
 });
 
-/** A signal sent to npm ends npm and its shell, which does not pass it on: without them, we stop too. */
+/** Stops when npm does. A signal to npm ends npm and its shell, which does not pass it on. */
 function stopWithNpm() {
   if (!process.env.npm_lifecycle_event) return;
   const parent = process.ppid;

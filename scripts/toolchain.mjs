@@ -1,5 +1,4 @@
-// Installs and builds what is stale, with nothing but Node and npm. It runs before the first install, so it uses
-// only what Node brings.
+// Installs and builds what is stale, with Node and npm only, because it runs before the first install.
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -9,16 +8,16 @@ import { withLock } from "./setup-lock.mjs";
 
 const pnpm = "pnpm@10.34.9";
 
-/** Ignored by git: the lock, and the stamps of what was built. */
+/** Ignored by git. Contains the lock and the hashes of the last builds. */
 const stateDir = join(root, ".sazabi");
 const installStamp = join(root, "node_modules", ".sazabi-install");
 
-/** A package that has one of these is built: by its own script, or by the compiler. */
+/** A package that has one of these files is built, by its own script or by the compiler. */
 const buildFiles = ["build.mjs", "tsconfig.build.json"];
 
-/** Dependencies as the lockfile says, and every package built from its sources as they are now. */
+/** Installs the dependencies of the lockfile and builds every package whose sources changed. */
 export async function ensureReady() {
-  // The usual start: nothing is written, and nothing asks the network.
+  // The usual start: writes nothing and uses no network.
   if (!(await isInstallStale()) && (await stalePackages()).length === 0) return;
   await withLock(join(stateDir, "setup.lock"), async () => {
     await ensureInstalled();
@@ -26,7 +25,7 @@ export async function ensureReady() {
   });
 }
 
-/** What a folder outside of the workspace needs, as its own lockfile says. */
+/** Installs the dependencies of a folder outside of the workspace from its own lockfile. */
 export async function installFolder(dir) {
   const flags = ["--frozen-lockfile", "--prefer-offline", "--ignore-workspace", "--reporter=append-only"];
   let output = "";
@@ -40,7 +39,7 @@ async function ensureInstalled() {
   if (!(await isInstallStale())) return;
   const isFirst = !existsSync(join(root, "node_modules", ".pnpm"));
   say(isFirst ? "Installing dependencies (first time: about a minute) …" : "Updating dependencies …");
-  // Development dependencies too, whatever NODE_ENV says: the compiler is one of them.
+  // Includes development dependencies whatever NODE_ENV is, because the compiler is one of them.
   const flags = ["--frozen-lockfile", "--prefer-offline", "--prod=false", "--config.confirm-modules-purge=false"];
   let output = "";
   const code = await npmExec(["install", ...flags, "--reporter=append-only"], (chunk) => {
@@ -51,7 +50,7 @@ async function ensureInstalled() {
   await writeFile(installStamp, await installHash());
 }
 
-/** Each package after those it stands on, and side by side where they do not meet. */
+/** Builds each package after its dependencies, and independent packages in parallel. */
 async function ensureBuilt() {
   const stale = await stalePackages();
   if (stale.length === 0) return;
@@ -74,7 +73,7 @@ async function isInstallStale() {
   return installed !== (await installHash());
 }
 
-/** Changes when an install could give something else. */
+/** Returns a hash that changes when an install could have a different result. */
 async function installHash() {
   const manifests = (await packageDirs()).map((dir) => join(dir, "package.json"));
   const files = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml"].map((name) => join(root, name));
@@ -91,7 +90,7 @@ async function stalePackages() {
   return stale;
 }
 
-/** Those that are built, each after the ones it stands on. */
+/** Returns the packages to build, each after its dependencies. */
 async function workspacePackages() {
   const byName = new Map();
   for (const dir of (await packageDirs()).filter((dir) => buildFiles.some((file) => existsSync(join(dir, file))))) {
@@ -101,7 +100,7 @@ async function workspacePackages() {
   }
   for (const workspacePackage of byName.values()) {
     const { dependencies = {}, devDependencies = {} } = workspacePackage.manifest;
-    // A public package that is needed to develop becomes part of the output; a private one is for tests.
+    // A public development dependency is bundled into the output; a private one is for tests.
     const developed = Object.keys(devDependencies).filter((name) => byName.get(name)?.isPrivate === undefined);
     const names = [...Object.keys(dependencies), ...developed];
     workspacePackage.needs = names.filter((name) => byName.has(name));
@@ -121,7 +120,7 @@ async function packageDirs() {
   return dirs.filter((dir) => existsSync(join(dir, "package.json")));
 }
 
-/** Of a package's own sources and of those whose types it is compiled against, installed ones included. */
+/** Returns a hash of a package's sources and of its dependencies' types, installed ones included. */
 async function buildHash({ dir, neededDirs }) {
   const sources = await Promise.all([dir, ...neededDirs].map((from) => filesUnder(join(from, "src"))));
   const settings = [join(root, "tsconfig.json"), join(dir, "package.json")];
@@ -140,11 +139,14 @@ async function hash(files, ...more) {
   return sum.digest("hex");
 }
 
-/** Made beside its place and renamed: an interrupted build leaves the last one, and deleted sources leave nothing. */
+/**
+ * Builds in a temporary folder and renames it. An interrupted build keeps the last one, and deleted sources leave no
+ * output.
+ */
 async function build(workspacePackage) {
   const { name, dir, stamp } = workspacePackage;
   const [fresh, current, old] = ["dist.new", "dist", "dist.old"].map((folder) => join(dir, folder));
-  const before = await buildHash(workspacePackage); // An edit during the build leaves it stale.
+  const before = await buildHash(workspacePackage); // An edit during the build keeps the package stale.
   await rm(fresh, { recursive: true, force: true });
   if ((await runBuild(dir, fresh)) !== 0) {
     await rm(fresh, { recursive: true, force: true });
@@ -164,7 +166,7 @@ function runBuild(dir, outDir) {
   return runTool("typescript/bin/tsc", ["-p", join(dir, "tsconfig.build.json"), "--outDir", outDir]);
 }
 
-/** pnpm, run by npm, so that nobody has to install it. */
+/** Runs pnpm through npm, so that nobody has to install it. */
 async function npmExec(args, onOutput) {
   const npm = findNpm();
   if (!npm) throw new SetupError("npm was not found. It comes with Node: put it on the PATH, or run `npm start`.");
@@ -172,7 +174,7 @@ async function npmExec(args, onOutput) {
   return runProgram(command[0], command.slice(1), { stdio: ["ignore", "pipe", "pipe"], onOutput });
 }
 
-/** The npm that runs us, else the one beside this Node, else one on the PATH. */
+/** Returns the npm that runs this script, else the one next to this Node, else one on the PATH. */
 function findNpm() {
   const running = process.env.npm_execpath?.endsWith("npm-cli.js") ? process.env.npm_execpath : "";
   const beside = join(dirname(process.execPath), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");

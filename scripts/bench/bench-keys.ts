@@ -12,7 +12,7 @@ export function newKeyValues(count: number): string[] {
   return Array.from({ length: count }, () => makeKey("secret", "live", (below) => randomInt(below)));
 }
 
-/** Many keys at once, straight into the tables: for our own look-up, and for one that is written as most people would. */
+/** Inserts keys directly into the tables: those of the service, and one for the naive look-up. */
 export async function insertKeys(databaseUrl: string, pepper: Buffer, count: number): Promise<BenchKey[]> {
   const db = openDatabase({ url: databaseUrl, connections: 1, statementTimeoutMs: 0 });
   try {
@@ -30,7 +30,7 @@ export async function insertKeys(databaseUrl: string, pepper: Buffer, count: num
   }
 }
 
-/** A statement that a busy machine gets through before it is given up. */
+/** Keys per statement, so that a busy machine finishes it before the statement timeout. */
 const keysAtOnce = 5_000;
 
 async function insertSome(db: Database, pepper: Buffer, count: number): Promise<readonly BenchKey[]> {

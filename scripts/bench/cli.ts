@@ -1,5 +1,5 @@
-// How long the command line takes to start: processor time, user and system, of whole processes, against Node doing
-// nothing (`node -e 0`) in between. Only the command line is measured; the service it asks is the real one.
+// Measures the start-up cost of the command line: user and system processor time of whole processes, alternating with
+// an empty Node process (`node -e 0`). Only the command line is measured; it calls the real service.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { openEmbeddedPostgres } from "../../packages/service/src/embedded-postgr
 import { printRatios, startSubject } from "./harness.ts";
 
 const rounds = 30;
-/** Processes timed together: the shell counts milliseconds, which is too coarse for one. */
+/** Processes timed together, because the shell's resolution of a millisecond is too coarse for one. */
 const together = 2;
 const entries = 100;
 
@@ -61,7 +61,7 @@ async function sendEntries(url: string, publicKey: string): Promise<void> {
   if (answer.status !== 202) throw new Error(`The service took no entries: status ${answer.status}.`);
 }
 
-/** Of one process, on average over those timed together; what they print goes into a pipe, as in a script. */
+/** Returns the average time per process of those timed together. Their output goes to a pipe, as in a script. */
 async function processorMs(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's.
   const script = 'TIMEFORMAT="%3U %3S"; time { for _ in $(seq "$1"); do "${@:2}" 2>/dev/null || exit 1; done; }';

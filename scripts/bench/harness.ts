@@ -3,20 +3,20 @@ import { once } from "node:events";
 import { availableParallelism, loadavg } from "node:os";
 import { type LoadResult, load } from "./load.ts";
 
-/** A server under test, in a process of its own that answers `cpu` with the time it has used. */
+/** A server under test, in a separate process that answers `cpu` with its processor time. */
 export interface Subject {
   readonly url: string;
-  /** All that it said when it was ready. */
+  /** The message that it sent when it was ready. */
   readonly started: Readonly<Record<string, unknown>>;
-  /** Processor microseconds used so far, in user and system. */
+  /** User and system processor time used so far, in microseconds. */
   cpuMicros(): Promise<number>;
   close(): Promise<void>;
 }
 
-/** A subject in a process of its own. */
+/** A subject in a separate process. */
 export interface SubjectProcess extends Subject {
   readonly pid: number | undefined;
-  /** How late its event loop came to what was due since it was asked last. */
+  /** The event loop delay since the last call. */
   loopDelay(): Promise<LoopDelay>;
 }
 
@@ -25,7 +25,7 @@ interface LoopDelay {
   readonly loopWorstMs: number;
 }
 
-/** Runs a built program that sends `{ url }` when it listens and `{ cpuMicros }` whenever it gets a message. */
+/** Runs a built program that sends `{ url }` when it listens, and `{ cpuMicros }` for each message. */
 export async function startSubject(program: URL, env: Readonly<Record<string, string>>): Promise<SubjectProcess> {
   const child = fork(program, { execArgv: [], env: { ...process.env, ...env } });
   const started = await nextMessage<{ url: string }>(child);
@@ -72,7 +72,7 @@ export interface Contestant {
   readonly run: () => Promise<LoadResult>;
 }
 
-/** One entry a request, from 64 clients. */
+/** Sends one entry per request, from 64 clients. */
 export function singleEntries(
   name: string,
   subject: Subject,
@@ -92,16 +92,16 @@ export function singleEntries(
   return { name, subject, run };
 }
 
-/** The round in the middle by throughput, and all of them in order. */
+/** The round with the median throughput, and all rounds in order. */
 export interface Measured extends Measurement {
   readonly rounds: readonly Measurement[];
 }
 
-/** One after the other, round after round, so that whatever else the machine does meets all of them. */
+/** Runs the contestants alternately, round after round, so that other load on the machine affects all of them. */
 export async function interleave(contestants: readonly Contestant[], rounds: number): Promise<Map<string, Measured>> {
   const [busy = 0] = loadavg();
   if (busy > availableParallelism() / 2) console.log(`This machine is busy (load ${busy.toFixed(1)}): expect noise.`);
-  for (const { run } of contestants) await run(); // Warm: compiled code, open connections, filled caches.
+  for (const { run } of contestants) await run(); // Warm up: compile code, open connections, fill caches.
   const measured = new Map<string, Measurement[]>(contestants.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
     const turns: { readonly cpuBefore: number; readonly result: LoadResult }[] = [];
@@ -109,7 +109,7 @@ export async function interleave(contestants: readonly Contestant[], rounds: num
       turns.push({ cpuBefore: await subject.cpuMicros(), result: await run() });
     for (const [index, { name, subject }] of contestants.entries()) {
       const { cpuBefore, result } = turns[index] as (typeof turns)[number];
-      // What a server goes on to do when its requests are answered is counted too, until its next turn.
+      // Work that a server does after its responses counts as well, until its next turn.
       const next = contestants.findIndex((other, turn) => turn > index && other.subject === subject);
       const cpuAfter = turns[next]?.cpuBefore ?? (await subject.cpuMicros());
       const measurement = { ...result, cpuMicrosPerRequest: (cpuAfter - cpuBefore) / result.requests };
@@ -120,7 +120,7 @@ export async function interleave(contestants: readonly Contestant[], rounds: num
   return new Map([...measured].map(([name, results]) => [name, measuredIn(results)]));
 }
 
-/** What several runs of the same contestants measured, as one. */
+/** Merges the measurements of several runs of the same contestants. */
 export function together(runs: readonly Map<string, Measured>[]): Map<string, Measured> {
   const names = [...(runs[0]?.keys() ?? [])];
   return new Map(names.map((name) => [name, measuredIn(runs.flatMap((run) => run.get(name)?.rounds ?? []))]));
@@ -131,8 +131,8 @@ function measuredIn(rounds: readonly Measurement[]): Measured {
 }
 
 /**
- * How much more a processor does of `one` than of `baseline`, by the processor time of a request: the ratio in the middle of
- * those of each round, since what else the machine does changes from round to round more than within one.
+ * Returns how much more work per processor time `one` does than `baseline`. The ratio is the median over the rounds,
+ * because other load varies more between rounds than within one.
  */
 export function byProcessorTime(one: Measured, baseline: Measured): number {
   const ratios = one.rounds.map(({ cpuMicrosPerRequest }, round) => {
@@ -142,7 +142,7 @@ export function byProcessorTime(one: Measured, baseline: Measured): number {
   return middle(ratios, (ratio) => ratio);
 }
 
-/** How much more requests or rows `one` gets through than `baseline`, likewise. */
+/** Returns how many more requests or rows per second `one` handles than `baseline`, as the median of the rounds. */
 export function byThroughput(one: Measured, baseline: Measured): number {
   const ratios = one.rounds.map(({ requestsPerSecond }, round) => {
     const beside = baseline.rounds[round] as Measurement;
@@ -161,10 +161,10 @@ export function describe(name: string, { requestsPerSecond, p50Ms, p99Ms, cpuMic
   ].join("   ");
 }
 
-/** Before anything counts: a service that has run for a while has its code compiled, and its caches filled. */
+/** Rounds that are not counted, in which code is compiled and caches are filled. */
 const warmUpRounds = 10;
 
-/** Milliseconds of each, the median of `rounds` in which all take their turn; of one that is undefined, NaN. */
+/** Returns the median milliseconds of each over `rounds` alternating rounds; NaN for an undefined entry. */
 export async function timedInTurns<Name extends string>(
   contestants: Readonly<Record<Name, (() => Promise<unknown>) | undefined>>,
   rounds: number,
@@ -186,7 +186,7 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-/** With `--json` the last line is for a program. */
+/** With `--json` the last line is machine-readable. */
 export function printRatios(ratios: Readonly<Record<string, number>>): void {
   for (const [name, ratio] of Object.entries(ratios)) console.log(`${name}  ${ratio.toFixed(3)}`);
   if (process.argv.includes("--json")) {

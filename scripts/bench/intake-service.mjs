@@ -1,6 +1,5 @@
-// The built service, in a process of its own. With STORE=nothing its log store accepts every batch and keeps none; with
-// STORE=copy it copies the rows into the table `bare` and does nothing else: no ids that are told, no ledger, no counts,
-// no patterns, no words.
+// Runs the built service in a separate process. With STORE=nothing its log store accepts every batch and discards it.
+// With STORE=copy it only copies the rows into the table `bare`, without ids, ledger, counts, patterns or word index.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openService } from "../../packages/service/dist/compose.js";
 import { openDatabase } from "../../packages/service/dist/db/database.js";
@@ -56,7 +55,7 @@ const service = await openService({
   requestsPerMinute: 1e9,
   ...(openLogStore && { openLogStore }),
 });
-/** How late the event loop comes to what is due, since it was asked last. */
+/** The event loop delay since the last message. */
 const delays = monitorEventLoopDelay({ resolution: 5 });
 delays.enable();
 process.on("message", () => {

@@ -1,5 +1,5 @@
-// Durable intake against no intake: POST /v1/logs with one entry, committed before it is answered, and the same
-// route on the same code with a log store that keeps nothing; and what a row costs before it is sent.
+// Compares durable intake with no intake. POST /v1/logs with one entry, committed before the response, runs against the
+// same route with a log store that discards entries. Also measures the cost of a row before it is sent.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The service's own parts, built, around one small handler; a route for each way to guard it. SUBJECT=replica is the whole
-// service instead; with SUBJECT=verdicts no address is stopped for sending keys that do not exist.
+// The built parts of the service around one small handler, with one route per way to guard it. SUBJECT=replica runs the
+// whole service. With SUBJECT=verdicts, no address is blocked for sending unknown keys.
 import { hash } from "node:crypto";
 import { createRequire } from "node:module";
 import { Hono } from "hono";
@@ -80,7 +80,7 @@ async function openParts() {
   };
 }
 
-/** What most people write: hash the key, look it up by the index, compare the dates; every time. */
+/** The naive implementation: hash the key, look it up by index, and compare the dates on every request. */
 function naive(db, ok) {
   const text = "select id, name, scopes, expires_at, revoked_at from bench_keys where hash = $1";
   return async (c) => {

@@ -1,5 +1,5 @@
-// Validated requests against the same handler unguarded, against better-auth's API keys, and against a query for each
-// request; and how long a revocation takes when three processes are at work.
+// Compares validated requests with the same handler unguarded, with better-auth's API keys, and with a query per
+// request. Also measures how long a revocation takes with three processes under load.
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,7 +20,10 @@ import {
 } from "./harness.ts";
 import { type LoadResult, type RotationOptions, rotate } from "./load.ts";
 
-/** Of each server, one after the other, since two processes that run the same code differ by some per cent; and rounds of each. */
+/**
+ * Processes per server, run one after the other, because processes of the same code differ by a few per cent; and
+ * rounds per process.
+ */
 const processes = 3;
 const rounds = 5;
 const durationMs = 2_000;
@@ -38,7 +41,7 @@ const subjects: Subject[] = [];
 
 try {
   await migrate(postgres.url);
-  // One slice for the warm contest; for the cold one a slice for each round, and one to warm the code up.
+  // One slice of keys for the warm comparison. The cold one needs a slice per round, and one to warm up the code.
   const keys = await insertKeys(postgres.url, pepper, keysInRotation * (1 + coldRounds + 1));
   const warm = await measureWarm(keys.slice(0, keysInRotation));
   const cold = await measureCold(keys.slice(keysInRotation));
@@ -70,7 +73,7 @@ async function measureWarm(keys: readonly BenchKey[]): Promise<Map<string, Measu
   return together(measured);
 }
 
-/** Each key once, in a cache that has not seen it; the naive way has no cache to be cold. */
+/** Uses each key once, so that no cache holds it. The naive implementation has no cache. */
 async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measured>> {
   const once = (name: string, subject: Subject, path: string): Contestant => {
     let round = 0;
@@ -93,7 +96,7 @@ async function measureCold(keys: readonly BenchKey[]): Promise<Map<string, Measu
   return interleave([once("cold", cold, "/v1/validated"), once("naive", naive, "/v1/naive")], coldRounds);
 }
 
-/** 64 clients on each of three replicas, a thousand requests a second on each; the machine is not at its limit. */
+/** Runs 64 clients on each of three replicas, at a thousand requests per second each, below the machine's limit. */
 async function measureRevocations(): Promise<{ p50: number; p99: number }> {
   for (const subject of [...subjects]) await stop(subject);
   const replicas: Subject[] = [];

@@ -7,26 +7,29 @@ export interface LoadOptions {
   readonly body: string;
   readonly connections: number;
   readonly durationMs: number;
-  /** Sleeps while it waits: for a server that shares the processors with a database. Others answer more steadily when the load never does. */
+  /**
+   * Sleeps while waiting, for a server that shares the processors with a database. Other servers respond more steadily
+   * under a load that never sleeps.
+   */
   readonly sleeps?: true;
-  /** Any other answer fails the run: a fast refusal is not a result. */
+  /** Any other status fails the run, because a fast error is not a result. */
   readonly expectedStatus: number;
 }
 
 export interface RotationOptions {
-  /** Of the server; the requests name the path. */
+  /** The URL of the server; the requests contain the path. */
   readonly url: string;
-  /** Whole requests, sent in turn. */
+  /** Complete requests, sent in rotation. */
   readonly requests: readonly Buffer[];
-  /** Ends when each request was sent once, instead of after a time. */
+  /** Ends when each request was sent once, instead of after a duration. */
   readonly once?: boolean;
   readonly connections: number;
   readonly durationMs: number;
-  /** How long each connection rests after an answer, on average: twice that at most, and not all at once. */
+  /** The average pause of each connection after a response. Pauses are random, at most twice the average. */
   readonly restMs?: number;
   /** As in `LoadOptions`. */
   readonly sleeps?: true;
-  /** Ends it early. */
+  /** Ends the load early. */
   readonly signal?: AbortSignal;
   readonly expectedStatus: number;
 }
@@ -39,8 +42,8 @@ export interface LoadResult {
 }
 
 /**
- * Sends one request after the other on each connection. On bare sockets, because on a small machine an HTTP client
- * would take the time that the server should have.
+ * Sends requests sequentially on each connection. Uses plain sockets, because on a small machine an HTTP client would
+ * use the server's processor time.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { hostname, port, pathname } = new URL(options.url);
@@ -56,11 +59,10 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
 }
 
 /**
- * The same with requests that differ.
- *
- * Without rests it never sleeps while it waits for answers. To wake a client that sleeps falls to the server's write, and
- * costs a virtual machine a third of a request: that would be charged to whichever server is just slow enough to let the
- * client fall asleep.
+ * Sends different requests in rotation.
+ * Without pauses it never sleeps while it waits for responses. Waking a sleeping client is part of the server's write,
+ * and costs a third of a request on a virtual machine. That cost would fall on whichever server is just slow enough to
+ * let the client sleep.
  */
 export async function rotate(options: RotationOptions): Promise<LoadResult> {
   const { url, requests, once, connections, durationMs, restMs = 0, sleeps, signal, expectedStatus } = options;
@@ -68,7 +70,7 @@ export async function rotate(options: RotationOptions): Promise<LoadResult> {
   const startedAt = performance.now();
   const until = startedAt + (once ? Number.POSITIVE_INFINITY : durationMs);
   let sent = 0;
-  /** Undefined when it is over. */
+  /** Returns undefined when the load is over. */
   const next = (): Buffer | undefined => {
     if (signal?.aborted || performance.now() >= until || (once && sent >= requests.length)) return undefined;
     return requests[sent++ % requests.length];
@@ -96,7 +98,7 @@ export async function rotate(options: RotationOptions): Promise<LoadResult> {
   };
 }
 
-/** Resolves to the milliseconds that each request took. */
+/** Resolves to the duration of each request in milliseconds. */
 function keepAsking(
   socket: Socket,
   next: () => Buffer | undefined,

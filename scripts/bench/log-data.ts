@@ -1,4 +1,4 @@
-// The rows that log-reads.ts looks for, the same in PostgreSQL, in ClickHouse and in a file.
+// The rows that log-reads.ts searches, identical in PostgreSQL, in ClickHouse and in a file.
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
@@ -21,10 +21,10 @@ export const dayMs = 86_400_000;
 export const today = Math.floor(Date.now() / dayMs) * dayMs;
 const retentionDays = 30;
 const batchRows = 5_000;
-/** As many as a commit takes in ClickHouse, and one more. */
+/** One more than the number of batches that ClickHouse commits together. */
 const batchesUnderWay = 8;
 
-/** Which project has the rows of three days that are over, and which those of today. */
+/** The project of the rows of three past days, and the project of today's rows. */
 export const projects = {
   postgres: { sealed: 101, today: 103 },
   clickHouse: { sealed: 102, today: 104 },
@@ -32,7 +32,7 @@ export const projects = {
 
 export interface Stores {
   readonly postgres: LogStore;
-  /** Undefined where its engine is not installed. */
+  /** Undefined if its engine is not installed. */
   readonly clickHouse: LogStore | undefined;
 }
 
@@ -40,10 +40,10 @@ export interface LogData {
   readonly day: number;
   readonly sealedRows: number;
   readonly todayRows: number;
-  /** Bytes of the lines of the sealed rows. */
+  /** The size of the lines of the sealed rows, in bytes. */
   readonly rawBytes: number;
   readonly withClickHouse: boolean;
-  /** Of the organization that the projects are in. */
+  /** A key of the organization that owns the projects. */
   readonly secretKey: string;
 }
 
@@ -55,7 +55,7 @@ export async function openStores(databaseUrl: string, clickHouse: TestClickHouse
   };
 }
 
-/** Fills everything as intake does, and seals the days that are over; or finds it done by a run before. */
+/** Fills the stores like intake does and seals the past days, unless an earlier run has done so. */
 export async function fillStores({
   databaseUrl,
   dataDir,
@@ -94,7 +94,7 @@ export async function fillStores({
     file: linesFile(dataDir),
   });
   await seal(databaseUrl);
-  // As ClickHouse would leave these days in the course of time.
+  // Merges the parts, as ClickHouse would do over time.
   await clickHouse?.query("optimize table logs final");
   await fill(stores, "today", { count: wanted.todayRows, from: today, to: Math.max(Date.now(), today + 60_000) });
   await wordsMapped(databaseUrl);
@@ -104,7 +104,7 @@ export async function fillStores({
   return data;
 }
 
-/** The file with the lines of the sealed rows. */
+/** Returns the path of the file with the lines of the sealed rows. */
 export function linesFile(dataDir: string): string {
   return join(dataDir, "rows.ndjson");
 }
@@ -130,7 +130,7 @@ interface Filling {
   readonly file?: string;
 }
 
-/** Says how many bytes the lines are. */
+/** Returns the size of the lines in bytes. */
 async function fill(stores: Stores, which: "sealed" | "today", { count, from, to, file }: Filling): Promise<number> {
   const startedAt = performance.now();
   const lines = file === undefined ? undefined : createWriteStream(file);
@@ -173,7 +173,7 @@ async function seal(databaseUrl: string): Promise<void> {
   console.log(`sealed   in ${secondsSince(startedAt)} s`);
 }
 
-/** The service maps behind the back of whoever stores; it is measured as it is a moment later. */
+/** Waits until the background word index is complete, because searches are measured in that state. */
 async function wordsMapped(databaseUrl: string): Promise<void> {
   const startedAt = performance.now();
   const db = openDatabase({ url: databaseUrl, connections: 1 });

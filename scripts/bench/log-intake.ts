@@ -1,4 +1,4 @@
-// Logs stored durably, over the same handler that stores nothing, and over PostgreSQL's COPY alone.
+// Compares durable log intake with the same handler without storage, and with PostgreSQL's COPY alone.
 
 import { openDatabase } from "../../packages/service/src/db/database.ts";
 import { sql } from "../../packages/service/src/db/sql.ts";
@@ -24,13 +24,13 @@ const clients = 8;
 export interface IntakeOptions {
   readonly databaseUrl: string;
   readonly dataDir: string;
-  /** Of each round of single entries; those of batches end when each was sent once. */
+  /** The duration of each round of single entries. Rounds of batches end when each batch was sent once. */
   readonly durationMs: number;
 }
 
 /**
- * Batches of 500 lines and single entries, stored and not; and the same rows by COPY alone, from one process, and from a
- * service that does nothing with them but that.
+ * Measures batches of 500 lines and single entries, stored and not stored. Also measures the same rows by COPY alone,
+ * from one process and from a service that does nothing else.
  */
 export async function benchIntake({
   databaseUrl,
@@ -97,7 +97,7 @@ export async function benchIntake({
   };
 }
 
-/** Different rows in each, with the times of now. */
+/** Returns batches with different rows and current times. */
 function batchBodies(): readonly string[] {
   const random = seeded(2);
   const now = Date.now();
@@ -130,7 +130,9 @@ const thisProcess: Subject = {
   async close() {},
 };
 
-/** JSON lines parsed and stored by COPY in transactions of one round trip each, two at a time, with nothing beside. */
+/**
+ * Parses JSON lines and stores them by COPY, in transactions of one round trip each, two at a time, and nothing else.
+ */
 async function openBareCopy(
   databaseUrl: string,
   bodies: readonly string[],

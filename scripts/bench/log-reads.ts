@@ -1,5 +1,5 @@
-// How fast logs are found and how much room they take: in PostgreSQL over the same rows in ClickHouse's engine, and
-// over a program that searches a file of them. Both stores are asked as the service asks them.
+// Compares how fast logs are found and how much space they take. PostgreSQL runs against the same rows in ClickHouse's
+// engine and against a program that searches a file. Both stores run the service's own queries.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const run = promisify(execFile);
 const rounds = 9;
 const limit = 100;
 
-/** Each with what finds the same lines in the file: without case where the search is without case. */
+/** Each with the file search that finds the same lines; both ignore case if the search does. */
 const searches = {
   rareWord: { query: planted.rareWord, inFile: ["-i", planted.rareWord] },
   rareAttribute: {
@@ -35,7 +35,7 @@ const searches = {
 export interface ReadsOptions {
   readonly databaseUrl: string;
   readonly dataDir: string;
-  /** Sealed ones. */
+  /** The number of sealed rows. */
   readonly rows: number;
 }
 
@@ -58,7 +58,7 @@ export async function benchReads({ databaseUrl, dataDir, rows }: ReadsOptions): 
   }
 }
 
-/** Of the sealed days with all indexes, over the lines that were sent. */
+/** Compares the size of the sealed days, with all indexes, with the size of the lines that were sent. */
 async function compareSizes(
   databaseUrl: string,
   clickHouse: TestClickHouse | undefined,
@@ -78,7 +78,7 @@ async function compareSizes(
       select c.reltoastrelid, 'long values' from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = 'logs'::regclass and c.relname < ${partition(today)} and c.reltoastrelid <> 0
     ) r group by kind order by sum(pg_relation_size(oid)) desc`);
-  // Of all days, and of nothing that is in ClickHouse.
+  // Tables for all days, which ClickHouse does not have.
   const { rows: beside } = await db.query<{ kind: string; bytes: string }>(sql`
     select name as kind, pg_total_relation_size(name::regclass)::text as bytes
     from unnest('{log_volume,log_volume_added,log_word_maps}'::text[]) as t(name)`);
@@ -112,7 +112,7 @@ async function compareSizes(
   return ratios;
 }
 
-/** The newest hundred of what is sealed; whoever asks a file for the last lines reads all of it. */
+/** Searches the newest hundred matches of the sealed rows. A file search for the last lines reads the whole file. */
 async function compareSearches({ postgres, clickHouse }: Stores, file: string): Promise<Record<string, number>> {
   const grep = (await hasProgram("rg")) ? "rg" : "grep";
   console.log(`files    searched with ${grep === "rg" ? "rg" : "grep, since rg is not installed"}`);
@@ -162,7 +162,7 @@ async function compareToday({ postgres, clickHouse }: Stores, { todayRows }: Log
   return clickHouse ? { unsealedRareWordToClickHouse: ms.postgres / ms.clickHouse } : {};
 }
 
-/** The built command line as a process, with what it stands on apart: the same request, and the same search. */
+/** Times the built command line as a process. The same request and the same search are timed separately. */
 async function timeCommandLine(
   { postgres }: Stores,
   { databaseUrl, dataDir, secretKey }: { databaseUrl: string; dataDir: string; secretKey: string },
@@ -217,7 +217,7 @@ async function projectId(databaseUrl: string, number: number): Promise<string> {
   return (rows[0] as { id: string }).id;
 }
 
-/** Both stores must say the same, and something, before it is measured how fast they say it. */
+/** Checks that both stores return the same non-empty result before they are timed. */
 async function checkAnswers({ postgres, clickHouse }: Stores, which: "sealed" | "today", query: string): Promise<void> {
   const lines = async (logs: LogStore, project: number) =>
     (await search(logs, project, query)).map(({ position, message }) => `${position.micros} ${message}`).sort();
@@ -225,7 +225,7 @@ async function checkAnswers({ postgres, clickHouse }: Stores, which: "sealed" | 
   if (inPostgres.length === 0) throw new Error(`${query} is nowhere.`);
   if (!clickHouse) return;
   const inClickHouse = await lines(clickHouse, projects.clickHouse[which]);
-  // Entries of one moment come in the order of their ids, which need not be the same in both: the last may differ.
+  // Entries of the same time are ordered by id, which may differ between the stores, so the last entry may differ.
   const different = inPostgres.filter((line, index) => line !== inClickHouse[index]).length;
   if (inPostgres.length !== inClickHouse.length || different > 1) throw new Error(`The stores differ about ${query}.`);
 }

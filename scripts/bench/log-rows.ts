@@ -1,11 +1,11 @@
-/** A row as a sender writes it. */
+/** A row as the sender writes it. */
 export type SentRow = Readonly<Record<string, unknown>>;
 
 export type RowKind = "small" | "realistic";
 
-/** Words and values that `rowOf` puts in on purpose, so that a search for them knows what it must find. */
+/** Words and values that `rowOf` inserts, so that the expected result of a search is known. */
 export const planted = {
-  /** One row in `rareEvery` holds it. */
+  /** One row in `rareEvery` contains it. */
   rareWord: "zanzibarite",
   rareEvery: 500_000,
   rareAttribute: { key: "user_id", value: "u31337" },
@@ -13,7 +13,7 @@ export const planted = {
 
 const services = ["checkout", "payments", "gateway", "search", "catalog", "auth", "mailer", "inventory"];
 const hosts = Array.from({ length: 40 }, (_, index) => `ip-10-0-${index % 8}-${100 + index}`);
-/** Of each service; a pod writes many lines in its life. */
+/** Pods per service; a pod writes many lines. */
 const podSuffixes = Array.from({ length: 50 }, (_, index) => (0x2c1f3 + index * 0x3a7b).toString(16).padStart(5, "0"));
 const methods = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
 const routes = ["/api/v1/cart", "/api/v1/orders", "/api/v1/users", "/api/v1/search", "/healthz", "/api/v2/items"];
@@ -21,8 +21,8 @@ const customers = ["acme", "globex", "initech", "umbrella", "hooli", "stark"];
 const exceptions = ["TimeoutError", "ConnectionRefused", "NullPointerException", "IllegalStateException"];
 
 /**
- * The row at `index`: small, about 200 bytes with four attributes, or realistic, about 490 bytes with twelve
- * attributes, a trace of its own and a stack trace in three of a hundred.
+ * Returns the row at `index`. A small row has about 200 bytes with four attributes. A realistic one has about 490 bytes
+ * with twelve attributes, its own trace id, and a stack trace in 3 % of the rows.
  */
 export function rowOf(kind: RowKind, index: number, timestampMs: number, random: (below: number) => number): SentRow {
   const one = <T>(values: readonly T[]): T => values[random(values.length)] as T;

@@ -1,5 +1,5 @@
-// Logs in depth: what it costs to store them durably (log-intake.ts), and how fast they are found, in PostgreSQL, in
-// ClickHouse and in a file (log-reads.ts). Rows are those of log-rows.ts.
+// Benchmarks of logs: the cost of durable storage (log-intake.ts), and the speed of searches in PostgreSQL, in
+// ClickHouse and in a file (log-reads.ts). log-rows.ts generates the rows.
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -11,13 +11,13 @@ import { benchReads } from "./log-reads.ts";
 
 const { values: options } = parseArgs({
   options: {
-    /** Sealed rows. Of today there are as many, and a million at most. */
+    /** The number of sealed rows. Today has as many, but at most a million. */
     rows: { type: "string", default: "1000000" },
-    /** Of each round of intake. */
+    /** The duration of each intake round, in seconds. */
     seconds: { type: "string", default: "5" },
-    /** `intake` or `reads`; without it both. */
+    /** `intake` or `reads`; both by default. */
     only: { type: "string" },
-    /** A folder to keep the rows in: the next run on the same day finds them there. */
+    /** A directory to keep the rows in. Further runs on the same day reuse them. */
     data: { type: "string" },
     json: { type: "boolean" },
   },
@@ -39,7 +39,7 @@ if (options.only !== "intake") {
 }
 printRatios(ratios);
 
-/** With a server of its own, and a folder that is gone afterwards unless it is `kept`. */
+/** Runs `work` with its own server and a directory that is deleted afterwards, unless it is `kept`. */
 async function withPostgres<T>(work: (databaseUrl: string, dataDir: string) => Promise<T>, kept?: string): Promise<T> {
   const dataDir = kept ?? (await mkdtemp(join(tmpdir(), "sazabi-bench-")));
   await mkdir(dataDir, { recursive: true });

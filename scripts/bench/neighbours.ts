@@ -1,6 +1,6 @@
-// What somebody's small requests take while somebody else does the worst: each attack runs beside a victim of another
-// project, whose times with and without it are printed. `-- --only bomb` for those whose name holds a word, `-- --ms 5000`
-// for longer runs.
+// Measures one project's small requests while another project sends the worst load. Each attack runs beside a victim of
+// another project, whose times with and without it are printed. `-- --only bomb` selects by name, `-- --ms 5000` runs
+// longer.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,11 +11,11 @@ import { type Subject, type SubjectProcess, startSubject } from "./harness.ts";
 
 interface Attack {
   readonly name: string;
-  /** Makes what is sent, before anything is measured. Returns what attacks until the signal says stop. */
+  /** Prepares the requests before the measurement. Returns the attack, which runs until the signal aborts. */
   readonly prepare: () => (url: string, keys: AttackerKeys, signal: AbortSignal) => Promise<unknown>;
 }
 
-/** Each body is sent again and again over so many connections. */
+/** Each body is sent repeatedly over this many connections. */
 const connections = 4;
 
 const withBodies: readonly Attack[] = hostileBodies.map((hostile) => ({
@@ -63,10 +63,10 @@ try {
   const victim = await newProject(subject.url, keys.secretKey);
   const worst: number[] = [];
   const p99s: number[] = [];
-  await measure(subject, victim, rest(durationMs)); // Warm.
+  await measure(subject, victim, rest(durationMs)); // Warm-up.
   for (const { name, prepare } of attacks.filter(({ name }) => name.includes(only))) {
     const attack = prepare();
-    await rest(300); // Connections that were closed meanwhile are found out.
+    await rest(300); // Time for closed connections to be detected.
     const idle = await measure(subject, victim, rest(durationMs));
     await subject.loopDelay();
     const stop = new AbortController();
@@ -102,7 +102,10 @@ interface Times {
   readonly requests: number;
 }
 
-/** Small requests of a key of its own, checks and intake in turn, until `end` resolves. None may fail. */
+/**
+ * Sends small requests of the victim's key, checks and intake alternately, until `end` resolves. Fails if a request
+ * fails.
+ */
 async function measure({ url }: Subject, keys: AttackerKeys, end: Promise<unknown>): Promise<Times> {
   let isOver = false;
   void end.then(() => {

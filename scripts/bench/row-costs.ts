@@ -1,5 +1,5 @@
-// What a row costs the service before it is sent to the database, stage by stage, in this process; and what it would cost
-// only to check it with zod.
+// Measures the cost of a row in the service before it is sent to the database, by stage, in this process. Compares it
+// with a check by zod alone.
 import { intakeLimits, levels } from "@sazabi/sdk/protocol";
 import { z } from "zod";
 import { copyText } from "../../packages/service/src/logs/engines/postgres/copy-text.ts";
@@ -14,13 +14,13 @@ const rowsOfARequest = 500;
 const retentionMs = 30 * 86_400_000;
 
 /**
- * Prints microseconds a row, the lower quartile of many requests; all stages take their turn in each. The ratios are of
- * normalising to checking with zod.
+ * Prints microseconds per row, as the lower quartile of many requests with alternating stages. The ratios compare
+ * normalizing with checking by zod.
  */
 export function printRowCosts(): Record<string, number> {
   const small = print("small", rounds, rowsOfARequest, stagesOf("small"));
   const realistic = print("realistic", rounds, rowsOfARequest, stagesOf("realistic"));
-  // From nothing learned, as in a process that has just begun.
+  // Starts without learned patterns, like a new process.
   const corpus = corpusKinds.flatMap((kind) => corpusOf(kind, 2_000, seeded(1)).map(({ message }) => message));
   print("twelve kinds", 10, corpus.length, { mined: () => mine(new PatternMiner(), corpus) });
   const strange = strangeMessages(20_000);
@@ -33,7 +33,7 @@ function toZod(costs: ReadonlyMap<string, number>): number {
 }
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-/** The members as the contract has them; with no mending, no other names, and nothing flattened. */
+/** The members of the API contract, without repairs, aliases or flattening. */
 const rowsAsSent = z
   .array(
     z
@@ -73,7 +73,7 @@ function mine(miner: PatternMiner, messages: readonly string[]): number {
   return last;
 }
 
-/** Words nobody saw before: each message is a kind of its own, as long as there is room for kinds. */
+/** Returns messages of unknown words, so that each is a new pattern while there is room for patterns. */
 function strangeMessages(count: number): readonly string[] {
   const random = seeded(3);
   const word = () => Array.from({ length: 3 + random(7) }, () => String.fromCharCode(97 + random(26))).join("");

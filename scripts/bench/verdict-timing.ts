@@ -1,5 +1,5 @@
-// Does the time of a refusal tell why? Unknown, revoked and expired keys in random order over one connection, compared by
-// Welch's t. `-- --samples 10000` for a shorter run.
+// Tests whether the time of a refusal reveals its reason. Unknown, revoked and expired keys are sent in random order
+// over one connection and compared by Welch's t-test. `-- --samples 10000` makes a shorter run.
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
@@ -54,7 +54,7 @@ async function makeKeys(pepper: Buffer, count: number): Promise<Keys> {
   return { unknown: newKeyValues(count), revoked: values(revoked), expired: values(expired) };
 }
 
-/** Microseconds from the first byte sent to the last byte received, by kind. */
+/** Returns microseconds from the first byte sent to the last byte received, by kind. */
 async function measure(url: string, keys: Keys, count: number): Promise<Record<Kind, number[]>> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -84,7 +84,7 @@ function ask(socket: Socket, request: Buffer): Promise<number> {
   });
 }
 
-/** The slowest twentieth is left out: what other programs do falls on all kinds alike, and hides what is ours. */
+/** Leaves out the slowest 5 %: other programs cause them for all kinds alike, and they hide the effect. */
 function report(title: string, taken: Record<Kind, number[]>): void {
   const all = kinds.flatMap((kind) => taken[kind]).sort((a, b) => a - b);
   const limit = all[Math.floor(all.length * 0.95)] as number;

@@ -3,29 +3,29 @@ import { withoutKeys } from "./child-environment.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** An opener that has not failed by then is at work. */
+/** An opener that has not failed after this time is taken to have succeeded. */
 const failsWithinMs = 1500;
 
-/** True when the platform's opener took the address. No shell sees it, and no key is in the opener's environment. */
+/** Returns true if the platform's opener accepted the URL. Runs no shell and passes no key in the environment. */
 export async function openInBrowser(url: string, env: Env, platform: NodeJS.Platform): Promise<boolean> {
   const [program, ...args] = openerOf(env, platform);
   if (program === undefined) return false;
   const child = spawn(program, [...args, url], { env: withoutKeys(env), stdio: "ignore", detached: true });
-  const took = await new Promise<boolean>((resolve) => {
+  const accepted = await new Promise<boolean>((resolve) => {
     const timer = setTimeout(() => resolve(true), failsWithinMs);
-    const decide = (took: boolean) => {
+    const decide = (accepted: boolean) => {
       clearTimeout(timer);
-      resolve(took);
+      resolve(accepted);
     };
     child.once("error", () => decide(false)).once("exit", (code) => decide(code === 0));
   });
   child.unref();
-  return took;
+  return accepted;
 }
 
 function openerOf(env: Env, platform: NodeJS.Platform): readonly string[] {
   if (platform === "darwin") return ["open"];
-  // `start` would need a shell, which reads & and ^ in addresses.
+  // `start` would need a shell, which interprets & and ^ in URLs.
   if (platform === "win32") return ["rundll32", "url.dll,FileProtocolHandler"];
   const hasDisplay = Boolean(env.DISPLAY || env.WAYLAND_DISPLAY || env.BROWSER);
   return hasDisplay ? ["xdg-open"] : [];

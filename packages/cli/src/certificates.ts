@@ -3,8 +3,8 @@ import { usageError } from "./errors.ts";
 import { systemMessage } from "./os-error-text.ts";
 
 /**
- * The authorities that certificates are checked with when a file of further ones is named; undefined, which is Node's
- * own choice, when none is. Node reads NODE_EXTRA_CA_CERTS itself, but not beside a list like this.
+ * Returns the certificate authorities to trust if a file with additional ones is given. Returns undefined otherwise,
+ * which selects Node's default. Node ignores NODE_EXTRA_CA_CERTS if an explicit list is given, so the list includes it.
  */
 export function readAuthorities(
   named: { readonly path: string; readonly source: string } | undefined,
@@ -22,8 +22,8 @@ function readPem(path: string, source: string): string {
   const blocks = text.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED )?CERTIFICATE-----/g);
   if (!blocks) {
     throw usageError(
-      `${source}: ${path} holds no certificate.`,
-      "It takes PEM: text that begins with -----BEGIN CERTIFICATE-----.",
+      `${source}: ${path} contains no certificate.`,
+      "It must be a PEM file, which begins with -----BEGIN CERTIFICATE-----.",
     );
   }
   for (const [i, block] of blocks.entries()) {

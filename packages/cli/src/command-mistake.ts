@@ -3,7 +3,7 @@ import { usageError } from "./errors.ts";
 import { topics } from "./help/topics.ts";
 import { meantOption } from "./other-options.ts";
 
-/** The error for a command line with a mistake, with what was probably meant. `whole` has every command. */
+/** Returns the error for an invalid command line, with a suggestion. `whole` has every command. */
 export function explainMistake(error: CommanderError, argv: readonly string[], whole: Command): Error {
   const command = commandOf(whole, argv);
   const [message = "", ...suggested] = error.message.replace(/^error: /, "").split("\n");
@@ -19,24 +19,24 @@ export function explainMistake(error: CommanderError, argv: readonly string[], w
   return usageError(message, hints.join(" "));
 }
 
-/** For a word that is right, and in the wrong place: `sazabi tail`, `sazabi keys get`, `sazabi environment`. */
+/** Suggests a command for a valid word in the wrong place: `sazabi tail`, `sazabi keys get`, `sazabi environment`. */
 function meantElsewhere(message: string, command: Command, whole: Command): string | undefined {
   const [, word = ""] = /unknown command '(.*)'/.exec(message) ?? [];
   if (word === "version") return "Did you mean `sazabi --version`?";
   if (topics.some(({ name }) => name === word)) return `Did you mean \`sazabi help ${word}\`?`;
   const below = [...shownBelow(command)].filter((one) => one.name() === word);
   const isInGroup = command.parent !== null;
-  // `sazabi keys delete` does not mean `sazabi profiles delete`.
+  // Do not suggest `sazabi profiles delete` for `sazabi keys delete`.
   if (below.length === 0 && isInGroup && destructive.has(word)) return undefined;
   const meant = below.length > 0 ? below : [...shownBelow(whole)].filter((one) => one.name() === word);
   const names = meant.map(commandPath).map((name) => ({ name, words: name.split(" ").length }));
   const nearest = names.filter(({ words }) => words === Math.min(...names.map((one) => one.words)));
-  // With more of them it is the list of commands that helps.
+  // With more than three matches, the list of commands is more helpful.
   if (nearest.length === 0 || nearest.length > 3) return undefined;
   return `Did you mean ${nearest.map(({ name }) => `\`${name}\``).join(" or ")}?`;
 }
 
-/** Commands that end or remove something. */
+/** Commands that delete or revoke something. */
 const destructive: ReadonlySet<string> = new Set(["delete", "revoke", "revoke-all", "remove", "logout", "unset"]);
 
 function* shownBelow(command: Command): Generator<Command> {
@@ -47,7 +47,7 @@ function* shownBelow(command: Command): Generator<Command> {
   }
 }
 
-/** The command that the words of `argv` lead to, as far as they do. */
+/** Returns the deepest command that the words of `argv` name. */
 function commandOf(program: Command, argv: readonly string[]): Command {
   return argv.reduce((command, word) => childOf(command, word) ?? command, program);
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { CliError } from "./errors.ts";
 
-/** Where settings live: `SAZABI_CONFIG_DIR`, else the platform's folder for them. */
+/** Returns the settings directory: `SAZABI_CONFIG_DIR`, or the platform's default. */
 export function configDirectory(
   env: Readonly<Record<string, string | undefined>>,
   platform: NodeJS.Platform,
@@ -14,10 +14,10 @@ export function configDirectory(
   return join(env.XDG_CONFIG_HOME || join(homeOf(findHome), ".config"), "sazabi");
 }
 
-/** The code of the error when there is no folder for settings. */
+/** The error code if the user has no settings directory. */
 export const noHome = "NO_HOME";
 
-/** In a container there may be a user without one. */
+/** Returns the home directory. A user in a container may have none. */
 function homeOf(findHome: () => string): string {
   try {
     return findHome();

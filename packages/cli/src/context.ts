@@ -2,44 +2,44 @@ import type { FetchAnswer, FetchInit } from "@sazabi/sdk";
 import type { CredentialStore, StoreName } from "./credentials/store.ts";
 import type { AnswerHeaders } from "./network-headers.ts";
 
-/** Everything of the outside world that a command may touch. Heavy parts load when first asked for. */
+/** The environment of a command. Slow parts load on first use. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Settings, and keys of the file store, are kept here. */
+  /** The directory of the settings and of the file credential store. */
   readonly configDirectory: string;
-  /** Aborts when the person presses Ctrl-C. */
+  /** Aborts on Ctrl-C. */
   readonly signal: AbortSignal;
   now(): Date;
   openFetch(options?: NetworkOptions): Promise<Fetch>;
   openStore(name: StoreName, options?: StorePatience): Promise<CredentialStore>;
   openPrompt(): Promise<Prompt>;
-  /** Starts the pager that these words name. While the person reads in it, Ctrl-C is the pager's. */
+  /** Starts a pager. While it runs, it handles Ctrl-C itself. */
   startPager(command: readonly string[]): Promise<PagerProcess>;
 }
 
 export interface NetworkOptions {
-  /** A file of further certificate authorities, and who named it. */
+  /** A file of additional certificate authorities, and the setting that names it. */
   readonly caFile?: { readonly path: string; readonly source: string } | undefined;
-  /** Called before each request through a proxy whose settings are not understood in full. */
+  /** Called before each request through a proxy whose settings were only partly understood. */
   readonly warn?: (warning: string) => void;
 }
 
-/** A program that reads from us what a person reads from it. */
+/** A running pager. */
 export interface PagerProcess {
-  /** Resolves when it runs; false when there is no such program. */
+  /** Resolves to true when the pager has started, or to false if the program does not exist. */
   readonly started: Promise<boolean>;
-  /** Resolves when the person has left it. */
+  /** Resolves when the pager has exited. */
   readonly left: Promise<void>;
   readonly hasLeft: () => boolean;
-  /** Resolves when it wants more. */
+  /** Resolves when the pager accepts more input. */
   write(text: string): Promise<void>;
   end(): void;
 }
 
-/** What the SDK needs of `fetch`, and every header of the answer. */
+/** The `fetch` that the SDK needs, with all response headers. */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchedAnswer>;
 
 export interface FetchedAnswer extends FetchAnswer {
@@ -47,9 +47,9 @@ export interface FetchedAnswer extends FetchAnswer {
 }
 
 interface StorePatience {
-  /** A patient store waits for a person to unlock it. */
+  /** Waits for a person to unlock the store. */
   readonly patient?: boolean;
-  /** It gives up after this long in any case. */
+  /** The timeout in any case. */
   readonly withinMs?: number;
 }
 
@@ -59,20 +59,20 @@ export interface Input extends AsyncIterable<Uint8Array> {
 
 export interface Output {
   readonly isTTY: boolean;
-  /** Width of the terminal; undefined off a terminal. */
+  /** The width of the terminal; undefined if it is not a terminal. */
   readonly columns: number | undefined;
-  /** Its height; undefined off a terminal. */
+  /** The height of the terminal; undefined if it is not a terminal. */
   readonly rows: number | undefined;
   write(text: string): void;
   /** Resolves when the reader has caught up. */
   drained(): Promise<void>;
 }
 
-/** Asks the person at the terminal. Only used when stdin and stderr are one. */
+/** Prompts on the terminal. Use it only if stdin and stderr are terminals. */
 export interface Prompt {
-  /** What is typed does not show. */
+  /** Reads a line without echo. */
   secret(question: string): Promise<string>;
   confirm(question: string): Promise<boolean>;
-  /** What is typed, as it is. */
+  /** Reads a line with echo. */
   line(question: string): Promise<string>;
 }

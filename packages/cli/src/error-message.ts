@@ -5,7 +5,7 @@ import { describeNetworkFailure, isCertificateFailure } from "./network-failure.
 import { ThroughProxy } from "./proxy-error.ts";
 import type { Session } from "./session.ts";
 
-/** What a failure looks like from outside. */
+/** An error as reported to the user. */
 export interface Explanation {
   readonly exit: ExitName;
   /** For programs. */
@@ -17,18 +17,18 @@ export interface Explanation {
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** With its full stop: what follows is another sentence. */
+/** Adds a full stop unless the text ends a sentence. */
 export const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
-/** The one place that turns an error into words and an exit code. */
+/** Converts every error to a message and an exit code. */
 export function explain(error: unknown, session: Session): Explanation {
   if (error instanceof CliError) {
     return { exit: error.exit, code: error.code, message: error.message, hint: error.hint };
   }
-  if (error instanceof SazabiApiError) return explainRefusal(error, session);
+  if (error instanceof SazabiApiError) return explainApiError(error, session);
   if (error instanceof SazabiConnectionError) {
-    // What our own part of the connection refused.
-    return error.cause instanceof CliError ? explain(error.cause, session) : explainSilence(error, session);
+    // The error comes from our own connection code.
+    return error.cause instanceof CliError ? explain(error.cause, session) : explainConnectionFailure(error, session);
   }
   return {
     exit: "failed",
@@ -37,7 +37,7 @@ export function explain(error: unknown, session: Session): Explanation {
   };
 }
 
-function explainSilence(error: SazabiConnectionError, session: Session): Explanation {
+function explainConnectionFailure(error: SazabiConnectionError, session: Session): Explanation {
   const { value, source } = session.apiUrl;
   const from = source === "default" ? "" : `address from ${source}`;
   if (error instanceof SazabiTimeoutError) {
@@ -48,57 +48,58 @@ function explainSilence(error: SazabiConnectionError, session: Session): Explana
     exit: "unreachable",
     code: "UNREACHABLE",
     message: `Could not reach the Sazabi API at ${value} (${[describeNetworkFailure(error.cause), from].filter(Boolean).join("; ")}).`,
-    hint: hintOfSilence(error.cause, value),
+    hint: connectionHint(error.cause, value),
   };
 }
 
-function hintOfSilence(cause: unknown, address: string): string | undefined {
+function connectionHint(cause: unknown, address: string): string | undefined {
   if (cause instanceof ThroughProxy) {
-    return `Is the proxy right? NO_PROXY=${new URL(address).hostname} goes past it.`;
+    return `Check the proxy. NO_PROXY=${new URL(address).hostname} bypasses it.`;
   }
-  // Something answers there, and the message says what to do.
+  // The service responds, and the message says what to do.
   if (isCertificateFailure(cause)) return undefined;
   return "Is it running? Start it with `npm start`, or name its address with --api-url or SAZABI_API_URL.";
 }
 
-function explainRefusal(error: SazabiApiError, session: Session): Explanation {
+function explainApiError(error: SazabiApiError, session: Session): Explanation {
   const { code, reason, requestId, retryAfterSeconds } = error;
   const program = { code, reason, requestId, retryAfterSeconds };
   const key = session.credential && `${session.credential.masked} (${session.credential.source})`;
-  const keyWords = key && reason ? credentialRefusals[reason]?.(key, anotherKey(session), error.message) : undefined;
+  const keyWords =
+    key && reason ? credentialRefusals[reason]?.(key, replaceKeyHint(session), error.message) : undefined;
   if (keyWords) return { exit: "denied", ...program, ...keyWords };
   if (error.missingContext.includes("projectId")) {
     return {
       exit: "usage",
       ...program,
-      message: "Which project? This key can see several.",
-      hint: "Name one with --project or SAZABI_PROJECT_ID, or choose it for good with `sazabi projects use`.",
+      message: "Specify a project: this key can access several.",
+      hint: "Name one with --project or SAZABI_PROJECT_ID, or set a default with `sazabi projects use`.",
     };
   }
   if (error.code === "NOT_FOUND" && error.message === "No such project." && session.projectInUse) {
     const { value, source } = session.projectInUse;
     const message = `Project ${value} from ${source}: there is no such project.`;
-    return { exit: "notFound", ...program, message, hint: otherProject(source) };
+    return { exit: "notFound", ...program, message, hint: projectHint(source) };
   }
   const issues = error.issues
     .map((issue) => `${issue.path}: ${issue.message}`)
     .filter((text) => !error.message.includes(text));
   const { value: address } = session.apiUrl;
-  // What the service says of itself names it; what it says of the request does not.
+  // Prefix the message with the service only if it concerns the service itself.
   const said =
     error.status < 500 || error.message.includes(address) ? error.message : `${address} says: ${error.message}`;
   const message = [said, ...issues.slice(0, 5)].join(" ");
   return { exit: exitOf(error), ...program, message, hint: hintOf(error) };
 }
 
-function otherProject(source: string): string {
-  if (source === "--project") return "`sazabi projects list` shows those there are.";
+function projectHint(source: string): string {
+  if (source === "--project") return "`sazabi projects list` shows all projects.";
   if (source === "SAZABI_PROJECT_ID") return "Set it to one of `sazabi projects list`, or unset it.";
   return "Choose another with `sazabi projects use`, or unset it with `sazabi config unset projectId`.";
 }
 
-/** How another key is put in the place of the one in use: a login does not help where the environment goes before it. */
-function anotherKey({ credential, profileName }: Session): string {
+/** Says how to replace the key in use. A login does not help while an environment variable overrides it. */
+function replaceKeyHint({ credential, profileName }: Session): string {
   const { source = "", store } = credential ?? {};
   if (source.startsWith("SAZABI_")) return `Set ${source} to another key; or unset it, and log in.`;
   if (store) return `Log in with another: \`sazabi auth login --profile ${profileName.value}\`.`;
@@ -107,7 +108,7 @@ function anotherKey({ credential, profileName }: Session): string {
 
 type KeyWords = Pick<Explanation, "message" | "hint">;
 
-/** When it ended and by what, the service alone knows. */
+/** Only the service knows when and how the key ended. */
 const refused = (key: string, another: string, said: string): KeyWords => ({
   message: `The service refuses the key ${key}: ${said}`,
   hint: another,
@@ -116,11 +117,11 @@ const refused = (key: string, another: string, said: string): KeyWords => ({
 const credentialRefusals: Partial<Record<string, (key: string, another: string, said: string) => KeyWords>> = {
   malformed_api_key: (key) => ({
     message: `The key ${key} is not a valid key.`,
-    hint: "Copy it again, whole. `sazabi keys inspect -` checks a key without sending it.",
+    hint: "Copy the whole key again. `sazabi keys inspect -` checks a key without sending it.",
   }),
   invalid_api_key: (key) => ({
     message: `The service does not know the key ${key}.`,
-    hint: "Is it of another service? Check the address with `sazabi auth status`, or log in with another key.",
+    hint: "Is it a key of another service? Check the address with `sazabi auth status`, or log in with another key.",
   }),
   revoked_api_key: refused,
   expired_api_key: refused,
@@ -129,10 +130,10 @@ const credentialRefusals: Partial<Record<string, (key: string, another: string, 
 function exitOf(error: SazabiApiError): ExitName {
   if (error.status === 401 || error.status === 403) return "denied";
   if (error.status === 404) return "notFound";
-  // Waiting does not help: the same query would be ended again.
+  // Retrying does not help: the same query would exceed its budget again.
   if (error.reason === "tail_budget_exceeded") return "failed";
   if (error.status === 429) return "rateLimited";
-  // The service has no database, or a gateway no service.
+  // The service has no database, or a gateway cannot reach the service.
   if ([502, 503, 504].includes(error.status)) return "unreachable";
   return "failed";
 }

@@ -1,4 +1,4 @@
-/** Every way a command ends. Errors, `sazabi help exit-codes`, docs/cli.md and the tests go by this table. */
+/** All exit codes. Errors, `sazabi help exit-codes`, docs/cli.md and the tests use this table. */
 export const exits = {
   ok: { code: 0, means: "done" },
   failed: {
@@ -16,7 +16,7 @@ export const exits = {
 
 export type ExitName = keyof typeof exits;
 
-/** A command cannot go on. The message says what is wrong, the hint what to do about it. */
+/** An error that ends the command. The message says what is wrong, the hint how to fix it. */
 export class CliError extends Error {
   override readonly name = "CliError";
   /** For programs, in the JSON form of the error. */

@@ -3,12 +3,12 @@ import { SourceMap } from "node:module";
 
 const frame = /\(?(?:file:\/\/)?(\/?[^()\s]*\.cjs):(\d+):(\d+)\)?/g;
 
-/** A stack trace that names the lines of our sources, not of the files that the build makes of them. */
+/** Returns a stack trace with source positions instead of positions in the built files. */
 export function readableStack(stack: string): string {
   return stack.replace(frame, (text, file: string, line: string, column: string) => {
-    const found = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
-    if (!found || !("originalSource" in found)) return text;
-    return `(${found.originalSource.replace(/^(\.\.\/)+/, "")}:${found.originalLine + 1}:${found.originalColumn + 1})`;
+    const origin = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!origin || !("originalSource" in origin)) return text;
+    return `(${origin.originalSource.replace(/^(\.\.\/)+/, "")}:${origin.originalLine + 1}:${origin.originalColumn + 1})`;
   });
 }
 

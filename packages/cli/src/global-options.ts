@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InvalidArgument } from "./invalid-argument.ts";
 import type { GlobalFlags } from "./session.ts";
 
-/** The options of every command, on the program that has the commands. */
+/** Adds the options that every command has to the program. */
 export function addGlobalOptions(program: Command): void {
   program
     .option("--json", "print the result as JSON")
@@ -12,7 +12,7 @@ export function addGlobalOptions(program: Command): void {
     .addOption(program.createOption("--api-base-url <url>", "the same").conflicts("apiUrl").hideHelp())
     .option("--key-stdin", "read the secret key from stdin, for this command")
     .option("--no-input", "disable prompts")
-    .option("--no-pager", "print long output as it is, also at a terminal")
+    .option("--no-pager", "do not page long output")
     .addOption(program.createOption("--color <when>", "colour the output").choices(["always", "never", "auto"]))
     .addOption(program.createOption("--no-color", "the same as --color never"))
     .option("--ca-file <file>", "also trust the CA certificates in this PEM file (default: SAZABI_CA_FILE)")
@@ -25,7 +25,7 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-/** The flags from what the options above gave, with those of the command that say how its rows are printed. */
+/** Reads the global flags from the values of the global options and of the command's output options. */
 export function readGlobalFlags(values: object, ofCommand: object = {}): GlobalFlags {
   const { apiBaseUrl, ...flags } = values as GlobalFlags & { readonly apiBaseUrl?: string };
   const { ndjson, csv, fields } = ofCommand as GlobalFlags;

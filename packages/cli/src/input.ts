@@ -1,12 +1,12 @@
 import { usageError } from "./errors.ts";
 
-/** All of a short text. Refuses more than `maxBytes` instead of reading without end. */
+/** Reads a short text. Throws if it is longer than `maxBytes`. */
 export async function readAll(input: AsyncIterable<Uint8Array>, maxBytes: number, what: string): Promise<string> {
   const bytes = await readBytes(input, maxBytes, `${what}: this is longer than a key can be.`);
   return bytes.toString("utf8");
 }
 
-/** All of it, byte for byte; a usage error that says `tooLong` when there are more than `maxBytes`. */
+/** Reads all bytes. Throws a usage error with the message `tooLong` if there are more than `maxBytes`. */
 export async function readBytes(
   input: AsyncIterable<Uint8Array>,
   maxBytes: number,

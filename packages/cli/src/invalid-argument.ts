@@ -1,4 +1,4 @@
-/** What the parser of an option throws; commander, which is not loaded for this, knows it by its code. */
+/** The error of an option parser. Commander recognizes it by its code, so commander need not be loaded here. */
 export class InvalidArgument extends Error {
   readonly code = "commander.invalidArgument";
   readonly exitCode = 1;

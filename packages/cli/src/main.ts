@@ -5,20 +5,20 @@ import type { Context, Input, Output, PagerProcess } from "./context.ts";
 import { systemMessage } from "./os-error-text.ts";
 import { run } from "./run.ts";
 
-/** The process: the real world goes in, the exit code comes out. */
+/** The entry point: runs the command in the real environment and sets the exit code. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const input = openInput();
   process.once("beforeExit", failUnfinished);
   process.exitCode = await run(argv, realContext(input));
   process.off("beforeExit", failUnfinished);
-  // Who pipes something in may never end; the command has.
+  // A program that is piped in may never end, but the command has.
   input.close();
 }
 
-/** Node ends, with 0, when nothing is left that could settle what the command waits for. It is not done. */
+/** Reports a command that waits for something that can never settle. Otherwise Node would exit with 0. */
 function failUnfinished(): never {
-  sayAtOnce("The command cannot go on: what it waits for will never come. It is not done. This is a bug in sazabi.");
+  sayAtOnce("The command did not finish: it waits for an event that cannot occur. This is a bug in sazabi.");
   process.exit(1);
 }
 
@@ -48,7 +48,7 @@ function realContext(stdin: Input): Context {
     env,
     stdin,
     stdout: output(1, () => process.stdout, endOnFailedWrite),
-    // What is said there may get lost, but not what it is said of: a key that was just made, a rotation on its way.
+    // Messages to stderr may be lost, but losing them must not interrupt the work they report, such as a rotation.
     stderr: output(
       2,
       () => process.stderr,
@@ -57,7 +57,7 @@ function realContext(stdin: Input): Context {
     get configDirectory() {
       return directory();
     },
-    // Until somebody listens Ctrl-C ends the process by itself.
+    // Without a listener, Ctrl-C ends the process.
     get signal() {
       return listening().signal;
     },
@@ -76,13 +76,13 @@ function realContext(stdin: Input): Context {
   };
 }
 
-/** Node's own module for this takes long to load. */
+/** Returns the home directory without Node's `os` module, which loads slowly. */
 function homeDirectory(): string {
   const { env, platform } = process;
   return (platform !== "win32" && env.HOME) || process.getBuiltinModule("node:os").homedir();
 }
 
-/** Somebody may have to type the keyring's password; a program may not wait that long. */
+/** Returns the keychain timeout. It is longer if a person may have to type the keyring's password. */
 function keychainTimeoutMs(env: NodeJS.ProcessEnv, patient: boolean): number {
   const seconds = Number(env.SAZABI_KEYCHAIN_TIMEOUT);
   if (seconds > 0) return Math.min(seconds, 600) * 1000;
@@ -90,8 +90,8 @@ function keychainTimeoutMs(env: NodeJS.ProcessEnv, patient: boolean): number {
 }
 
 /**
- * Written to directly: Node's streams take longer to load than what is written takes to make, and would block as well.
- * They come in where it has to be known whether this is a terminal, and for a pipe that does not block.
+ * Writes synchronously to the descriptor, because Node's streams load slowly and would block as well. Streams are used
+ * to query terminal properties and for non-blocking pipes.
  */
 function output(
   descriptor: number,
@@ -103,7 +103,7 @@ function output(
     stream ??= open().on("error", onFailure);
     return stream;
   };
-  // On Windows the streams know how to write to a console.
+  // On Windows, only the streams can write to a console.
   const isDirect = process.platform !== "win32";
   return {
     get isTTY() {
@@ -124,14 +124,14 @@ function output(
   };
 }
 
-/** Told by what it is, without `node:tty`, which takes long to load. */
+/** Returns true if the descriptor's file type rules out a terminal. Avoids `node:tty`, which loads slowly. */
 function isNoTerminal(descriptor: number): boolean {
-  const found = fstatSync(descriptor);
-  if (found.isFile() || found.isFIFO() || found.isSocket()) return true;
-  return process.platform !== "win32" && found.rdev === statSync("/dev/null").rdev;
+  const stats = fstatSync(descriptor);
+  if (stats.isFile() || stats.isFIFO() || stats.isSocket()) return true;
+  return process.platform !== "win32" && stats.rdev === statSync("/dev/null").rdev;
 }
 
-/** Gives back what a pipe that does not block has no room for. */
+/** Returns the bytes that a non-blocking pipe has no room for. */
 function writeNow(descriptor: number, bytes: Buffer, onFailure: (error: NodeJS.ErrnoException) => void): Buffer {
   let written = 0;
   try {
@@ -143,15 +143,18 @@ function writeNow(descriptor: number, bytes: Buffer, onFailure: (error: NodeJS.E
   return bytes.subarray(bytes.length);
 }
 
-/** `sazabi logs query | head` closes the pipe when it has seen enough; a full disk is a failure. */
+/**
+ * Ends the process on a failed write. A closed pipe (`sazabi logs query | head`) is a success; a full disk is a
+ * failure.
+ */
 function endOnFailedWrite(error: NodeJS.ErrnoException): never {
-  // Of a socket, which a parent process may give as a pipe, the end looks different.
+  // A parent process may pass a socket as a pipe, where the error code differs.
   if (error.code === "EPIPE" || error.code === "ECONNRESET") process.exit(0);
   sayAtOnce(`Cannot write the output (${systemMessage(error)}).`);
   process.exit(1);
 }
 
-/** To stderr, before the process ends; where stderr is what failed there is nobody to tell. */
+/** Writes to stderr before the process exits. Ignores errors. */
 function sayAtOnce(line: string): void {
   try {
     writeSync(2, `error: ${line}\n`);
@@ -160,11 +163,11 @@ function sayAtOnce(line: string): void {
 
 interface Interrupt {
   readonly signal: AbortSignal;
-  /** A pager reads the keyboard: this process must not end before it, or the shell and the pager fight for the keys. */
+  /** Keeps the process alive until the pager has exited. Otherwise the shell and the pager compete for the keyboard. */
   leaveTo(pager: PagerProcess): PagerProcess;
 }
 
-/** The first Ctrl-C stops the command, which may still say what was done; the second ends the process. */
+/** The first Ctrl-C aborts the command, which may still report what was done. The second ends the process. */
 function openInterrupt(): Interrupt {
   const controller = new AbortController();
   let reading: PagerProcess | undefined;
@@ -172,7 +175,7 @@ function openInterrupt(): Interrupt {
     const isReading = reading !== undefined && !reading.hasLeft();
     if (controller.signal.aborted && !isReading) process.exit(130);
     controller.abort(new Error("Interrupted."));
-    // Whatever does not listen to the signal must not keep the process.
+    // Code that ignores the signal must not keep the process alive.
     if (!isReading) setTimeout(() => process.exit(130), 1000).unref();
   });
   return {

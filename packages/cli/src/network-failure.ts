@@ -1,6 +1,6 @@
 import { ThroughProxy } from "./proxy-error.ts";
 
-/** What kept a connection from being made, in words; from the innermost error, which is the one that knows. */
+/** Describes why a connection failed. Uses the innermost error, which has the cause. */
 export function describeNetworkFailure(error: unknown): string {
   if (!(error instanceof ThroughProxy)) return describeCause(error);
   const { variable, url } = error.proxy;
@@ -41,7 +41,7 @@ const networkFailures: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
 };
 
-/** The service's certificate is not accepted. */
+/** Returns true if the service's certificate was rejected. */
 export function isCertificateFailure(error: unknown): boolean {
   const { code } = (innermost(error) ?? {}) as { readonly code?: unknown };
   return typeof code === "string" && /CERT|LEAF_SIGNATURE|ISSUER/.test(code);

@@ -1,4 +1,4 @@
-/** The headers of an answer, as Node and undici hand them over. */
+/** Response headers, in the formats of Node and undici. */
 export class AnswerHeaders {
   readonly #all: Readonly<Record<string, string | string[] | undefined>>;
 

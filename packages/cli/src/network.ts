@@ -9,8 +9,8 @@ import { ThroughProxy } from "./proxy-error.ts";
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * `fetch` as far as the SDK needs it. Node's own client makes direct requests: undici, which loads and compiles for
- * longer than a whole query takes, comes in for a request that goes through a proxy.
+ * The `fetch` that the SDK needs. Direct requests use Node's own client. Requests through a proxy use undici, which
+ * takes longer to load than a whole query.
  */
 export async function openFetch(env: Env, { caFile, warn }: NetworkOptions = {}): Promise<Fetch> {
   const authorities = caFile && (await import("./certificates.ts")).readAuthorities(caFile, env);
@@ -74,7 +74,7 @@ function sendOnce(
   });
 }
 
-/** The server closed a connection that was kept for the next request, at the moment this one was sent. */
+/** The server closed an idle connection while this request was being sent on it. */
 class IdleSocketClosed extends Error {}
 
 function isSafeTwice({ method, headers }: FetchInit): boolean {
@@ -95,7 +95,7 @@ function describeOwnAnswer(status: number): string {
 async function openProxiedFetch(proxy: ProxyRoute, authorities: readonly string[] | undefined): Promise<Fetch> {
   const { ProxyAgent } = await import("undici");
   const tls = authorities === undefined ? {} : { ca: [...authorities] };
-  // A tunnel for https only: many proxies refuse one to any other port.
+  // Only https is tunnelled: many proxies refuse a tunnel to other ports.
   const dispatcher = new ProxyAgent({ uri: proxy.url.href, proxyTunnel: false, requestTls: tls, proxyTls: tls });
   return async (url, { method, headers, body, signal }) => {
     const { origin, pathname, search } = new URL(url);
@@ -104,7 +104,7 @@ async function openProxiedFetch(proxy: ProxyRoute, authorities: readonly string[
       throw new ThroughProxy(proxy, cause);
     });
     const answerHeaders = new AnswerHeaders(answer.headers);
-    // Every answer of the service has one.
+    // Every response of the service has this header.
     if (answerHeaders.get("x-request-id") === null) {
       await answer.body.dump();
       throw new ThroughProxy(proxy, new Error(describeOwnAnswer(answer.statusCode)));

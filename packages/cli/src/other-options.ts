@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 
 /**
- * What an option is called here that other command lines have, with its value: `--format json` is `--json`, `-n 5` is
- * `--limit 5`. Undefined when the command has nothing like it.
+ * Returns the equivalent of an option of other command lines, with its value: `--format json` is `--json`, `-n 5` is
+ * `--limit 5`. Returns undefined if the command has no equivalent.
  */
 export function meantOption(message: string, argv: readonly string[], command: Command): string | undefined {
   const [, given = ""] = /unknown option '(.*)'/.exec(message) ?? [];
@@ -10,7 +10,7 @@ export function meantOption(message: string, argv: readonly string[], command: C
   const next = argv[argv.indexOf(given) + 1];
   const value = attached || (next?.startsWith("-") ? undefined : next);
   const has = (name: string) => optionsOf(command).includes(name);
-  // Where something is named, --limit is a limit of requests.
+  // On commands that take a name, --limit is a request limit.
   if (limits.has(option) && has("--limit") && !has("--name"))
     return `--limit ${value && /^\d+$/.test(value) ? value : "<n>"}`;
   if (!formats.has(option)) return undefined;
@@ -21,7 +21,7 @@ export function meantOption(message: string, argv: readonly string[], command: C
 const limits: ReadonlySet<string> = new Set(["-n", "--lines", "--max", "--count", "--max-items", "--page-size"]);
 const formats: ReadonlySet<string> = new Set(["-o", "--output", "--format", "--output-format"]);
 
-/** The long names of its own options and of those that every command has. */
+/** Returns the long names of the command's options and of the global options. */
 function optionsOf(command: Command): readonly (string | undefined)[] {
   const own = command.options.map(({ long }) => long);
   return command.parent ? [...own, ...optionsOf(command.parent)] : own;

@@ -15,7 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError } from "./errors.ts";
 import { systemMessage } from "./os-error-text.ts";
 
-/** Makes the directory if need be, and keeps everyone but its owner out of it. */
+/** Creates the directory if needed, and restricts its permissions to the owner. */
 export function ensurePrivateDirectory(directory: string): void {
   try {
     makeDirectory(directory);
@@ -25,19 +25,19 @@ export function ensurePrivateDirectory(directory: string): void {
   }
 }
 
-/** One level at a time: where nothing can be made, as below /proc, `mkdirSync` with `recursive` never returns. */
+/** Creates one level at a time, because a recursive `mkdirSync` below a directory such as /proc never returns. */
 function makeDirectory(directory: string): void {
   if (existsSync(directory)) return;
   makeDirectory(dirname(directory));
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
-    // Another process may have made it in between.
+    // Another process may have created it in the meantime.
     if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
   }
 }
 
-/** Replaces the file in one step: a reader sees the old content or the new, never a part. Mode 0600. */
+/** Replaces the file atomically, with mode 0600. */
 export function writePrivateFile(path: string, content: string): void {
   ensurePrivateDirectory(dirname(path));
   const next = `${path}.${randomUUID()}`;
@@ -62,7 +62,7 @@ export async function withLock<T>(directory: string, change: () => T | Promise<T
   }
 }
 
-/** A change takes milliseconds, so an older lock was left by a process that died. */
+/** A change takes milliseconds, so a process that died left an older lock. */
 const staleLockMs = 10_000;
 const lockPatienceMs = 20_000;
 
@@ -84,9 +84,9 @@ async function takeLock(lock: string): Promise<void> {
 }
 
 function removeIfStale(lock: string): void {
-  const found = statSync(lock, { throwIfNoEntry: false });
-  if (!found || Date.now() - found.mtimeMs < staleLockMs) return;
-  // Moved aside before it is removed: of several processes that find it stale, one wins.
+  const stats = statSync(lock, { throwIfNoEntry: false });
+  if (!stats || Date.now() - stats.mtimeMs < staleLockMs) return;
+  // Renamed before it is removed, so that only one of several processes removes a stale lock.
   const aside = `${lock}.${randomUUID()}`;
   try {
     renameSync(lock, aside);

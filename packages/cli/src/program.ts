@@ -10,8 +10,8 @@ import type { Session } from "./session.ts";
 import { version } from "./version.ts";
 
 /**
- * Runs a command line and gives its exit code. `begin` is called with the values of the global options and of the command's
- * before anything is done; a mistake in the command line is thrown.
+ * Runs a command line and returns its exit code. `begin` is called first, with the values of the global options and of
+ * the command's options. Throws on an invalid command line.
  */
 export async function runProgram(
   argv: readonly string[],
@@ -24,16 +24,16 @@ export async function runProgram(
   });
   program.hook("preAction", (_, command) => begin(program.opts(), command.opts()).checkFormat());
   try {
-    const asked = createProgram(opening);
-    const subject = helpSubject(asked, argv);
-    if (subject && (await printTopic(asked, subject, opening, begin))) return exits.ok.code;
+    const helpProgram = createProgram(opening);
+    const subject = helpSubject(helpProgram, argv);
+    if (subject && (await printTopic(helpProgram, subject, opening, begin))) return exits.ok.code;
     await program.parseAsync(subject ? await helpLine(subject, opening) : [...argv], { from: "user" });
     return exits.ok.code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    // Help, or the version, was asked for and printed.
+    // The help or the version was requested and printed.
     if (error.exitCode === 0) return exits.ok.code;
-    // A group without a command: its help is the answer, and has been printed.
+    // A group without a command prints its help.
     if (error.code === "commander.help") return exits.usage.code;
     const command = commandOf(program, argv);
     begin(program.opts(), command.opts());
@@ -42,7 +42,9 @@ export async function runProgram(
   }
 }
 
-/** What help is asked on: the words after `help`. Without any word the person needs to see which there are. */
+/**
+ * Returns the words after `help`, if the command line asks for help. Without any word, the caller lists the commands.
+ */
 function helpSubject(program: Command, argv: readonly string[]): readonly string[] | undefined {
   if (argv.length === 0) return [];
   if (!argv.includes("help")) return undefined;
@@ -50,7 +52,7 @@ function helpSubject(program: Command, argv: readonly string[]): readonly string
   return operands[0] === "help" && unknown.length === 0 ? operands.slice(1) : undefined;
 }
 
-/** False when the word is no topic. */
+/** Prints a help topic. Returns false if there is no such topic. */
 async function printTopic(
   program: Command,
   [word = ""]: readonly string[],
@@ -68,7 +70,7 @@ async function printTopic(
   return false;
 }
 
-/** As wide as what it prints may be. */
+/** Returns a help formatter with the width of the output. */
 function helpOf(program: Command) {
   const help = program.createHelp();
   const { getOutHelpWidth } = program.configureOutput();
@@ -77,8 +79,8 @@ function helpOf(program: Command) {
 }
 
 /**
- * `help keys rotate` is `keys rotate --help`: commander's own looks at one word, before the group has its commands. Words
- * that lead to no command are left as they are, and get the answer that they get without `help`.
+ * Converts `help keys rotate` to `keys rotate --help`. Commander's own `help` reads one word, before the group has its
+ * commands. Words that name no command are unchanged and produce the usual error.
  */
 async function helpLine(words: readonly string[], opening: CommandEnvironment): Promise<string[]> {
   const path = words[0] === "help" ? words.slice(1) : words;
@@ -92,7 +94,7 @@ async function helpLine(words: readonly string[], opening: CommandEnvironment): 
   return [...path, "--help"];
 }
 
-/** The groups of commands; a group's own commands are added when the command line names the group. */
+/** Returns the program with all groups. A group's commands are added when the command line names it. */
 export function createProgram(opening: CommandEnvironment): Command {
   const { stdout, stderr } = opening.context;
   const program = new Command("sazabi")
@@ -108,7 +110,7 @@ export function createProgram(opening: CommandEnvironment): Command {
       getErrHelpWidth: () => helpWidth(stderr.columns),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      // `run` reports errors, in one way for all of them.
+      // `run` reports all errors.
       outputError: () => {},
     });
   addGlobalOptions(program);
@@ -118,21 +120,21 @@ export function createProgram(opening: CommandEnvironment): Command {
   return program.addHelpText("after", () => `\n${listTopics(helpOf(program))}`);
 }
 
-/** The tree with every group's commands: for documentation and tests. */
+/** Returns the program with every command, for documentation and tests. */
 export async function createWholeProgram(opening: CommandEnvironment): Promise<Command> {
   const program = createProgram(opening);
   for (const command of program.commands) await addCommands(command, opening);
   return program;
 }
 
-/** The commands of a group. */
+/** Adds the commands of a group. */
 async function addCommands(group: Command, opening: CommandEnvironment): Promise<void> {
   const add = await groups.find(({ name }) => name === group.name())?.load();
   add?.(group, opening);
   refuseRepeated(group);
 }
 
-/** An option that takes one value is refused when it comes twice, here and below: the first value would be lost. */
+/** Makes options that take one value fail when repeated, because the first value would be lost. */
 function refuseRepeated(command: Command): void {
   for (const option of command.options) {
     const { parseArg } = option;
@@ -146,10 +148,10 @@ function refuseRepeated(command: Command): void {
   for (const child of command.commands) refuseRepeated(child);
 }
 
-/** Longer lines are no easier to read; and the text is the same wherever there is room for it. */
+/** Longer lines are harder to read, and a fixed width gives the same text on all wide terminals. */
 const helpWidth = (columns = 80) => Math.min(columns, 80);
 
-/** The command that the words of `argv` lead to, as far as they do. */
+/** Returns the deepest command that the words of `argv` name. */
 function commandOf(program: Command, argv: readonly string[]): Command {
   return argv.reduce((command, word) => childOf(command, word) ?? command, program);
 }

@@ -12,7 +12,7 @@ const controlD = "\u0004";
 const pressedKeys = /\u001b(?:\[[\d;<>?]*[ -/]*[@-~]|O.|[ -~])?/gu;
 const controlU = "\u0015";
 
-/** Asks on the terminal. Questions go to stderr: stdout is for results. */
+/** Prompts on the terminal. Questions go to stderr, because stdout is for results. */
 export function terminalPrompt(stdin: ReadStream, stderr: WriteStream): Prompt {
   return {
     async secret(question) {
@@ -30,7 +30,7 @@ export function terminalPrompt(stdin: ReadStream, stderr: WriteStream): Prompt {
   };
 }
 
-/** One line in raw mode: the terminal shows only what is written here. */
+/** Reads one line in raw mode, where the terminal echoes nothing by itself. */
 function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { echo }: { readonly echo: boolean }) {
   return new Promise<string>((resolve, reject) => {
     let typed = "";
@@ -56,13 +56,13 @@ function readLine(stdin: ReadStream, stderr: WriteStream, question: string, { ec
       if (echo) stderr.write("\b \b".repeat(widthOf(text) - widthOf(rest)));
       return rest;
     };
-    // Before the question shows: whatever is typed in answer to it is not echoed.
+    // Raw mode starts before the question is shown, so that no input is echoed.
     stdin.setRawMode(true).setEncoding("utf8").on("data", onData).resume();
     stderr.write(question);
   });
 }
 
-/** In raw mode Ctrl-C is a key like any other, and no signal comes. */
+/** In raw mode Ctrl-C is ordinary input and raises no signal. */
 function interrupted(): CliError {
   return new CliError("Interrupted.", { code: "INTERRUPTED", exit: "interrupted" });
 }

@@ -1,6 +1,6 @@
 import type { ProxyRoute } from "./proxy.ts";
 
-/** What went wrong, went wrong on the way through this proxy. */
+/** An error of a connection through a proxy. */
 export class ThroughProxy extends Error {
   readonly proxy: ProxyRoute;
 

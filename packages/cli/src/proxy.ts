@@ -4,7 +4,7 @@ import { usageError } from "./errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** The way that the environment wants a request to take, and the variable that says so. */
+/** The proxy for a request, and the variable that sets it. */
 export interface ProxyRoute {
   readonly url: URL;
   readonly variable: string;
@@ -15,12 +15,13 @@ export interface ProxyRoute {
 export const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"];
 
 /**
- * Returns the proxy for this address; undefined when there is none, NO_PROXY names the host, or it is this machine. Only a
- * proxy that is used is read: a variable with another kind of proxy must not stop other requests.
+ * Returns the proxy for this URL. Returns undefined if none is set, NO_PROXY lists the host, or the host is this
+ * machine. Only the proxy that applies is parsed, so that an unsupported proxy in another variable does not fail the
+ * request.
  */
 export function proxyFor(address: string, env: Env): ProxyRoute | undefined {
   const url = new URL(address);
-  // Where only the one for http is named, it is for https, too.
+  // The variables for http also apply to https if none is set for https.
   const names = url.protocol === "https:" ? proxyVariables : proxyVariables.slice(2);
   const variable = names.find((name) => env[name]);
   if (!variable || isLoopback(hostOf(url))) return undefined;
@@ -43,10 +44,10 @@ const hostOf = ({ hostname }: URL) => withoutBrackets(hostname).replace(/\.$/, "
 
 const withoutBrackets = (host: string) => host.replace(/^\[|\]$/g, "");
 
-/** Also the addresses that mean every address of this machine: to connect there is to connect to itself. */
+/** Includes the unspecified addresses, because connecting to them reaches this machine. */
 const loopback = networksOf(["127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"]);
 
-/** A proxy elsewhere would reach its own loopback, and read the key on the way. */
+/** Returns true for this machine. A proxy would reach its own loopback interface instead, and read the key. */
 function isLoopback(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost") || isWithin(loopback, host);
 }
@@ -56,7 +57,10 @@ interface Exceptions {
   readonly warning: string | undefined;
 }
 
-/** Entries have commas or spaces between them. Like curl and Go, ignores an entry that no host can match. */
+/**
+ * Parses NO_PROXY, whose entries are separated by commas or spaces. Like curl and Go, ignores an entry that no host can
+ * match.
+ */
 function readExceptions(env: Env): Exceptions {
   const variable = env.no_proxy ? "no_proxy" : "NO_PROXY";
   const entries = (env[variable] ?? "")
@@ -75,9 +79,12 @@ function readExceptions(env: Env): Exceptions {
 
 type Matcher = (url: URL) => boolean;
 
-/** A host and what is below it, an address, a network, or a pattern with `*`; a port narrows it. */
+/**
+ * Returns the matcher of an entry: a host with its subdomains, an address, a network, or a pattern with `*`, each with
+ * an optional port.
+ */
 function matcherOf(entry: string): Matcher | undefined {
-  // Windows writes this for host names without a dot.
+  // Windows writes `<local>` for host names without a dot.
   if (entry === "<local>") return (url) => /^[^.:]+$/.test(hostOf(url));
   if (isNetwork(entry)) {
     const network = networksOf([entry]);
@@ -90,9 +97,9 @@ function matcherOf(entry: string): Matcher | undefined {
   return (url) => (port === undefined || port === portOf(url)) && matchesHost(hostOf(url));
 }
 
-/** As the host of a URL is written: `bücher.example` is `xn--bcher-kva.example`. */
+/** Converts a host name to the ASCII form that URLs use: `bücher.example` to `xn--bcher-kva.example`. */
 function inAscii(host: string): string {
-  // It would also change ASCII texts: 10.0.0 would become 10.0.0.0.
+  // domainToASCII would also change ASCII texts, such as 10.0.0 to 10.0.0.0.
   return /^[\x20-\x7e]*$/.test(host) ? host : domainToASCII(host);
 }
 
@@ -116,7 +123,7 @@ function isNetwork(text: string): boolean {
   return version !== 0 && Number(bits) <= (version === 4 ? 32 : 128);
 }
 
-/** Of addresses, and of networks as `10.0.0.0/8`. */
+/** Parses addresses, and networks in CIDR notation. */
 function networksOf(entries: readonly string[]): BlockList {
   const list = new BlockList();
   for (const entry of entries) {

@@ -1,27 +1,27 @@
 import type { Command, Help } from "commander";
 import { createWholeProgram } from "./program.ts";
 
-/** A command as its help page shows it. */
+/** The help page of a command. */
 export interface CommandPage {
   /** `keys secret-keys list`; empty for `sazabi` itself. */
   readonly words: string;
   /** `sazabi keys list [options]` */
   readonly usage: string;
   readonly description: string;
-  /** It is another name for something, and in no list of commands. */
+  /** True for an alias, which is in no list of commands. */
   readonly hidden: boolean;
   readonly isGroup: boolean;
   /** `logs forward` */
   readonly aliases: readonly string[];
   /** Arguments and options: `--limit <n>`, `print at most this many (default: 100)`. */
   readonly parts: readonly (readonly [term: string, explanation: string])[];
-  /** What the help says after the options, without the examples. */
+  /** The help text after the options, without the examples. */
   readonly remarks: string;
-  /** Command lines for a shell, each as it stands, with its remark if it has one. */
+  /** Shell command lines as printed, including a comment if there is one. */
   readonly examples: readonly string[];
 }
 
-/** Every help page that there is, `sazabi --help` first, as it is at 80 columns: for documentation and tests. */
+/** Returns every help page at 80 columns, `sazabi --help` first, for documentation and tests. */
 export async function readHelpPages(): Promise<readonly CommandPage[]> {
   const output = { isTTY: false, columns: undefined, rows: undefined, write: () => {}, drained: async () => {} };
   const context = { stdout: output, stderr: output } as unknown as Parameters<typeof createWholeProgram>[0]["context"];
@@ -65,7 +65,7 @@ function pageOf(command: Command, help: Help, hidden: boolean): CommandPage {
   };
 }
 
-/** The lines of the help that follow what commander makes of the declarations. */
+/** Returns the lines of the help after the part that commander generates. */
 function textAfter(command: Command): readonly string[] {
   const printed: string[] = [];
   command.configureOutput({ writeOut: (text) => void printed.push(text) });
@@ -73,7 +73,7 @@ function textAfter(command: Command): readonly string[] {
   return printed.slice(1).join("").split("\n");
 }
 
-/** Examples are indented, and nothing else is. */
+/** Only examples are indented. */
 const isExample = (line: string) => line.startsWith("  ");
 
 const wordsOf = (command: Command): readonly string[] =>

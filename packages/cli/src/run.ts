@@ -6,7 +6,7 @@ import { safeJson, visible } from "./output/visible.ts";
 import { runProgram } from "./program.ts";
 import { Session } from "./session.ts";
 
-/** Runs one command line and gives its exit code. */
+/** Runs one command line and returns its exit code. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
   if (argv[0] === "__complete") return completeWord(argv.slice(1), context);
   let session = new Session(context, {});
@@ -21,7 +21,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   }
 }
 
-/** For the shell. It has nobody to tell what went wrong. */
+/** Completes a word for the shell. Errors are not reported. */
 async function completeWord(words: readonly string[], context: Context): Promise<number> {
   try {
     await (await import("./completion/complete.ts")).complete(words, context);
@@ -45,7 +45,7 @@ interface Report {
   readonly exitCode: number;
 }
 
-/** To stderr: one line, or one line of JSON. */
+/** Prints an error to stderr, as text or as one line of JSON. */
 async function report(session: Session, { hint, ...failure }: Report): Promise<void> {
   const { stderr } = session.context;
   if (session.flags.json || session.flags.ndjson) return stderr.write(`${maskKeys(safeJson({ ...failure, hint }))}\n`);

@@ -28,10 +28,10 @@ import {
   type Settings,
 } from "./settings.ts";
 
-/** Options that every command takes. */
+/** Options of every command. */
 export interface GlobalFlags {
   readonly json?: boolean;
-  /** This and the next two are of commands whose result is rows. */
+  /** This and the next two are for commands that print rows. */
   readonly ndjson?: boolean;
   readonly csv?: boolean;
   readonly fields?: FieldSelection;
@@ -53,7 +53,7 @@ const formats = ["json", "ndjson", "csv"] as const;
 
 type Format = (typeof formats)[number] | "text";
 
-/** A setting, and who set it: a person who meets a wrong one has to know. */
+/** A setting and its source, which errors name. */
 export interface Sourced<T> {
   readonly value: T;
   readonly source: string;
@@ -66,7 +66,7 @@ export interface Credential extends Sourced<string> {
 
 type MaybeSet = () => Sourced<string | undefined>;
 
-/** One run of one command: the world, the global flags, and what follows from both. */
+/** One run of one command: its environment, its global flags, and what depends on them. */
 export class Session {
   readonly context: Context;
   readonly flags: GlobalFlags;
@@ -74,15 +74,15 @@ export class Session {
   #clockOffsetMs = 0;
   readonly #warnings = new Set<string>();
   #palettes: { out: Palette; err: Palette } | undefined;
-  /** Where the result goes while it may need a pager. */
+  /** Receives the result while it may need a pager. */
   #paged: PagedOutput | undefined;
-  /** Talk that waits until the person has left the pager. */
+  /** Messages to print after the pager has exited. */
   readonly #heldBack: string[] = [];
-  /** The key in use, for the texts of errors. */
+  /** The key in use, for error messages. */
   credential: Credential | undefined;
-  /** Requests with it that the service has counted as uses. */
+  /** How many requests with it the service has counted as uses. */
   usesOfCredential = 0;
-  /** The project that requests name, for the texts of errors. */
+  /** The project that requests name, for error messages. */
   projectInUse: Sourced<string> | undefined;
 
   constructor(context: Context, flags: GlobalFlags) {
@@ -90,14 +90,14 @@ export class Session {
     this.flags = flags;
   }
 
-  // --- Output: results to stdout, talk to stderr.
+  // --- Output: results go to stdout, messages to stderr.
 
-  /** A line of the result. */
+  /** Prints a line of the result. */
   out(line: string): void {
     this.write(`${line}\n`);
   }
 
-  /** Part of the result, with its line ends. */
+  /** Prints a part of the result, which includes its line ends. */
   write(text: string): void {
     (this.#paged ?? this.context.stdout).write(text);
   }
@@ -107,7 +107,7 @@ export class Session {
     return (this.#paged ?? this.context.stdout).drained();
   }
 
-  /** A line of talk. Left out with `--quiet`. */
+  /** Prints a message to stderr, unless `--quiet` is set. */
   say(line: string): void {
     if (this.flags.quiet) return;
     if (this.#paged) this.#heldBack.push(line);
@@ -119,7 +119,7 @@ export class Session {
     this.#warnings.add(line);
   }
 
-  /** Talk that a program reading the result has no use for. */
+  /** Prints a message to stderr that a program reading the result does not need. */
   remark(line: string): void {
     if (this.format === "text") this.say(line);
   }
@@ -133,19 +133,19 @@ export class Session {
     if (other) throw usageError(`--${one} and --${other} exclude each other.`);
   }
 
-  /** True when a person waits at the terminal and wants to see that something goes on. */
+  /** True if progress is shown: a person waits at a terminal. */
   get showsProgress(): boolean {
     const { stderr, env } = this.context;
     return stderr.isTTY && this.format === "text" && !this.flags.quiet && !env.CI && env.TERM !== "dumb";
   }
 
-  /** The result: as JSON when that was asked for, else as `text` prints it. */
+  /** Prints the result as JSON if requested, otherwise with `text`. */
   async result(value: unknown, text: () => void | Promise<void>): Promise<void> {
     if (this.flags.json) this.out(safeJson(value, 2));
     else await text();
   }
 
-  /** A list: `{ items, nextCursor }` as JSON, or its rows. */
+  /** Prints a list: `{ items, nextCursor }` as JSON, or its rows. */
   async list<T>(
     page: { readonly items: readonly T[]; readonly nextCursor: string | null; readonly more?: boolean },
     columns: readonly Column<T>[],
@@ -157,7 +157,9 @@ export class Session {
     }
   }
 
-  /** Rows: as JSON what `whole` makes of them, one a line, as CSV, else a table, else `empty` as talk. */
+  /**
+   * Prints rows as JSON (of `whole`), NDJSON, CSV or a table. Without any row in a table, prints the message `empty`.
+   */
   async rows<T>(
     rows: readonly T[],
     columns: readonly Column<T>[],
@@ -193,8 +195,8 @@ export class Session {
   }
 
   /**
-   * At a terminal, what `print` prints goes through a pager when it is longer than the screen; what there is to say
-   * comes when the person has left it. A person who leaves before the end has seen enough, and `print` is stopped.
+   * Runs `print`. At a terminal, its output goes through a pager if it is longer than the screen, and messages are
+   * printed after the pager has exited. If the user leaves the pager early, `print` is stopped.
    */
   async paged(print: () => Promise<void>): Promise<void> {
     this.#paged = await this.#openPaged();
@@ -228,21 +230,21 @@ export class Session {
     return this.#palettes;
   }
 
-  /** True when a person can be asked something. */
+  /** True if the user can be prompted. */
   get interactive(): boolean {
     return this.flags.input !== false && this.context.stdin.isTTY && this.context.stderr.isTTY;
   }
 
   /**
-   * Whether a person is asked for leave. Refuses where one sits at a terminal and cannot be asked; where there is none,
-   * the command line is the leave.
+   * Returns true if the user must confirm. Throws if only one of stdin and stderr is a terminal. Without a terminal no
+   * confirmation is needed.
    */
   asksForLeave(yes: boolean | undefined): boolean {
     if (yes || this.flags.input === false) return false;
     const { stdin, stderr } = this.context;
     if (stdin.isTTY !== stderr.isTTY) {
       throw usageError(
-        "This asks for leave, and either stdin or stderr is no terminal to ask at.",
+        "This command asks for confirmation, but stdin or stderr is not a terminal.",
         "Repeat it with --yes.",
       );
     }
@@ -256,7 +258,7 @@ export class Session {
     return this.#settings;
   }
 
-  /** For a command that writes the settings anew: broken ones count as empty. */
+  /** For a command that replaces the settings: invalid settings count as empty. */
   ignoreBrokenSettings(): void {
     try {
       this.settings;
@@ -270,7 +272,7 @@ export class Session {
     try {
       return readSettings(this.context.configDirectory);
     } catch (error) {
-      // Nothing can have been kept.
+      // Without a home directory there are no settings.
       if (error instanceof CliError && error.code === noHome) return {};
       throw error;
     }
@@ -289,16 +291,16 @@ export class Session {
   }
 
   get apiUrl(): Sourced<string> {
-    const found = this.#firstOf([
+    const configured = this.#firstOf([
       () => ({ value: this.flags.apiUrl, source: "--api-url" }),
       ...this.#inOrder("SAZABI_API_URL", () => this.#ofProfile("apiUrl")),
     ]);
-    return found
-      ? { ...found, value: checkAddress(found.value, found.source) }
+    return configured
+      ? { ...configured, value: checkAddress(configured.value, configured.source) }
       : { value: defaultBaseUrl, source: "default" };
   }
 
-  /** The environment goes before a profile, but not before one that `--profile` names. */
+  /** Orders the sources. The environment precedes the profile, unless `--profile` names it. */
   #inOrder(variable: string, ofProfile: MaybeSet): readonly MaybeSet[] {
     const ofEnvironment = () => ({ value: this.#env(variable), source: variable });
     return this.flags.profile ? [ofProfile, ofEnvironment] : [ofEnvironment, ofProfile];
@@ -308,7 +310,10 @@ export class Session {
     return { value: this.profile[name], source: `profile ${this.profileName.value}` };
   }
 
-  /** What comes later is not asked: settings that cannot be read stop only what needs them. */
+  /**
+   * Returns the first value that is set. Later sources are not read, so unreadable settings only stop commands that
+   * need them.
+   */
   #firstOf(places: readonly MaybeSet[]): Sourced<string> | undefined {
     for (const place of places) {
       const { value, source } = place();
@@ -323,7 +328,7 @@ export class Session {
     return path ? { path, source: caFile ? "--ca-file" : "SAZABI_CA_FILE" } : undefined;
   }
 
-  /** The project named by flag, environment or profile: an id or a name; see `findProjectId`. */
+  /** Returns the project set by flag, environment or profile: an id or a name; see `findProjectId`. */
   project(flag: string | undefined): Sourced<string> | undefined {
     return this.#firstOf([
       () => ({ value: flag, source: "--project" }),
@@ -331,13 +336,13 @@ export class Session {
     ]);
   }
 
-  /** Nobody has to have chosen a project. */
+  /** Returns the profile's project, which is optional. */
   #projectOfProfile(): Sourced<string | undefined> {
     try {
       return this.#ofProfile("projectId");
     } catch (error) {
       if (this.flags.profile || !(error instanceof CliError)) throw error;
-      this.#warnOnce(`${error.message} Going on without them.`);
+      this.#warnOnce(`${error.message} Continuing without them.`);
       return { value: undefined, source: "settings" };
     }
   }
@@ -348,7 +353,7 @@ export class Session {
     return this.openAdmin(await this.requireCredential());
   }
 
-  /** A client that uses this key; errors that follow will name it. */
+  /** Returns a client that uses this key. Later errors name the key. */
   async openAdmin(credential: Credential): Promise<SazabiAdmin> {
     const { SazabiAdmin } = await import("@sazabi/sdk");
     this.credential = credential;
@@ -369,7 +374,7 @@ export class Session {
     };
   }
 
-  /** Shows a person that an answer takes its time. */
+  /** Returns a `fetch` that shows a spinner during slow requests. */
   async openFetch({ spins = this.showsProgress } = {}): Promise<Fetch> {
     const open = await this.context.openFetch({ caFile: this.#caFile, warn: (line) => this.#warnOnce(line) });
     const fetch: Fetch = async (url, init) => {
@@ -385,19 +390,19 @@ export class Session {
     };
   }
 
-  /** The service has counted the request, unless it failed. */
+  /** Counts a request as a use of the key, unless it failed. */
   #noteUse({ headers }: FetchInit, { status }: FetchedAnswer): void {
     const isCounted = status < 500 && headers["authorization"] === `Bearer ${this.credential?.value}`;
     if (isCounted) this.usesOfCredential += 1;
   }
 
-  /** A `Date` header has whole seconds: clocks that agree this far are taken for the same. */
+  /** Records the service's clock. A `Date` header has whole seconds, so smaller differences are ignored. */
   #noteClock({ headers }: FetchedAnswer): void {
     const apartMs = Date.parse(headers.get("date") ?? "") - this.context.now().getTime();
     this.#clockOffsetMs = Math.abs(apartMs) > 2_000 ? apartMs : 0;
   }
 
-  /** The time by the service's clock, by which keys expire, as far as its last answer says it. */
+  /** The current time by the service's clock, which decides when keys expire. Estimated from the last response. */
   get serviceNow(): Date {
     return new Date(this.context.now().getTime() + this.#clockOffsetMs);
   }
@@ -455,7 +460,7 @@ export class Session {
       return (await prompt.secret("Secret key: ")).trim();
     }
     const key = (await readAll(this.context.stdin, maxKeyInputBytes, option)).trim();
-    if (key === "") throw usageError(`${option} reads the key from stdin, and nothing came.`);
+    if (key === "") throw usageError(`${option} reads the key from stdin, but stdin was empty.`);
     return key;
   }
 
@@ -467,26 +472,26 @@ export class Session {
 
 const maxKeyInputBytes = 4096;
 
-/** A key as it is used and spoken of. */
+/** Returns a key with its masked form and its source. */
 export function sourced(key: string, source: string): Credential {
   maskImported(key);
   return { value: key, source, masked: inspectKey(key).masked };
 }
 
-/** Refuses what is no secret key, before any request. */
+/** Throws before any request if the text is not a secret key. */
 export function checkSecretKey(credential: Credential): Credential {
-  const found = inspectKey(credential.value);
-  const from = `${visible(found.masked)} (${credential.source})`;
-  // An imported key can begin with anything: the service judges it.
-  if (!found.valid && mayBeImportedKey(credential.value)) return credential;
-  if (!found.valid) {
-    throw new CliError(`The key ${from} is not a valid key: ${keyFaults[found.fault]}.`, {
+  const inspection = inspectKey(credential.value);
+  const from = `${visible(inspection.masked)} (${credential.source})`;
+  // An imported key can have any format, so the service validates it.
+  if (!inspection.valid && mayBeImportedKey(credential.value)) return credential;
+  if (!inspection.valid) {
+    throw new CliError(`The key ${from} is not a valid key: ${keyFaults[inspection.fault]}.`, {
       code: "MALFORMED_KEY",
       exit: "denied",
-      hint: "Copy it again, whole. `sazabi keys inspect` tells what a pasted key is.",
+      hint: "Copy the whole key again. `sazabi keys inspect` checks a key offline.",
     });
   }
-  if (found.kind !== "secret") {
+  if (inspection.kind !== "secret") {
     throw new CliError(
       `The key ${from} is a public key, which can only send logs. This needs a secret key (sk_live_…).`,
       {
@@ -506,7 +511,7 @@ function checkAddress(value: string, source: string): string {
   }
 }
 
-/** Runs a call to a store; when it fails, says how else to hand over a key. */
+/** Runs an operation of a credential store. On failure, the error lists other ways to provide a key. */
 export async function askStore<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();

@@ -6,7 +6,7 @@ import { CliError, usageError } from "./errors.ts";
 import { systemMessage } from "./os-error-text.ts";
 import { looksLikeKey } from "./output/mask.ts";
 
-/** What the CLI remembers between runs. Never a secret. */
+/** Settings stored between runs. They contain no secrets. */
 export interface Settings {
   readonly activeProfile?: string;
   readonly profiles?: Readonly<Record<string, Profile>>;
@@ -15,12 +15,12 @@ export interface Settings {
 export interface Profile {
   readonly apiUrl?: string;
   readonly projectId?: string;
-  /** Set by a login: who logged in, and where the key went. */
+  /** Set by a login: the organization, and where the key is stored. */
   readonly login?: Login;
 }
 
 export interface Login {
-  /** A key is only ever sent to the address it was checked at. */
+  /** A key is sent only to the address that it was verified at. */
   readonly apiUrl: string;
   readonly store: StoreName;
   readonly masked: string;
@@ -29,14 +29,14 @@ export interface Login {
 
 export const defaultProfile = "default";
 
-/** File name and `conf`'s name for it. */
+/** The file name, in the sense of `conf`. */
 const configName = "config";
 
 export function settingsPath(directory: string): string {
   return join(directory, `${configName}.json`);
 }
 
-/** Reads without `conf`, which takes longer to load than most commands to run. */
+/** Reads the settings without `conf`, which loads slower than most commands run. */
 export function readSettings(directory: string): Settings {
   const path = settingsPath(directory);
   if (!existsSync(path)) return {};
@@ -48,24 +48,24 @@ export function readSettings(directory: string): Settings {
     if (errno === undefined) throw new BrokenSettings(path, message, cause);
     throw new CliError(`Cannot read the settings in ${path} (${systemMessage(cause)}).`, {
       code: "CONFIG_NOT_READABLE",
-      hint: "Give yourself the right to read the file, or delete it and log in again.",
+      hint: "Make the file readable, or delete it and log in again.",
       cause,
     });
   }
 }
 
-/** The settings can be read, and make no sense. */
+/** The settings are readable but invalid. */
 export class BrokenSettings extends CliError {
   constructor(path: string, reason: string, cause: unknown) {
     super(`Cannot read the settings in ${path} (${reason}).`, {
       code: "CONFIG_NOT_READABLE",
-      hint: "Mend the file, or log in again: `sazabi auth login` keeps it under another name and makes a new one.",
+      hint: "Correct the file, or log in again: `sazabi auth login` renames it and creates a new one.",
       cause,
     });
   }
 }
 
-/** Gives broken settings another name in their folder, so that new ones can be written. Returns their new path. */
+/** Renames invalid settings, so that new ones can be written. Returns their new path. */
 export async function setAsideBroken(directory: string): Promise<string | undefined> {
   const { withLock } = await import("./private-files.ts");
   return withLock(directory, () => {
@@ -88,13 +88,13 @@ function freeName(directory: string): string {
   }
 }
 
-/** What a hand or another program wrote is found out here, before anything relies on it. */
+/** Validates the settings, because users and other programs may have edited the file. */
 function checkSettings(value: unknown): Settings {
   const settings = objectAt("It", value);
   checkTexts("", settings, ["activeProfile"]);
-  for (const [name, found] of Object.entries(objectAt("profiles", settings.profiles ?? {}))) {
+  for (const [name, entry] of Object.entries(objectAt("profiles", settings.profiles ?? {}))) {
     const place = `profiles.${name}`;
-    const profile = objectAt(place, found);
+    const profile = objectAt(place, entry);
     checkTexts(`${place}.`, profile, ["apiUrl", "projectId"]);
     if (profile.login === undefined) continue;
     const login = objectAt(`${place}.login`, profile.login);
@@ -125,7 +125,7 @@ function checkTexts(
   }
 }
 
-/** Changes the settings on disk. Runs one after another when several processes do so at once. */
+/** Updates the settings on disk. Concurrent updates of several processes are serialized. */
 export async function updateSettings(directory: string, change: (settings: Settings) => Settings): Promise<Settings> {
   const { default: Conf } = await import("conf");
   const { ensurePrivateDirectory, withLock } = await import("./private-files.ts");
@@ -138,7 +138,7 @@ export async function updateSettings(directory: string, change: (settings: Setti
       projectName: "sazabi",
       projectSuffix: "",
       configFileMode: 0o600,
-      // An empty file, and one with a byte order mark, are read above and are no JSON for it.
+      // `conf` cannot parse an empty file or a byte order mark, which `readSettings` accepts.
       clearInvalidConfig: true,
     });
     conf.store = { ...changed };
@@ -165,7 +165,7 @@ export function findProfile(settings: Settings, name: string): Profile | undefin
 export function checkProfileName(name: string, known = (): boolean => false): string {
   if (looksLikeKey(name) && !known()) {
     throw usageError(
-      "What was given as the name of a profile looks like a key.",
+      "The profile name looks like a key.",
       "Choose a name such as `staging`. `sazabi auth login --key -` takes the key, from stdin.",
     );
   }

@@ -1,4 +1,4 @@
-/** The one of `known` that `word` was most likely meant to be; undefined when none is near. */
+/** Returns the entry of `known` that is most similar to `word`, or undefined if none is close. */
 export function mostSimilar(word: string, known: readonly string[]): string | undefined {
   const nearest = known
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -9,7 +9,7 @@ export function mostSimilar(word: string, known: readonly string[]): string | un
 
 const longestCompared = 64;
 
-/** Letters to insert, delete, replace or swap with their neighbour to make one word of the other. */
+/** Returns how many letters to insert, delete, replace or swap with a neighbour to convert one word to the other. */
 function editDistance(from: string, to: string): number {
   if (from.length > longestCompared || to.length > longestCompared) return Number.POSITIVE_INFINITY;
   let beforeLast: number[] = [];

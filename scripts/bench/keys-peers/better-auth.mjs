@@ -1,4 +1,4 @@
-// better-auth's API keys in their fastest configuration: every key in the memory of this process, and in no database.
+// better-auth's API keys in their fastest configuration: all keys in process memory, no database.
 import { createServer } from "node:http";
 import { apiKey } from "@better-auth/api-key";
 import { betterAuth } from "better-auth";
@@ -19,7 +19,7 @@ const auth = betterAuth({
     apiKey({ storage: "secondary-storage", rateLimit: { enabled: true, maxRequests: 1_000_000, timeWindow: 60_000 } }),
   ],
 });
-// Each key has an owner of its own: the list of an owner's keys would make every verification slower.
+// Each key has its own owner, because a long list of an owner's keys would slow down every verification.
 const { internalAdapter } = await auth.$context;
 const keys = [];
 for (let count = 0; count < Number(process.env.KEYS); count++) {

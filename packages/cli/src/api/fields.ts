@@ -5,19 +5,19 @@ import { systemMessage } from "../os-error-text.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
-/** As it was typed: `a[b]=1`. */
+/** A field as typed: `a[b]=1`. */
 export interface GivenField {
   readonly text: string;
-  /** With `-F`: true, false, null and numbers are sent as such, `@file` as its text. */
+  /** True for `-F`: converts true, false, null and numbers to JSON values, and reads `@file`. */
   readonly typed: boolean;
 }
 
 export type ApiFields = { readonly [name: string]: unknown };
 
-/** The most that a service takes in one request is far below this. */
+/** Far above the request limit of any service. */
 const maxInputBytes = 64 * 1024 * 1024;
 
-/** `a=1`, `a[b]=1` and `a[]=1` as the object that they describe. */
+/** Converts fields such as `a=1`, `a[b]=1` and `a[]=1` to an object. */
 export async function readFields(session: Session, given: readonly GivenField[]): Promise<ApiFields> {
   const fields: Record<string, unknown> = Object.create(null);
   for (const { text, typed } of given) {
@@ -31,7 +31,7 @@ export function hasFields(fields: ApiFields): boolean {
   return Object.keys(fields).length > 0;
 }
 
-/** The bytes of a file, or of stdin. */
+/** Returns the bytes of a file, or of stdin for `-`. */
 export async function readInput(session: Session, file: string): Promise<Uint8Array<ArrayBuffer>> {
   if (file === "-") return readStdin(session, "--input");
   try {
@@ -43,28 +43,28 @@ export async function readInput(session: Session, file: string): Promise<Uint8Ar
 
 function split(option: string, text: string): readonly [path: readonly string[], value: string] {
   const [, name = "", brackets = "", value = ""] = /^([^=[\]]+)((?:\[[^[\]]*\])*)=(.*)$/s.exec(text) ?? [];
-  if (name === "") throw usageError(`${option}: ${visible(text)} is no field.`, "Write it as name=value.");
+  if (name === "") throw usageError(`${option}: ${visible(text)} is not a field.`, "Write it as name=value.");
   return [[name, ...[...brackets.matchAll(/\[([^[\]]*)\]/g)].map(([, key = ""]) => key)], value];
 }
 
-/** Follows `path` and puts the value at its end. An empty key is the next place of a list. */
+/** Sets the value at `path`. An empty key appends to a list. */
 function put(fields: Record<string, unknown>, path: readonly string[], value: unknown, text: string): void {
   let place: Record<string, unknown> | unknown[] = fields;
   for (const [i, key] of path.entries()) {
     const next = path[i + 1];
     const isLast = next === undefined;
     if (Array.isArray(place) !== (key === "")) throw clash(text);
-    const found: unknown = Array.isArray(place) ? undefined : place[key];
-    if (found !== undefined && (isLast || typeof found !== "object" || found === null)) throw clash(text);
-    const made: unknown = isLast ? value : (found ?? (next === "" ? [] : Object.create(null)));
-    if (Array.isArray(place)) place.push(made);
-    else place[key] = made;
-    place = made as typeof place;
+    const existing: unknown = Array.isArray(place) ? undefined : place[key];
+    if (existing !== undefined && (isLast || typeof existing !== "object" || existing === null)) throw clash(text);
+    const child: unknown = isLast ? value : (existing ?? (next === "" ? [] : Object.create(null)));
+    if (Array.isArray(place)) place.push(child);
+    else place[key] = child;
+    place = child as typeof place;
   }
 }
 
 function clash(text: string) {
-  return usageError(`The field ${visible(text)} does not go together with one before it.`);
+  return usageError(`The field ${visible(text)} conflicts with an earlier field.`);
 }
 
 async function typedValue(session: Session, text: string): Promise<unknown> {

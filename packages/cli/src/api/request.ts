@@ -8,22 +8,24 @@ const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 export function readMethod(text: string): string {
   const method = text.toUpperCase();
   if (methods.includes(method)) return method;
-  throw usageError(`${visible(text)} is no method.`, `There are: ${methods.join(", ")}.`);
+  throw usageError(`${visible(text)} is not a supported method.`, `There are: ${methods.join(", ")}.`);
 }
 
-/** `path` below `base`, with `query`. The key goes where this leads, so it never leads elsewhere. */
+/**
+ * Returns the URL of `path` below `base` with `query`. Throws if it would leave `base`, because the key is sent there.
+ */
 export function addressOf(base: string, path: string, query: ApiFields): URL {
-  if (holdsKey(path)) throw usageError("A key never stands in an address: addresses are logged on their way.");
+  if (holdsKey(path)) throw usageError("A key must not be part of a URL, because URLs are logged.");
   if (/^[a-z][a-z0-9+.-]*:/i.test(path) || /^[/\\]{2}/.test(path)) {
     throw usageError(
       `${visible(path)} is an address, and this takes a path of ${base}.`,
       "Give it like v1/me; --api-url names another service.",
     );
   }
-  if (/[\p{Cc}\\#]/u.test(path)) throw usageError(`${visible(path)} is no path.`);
+  if (/[\p{Cc}\\#]/u.test(path)) throw usageError(`${visible(path)} is not a path.`);
   const root = `${base.replace(/\/+$/, "")}/`;
   const address = new URL(root + path.replace(/^\//, ""));
-  if (!address.href.startsWith(new URL(root).href)) throw usageError(`${visible(path)} leads out of ${base}.`);
+  if (!address.href.startsWith(new URL(root).href)) throw usageError(`${visible(path)} is outside of ${base}.`);
   for (const [name, value] of Object.entries(query)) {
     for (const one of [value].flat())
       address.searchParams.append(name, typeof one === "string" ? one : JSON.stringify(one));
@@ -31,7 +33,7 @@ export function addressOf(base: string, path: string, query: ApiFields): URL {
   return address;
 }
 
-/** What decides who asks, and of whom, is ours to send. */
+/** Headers that identify the caller or frame the request: `-H` cannot set them. */
 const ours = [
   "authorization",
   "x-sazabi-secret-key",
@@ -48,7 +50,7 @@ export function readHeaders(lines: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = { accept: "application/json", "content-type": "application/json" };
   for (const line of lines) {
     const [, name = "", value = ""] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e]*)$/.exec(line) ?? [];
-    if (name === "") throw usageError(`-H: ${visible(line)} is no header.`, 'Write it as "Name: value".');
+    if (name === "") throw usageError(`-H: ${visible(line)} is not a header.`, 'Write it as "Name: value".');
     if (ours.includes(name.toLowerCase())) throw usageError(`-H: ${name} is sent by this command itself.`);
     headers[name.toLowerCase()] = value;
   }

@@ -7,7 +7,7 @@ import { visibleText } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
 export interface ApiOptions {
-  /** In the order they were given in. */
+  /** In command-line order. */
   readonly fields: readonly GivenField[];
   readonly input?: string;
   readonly header?: readonly string[];
@@ -15,7 +15,7 @@ export interface ApiOptions {
   readonly paginate?: boolean;
 }
 
-/** One request, or with `--paginate` one for each page. */
+/** One request, or one per page with `--paginate`. */
 interface Asking {
   readonly method: string;
   readonly address: URL;
@@ -31,7 +31,7 @@ interface RawAnswer {
 
 const defaultTimeoutMs = 30_000;
 
-/** Sends one request with the key in use and prints what comes back. Fails as the status says. */
+/** Sends one request with the current key and prints the response. The HTTP status decides the exit code. */
 export async function request(session: Session, method: string, path: string, options: ApiOptions): Promise<void> {
   const asking = await read(session, method, path, options);
   const credential = await session.requireCredential();
@@ -60,12 +60,12 @@ async function read(session: Session, methodText: string, path: string, options:
   return { method, address: addressOf(session.apiUrl.value, path, {}), headers, body: JSON.stringify(fields) };
 }
 
-/** What has no body has no type either, unless somebody insists. */
+/** Omits the content type of a request without a body, unless it was set explicitly. */
 function withoutType({ "content-type": type, ...headers }: Record<string, string>): Record<string, string> {
   return type === undefined || type === "application/json" ? headers : { ...headers, "content-type": type };
 }
 
-/** The answer that is a refusal, if there is one. */
+/** Prints the responses. Returns the response that is an error, if any. */
 async function printAnswers(session: Session, asking: Asking, options: ApiOptions): Promise<RawAnswer | undefined> {
   const { address } = asking;
   for (;;) {
@@ -102,7 +102,7 @@ async function send(session: Session, { method, address, headers, body }: Asking
   }
 }
 
-/** To a file or a program, byte for byte; on a terminal nothing of it is carried out. */
+/** Writes the body byte for byte to a file or pipe. On a terminal, control sequences are escaped. */
 function print(session: Session, { status, headers, body }: RawAnswer, { include, paginate }: ApiOptions): void {
   const { isTTY } = session.context.stdout;
   const lines = include ? [`HTTP/1.1 ${status}`, ...[...headers.list()].map((pair) => pair.join(": ")), "", ""] : [];
@@ -116,7 +116,7 @@ function nextCursorOf(body: string): string | undefined {
   return typeof cursor === "string" ? cursor : undefined;
 }
 
-/** The error that the SDK would make of it, so that it gets the same words and the same exit code. */
+/** Converts the response to the SDK's error, which gives it the same message and exit code. */
 function refusalOf({ status, headers, body }: RawAnswer, base: string): SazabiApiError {
   const detail = (parse(body) ?? {}) as Partial<SazabiApiError>;
   const retryAfter = Number(headers.get("retry-after") ?? Number.NaN);

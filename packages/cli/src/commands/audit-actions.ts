@@ -59,20 +59,23 @@ function checkAction(text: string): string {
 function checkId(option: string, text: string): string {
   if (isId(text)) return text;
   maskImported(text);
-  throw usageError(`${option} takes an id, and ${visible(text)} is none.`, "`sazabi keys list` has the ids of keys.");
+  throw usageError(
+    `${option} takes an id, and ${visible(text)} is not one.`,
+    "`sazabi keys list` has the ids of keys.",
+  );
 }
 
 export async function verify(session: Session, options: { readonly knownHead?: string }): Promise<void> {
   const known = options.knownHead === undefined ? undefined : readHead(options.knownHead);
   const admin = await session.admin();
-  const found = await admin.audit.verify({ known, signal: session.context.signal });
-  await session.result(found, () => {
-    if (found.ok) session.out(`${found.events} events, chain intact, head ${found.head.seq}:${found.head.hash}`);
+  const result = await admin.audit.verify({ known, signal: session.context.signal });
+  await session.result(result, () => {
+    if (result.ok) session.out(`${result.events} events, chain intact, head ${result.head.seq}:${result.head.hash}`);
   });
-  if (found.fault) {
-    throw new CliError(`The record does not hold: ${inWords(found.fault)}`, {
+  if (result.fault) {
+    throw new CliError(`The record does not hold: ${inWords(result.fault)}`, {
       code: "CHAIN_BROKEN",
-      hint: `Read ${found.events} events; the head is ${found.head.seq}:${found.head.hash}.`,
+      hint: `Read ${result.events} events; the head is ${result.head.seq}:${result.head.hash}.`,
     });
   }
 }

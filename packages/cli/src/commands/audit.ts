@@ -26,7 +26,7 @@ const eventFields = [
 const actions = () => import("./audit-actions.ts");
 
 export const addAudit: AddCommands = (audit, { open }) => {
-  const list = addListOptions(addWindowOptions(audit.command("list").description("print what was done, newest first")));
+  const list = addListOptions(addWindowOptions(audit.command("list").description("print audit events, newest first")));
   addOutputOptions(list, { fields: eventFields })
     .option("--action <action>", "only this: secret_key.created, public_key.revoked, …")
     .option("--actor <id>", "only what this key did")
@@ -36,7 +36,7 @@ export const addAudit: AddCommands = (audit, { open }) => {
 
   const verify = audit
     .command("verify")
-    .description("read the whole record and compute its chain of hashes anew")
+    .description("read the whole audit log and verify its hash chain")
     .option(
       "--known-head <seq:hash>",
       "a head that an earlier verification printed: it must still be part of the chain",

@@ -13,7 +13,7 @@ export interface LoginOptions {
   readonly store?: StoreName;
 }
 
-/** Checks the key against the service, then stores it; a key that does not work is not stored. */
+/** Verifies the key with the service, then stores it. A rejected key is not stored. */
 export async function login(session: Session, options: LoginOptions): Promise<void> {
   session.ignoreBrokenSettings();
   const storeName = options.store ?? session.profile.login?.store ?? "keychain";
@@ -24,7 +24,7 @@ export async function login(session: Session, options: LoginOptions): Promise<vo
   await reportLogin(session, kept, me);
 }
 
-/** Nobody should look up and type a key for which there is no place. */
+/** Checks that the credential store works before it asks for the key. */
 async function requireStore(session: Session, name: StoreName): Promise<void> {
   const store = await session.context.openStore(name);
   await askStore(async () => store.check?.());
@@ -71,17 +71,17 @@ async function keep(session: Session, credential: Credential, me: Me, storeName:
   } finally {
     clearTimeout(waiting);
   }
-  // The service knows the prefix of an imported key.
+  // Only the service knows the prefix of an imported key.
   const masked = mayBeImportedKey(credential.value) ? me.key.masked : credential.masked;
   const kept = { apiUrl, store: storeName, masked, organization: { id, name } };
   const aside = await setAsideBroken(session.context.configDirectory);
-  if (aside) session.say(`The settings were broken. They are kept in ${aside}, and new ones were made.`);
+  if (aside) session.say(`The settings were invalid. They were renamed to ${aside}, and new ones were created.`);
   await updateProfile(session.context.configDirectory, profile, (known) => ({ ...known, apiUrl, login: kept }));
   if (previous) await forgetPrevious(session, previous, kept);
   return kept;
 }
 
-/** A key that is not used any more is not left lying about. */
+/** Deletes the previous key of the profile from its store. */
 async function forgetPrevious(session: Session, previous: Login, kept: Login): Promise<void> {
   if (previous.store === kept.store && previous.apiUrl === kept.apiUrl) return;
   const store = await session.context.openStore(previous.store);
@@ -101,5 +101,7 @@ async function reportLogin(session: Session, kept: Login, me: Me): Promise<void>
   });
   const fromEnv = ["SAZABI_SECRET_KEY", "SAZABI_TOKEN"].find((name) => session.context.env[name]);
   if (fromEnv)
-    session.remark(`${fromEnv} is set and goes before the stored key; unset it, or use --profile ${profile}.`);
+    session.remark(
+      `${fromEnv} is set and takes precedence over the stored key; unset it, or use --profile ${profile}.`,
+    );
 }

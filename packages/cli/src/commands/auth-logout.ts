@@ -2,7 +2,7 @@ import { accountOf } from "../credentials/store.ts";
 import { askStore, type Session } from "../session.ts";
 import { updateProfile } from "../settings.ts";
 
-/** Deletes the key from its store first: it is forgotten only when it is gone. */
+/** Deletes the key from its store, then removes the login from the profile. */
 export async function logout(session: Session): Promise<void> {
   const { value: profile } = session.profileName;
   const { login } = session.profile;

@@ -3,7 +3,9 @@ import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { formatTime } from "../times.ts";
 
-/** What is known here, and what the service says of the key. What is known here is printed even if it says no. */
+/**
+ * Prints the local configuration and the service's view of the key. The former is printed even if the request fails.
+ */
 export async function status(session: Session): Promise<void> {
   const credential = await session.requireCredential();
   const local = {
@@ -40,7 +42,7 @@ export async function status(session: Session): Promise<void> {
   }
 }
 
-/** A key that is narrowed to one project can use no other. */
+/** Returns a description of the project. A key restricted to one project always uses that project. */
 function projectInWords(session: Session, me: Me | undefined): string {
   const narrowed = me?.key.projectId;
   if (narrowed) return `${narrowed} (the only one of this key)`;

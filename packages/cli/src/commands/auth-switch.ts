@@ -9,7 +9,7 @@ interface Choice {
   readonly profile: Profile;
 }
 
-/** Makes another profile, by its name or its organization's, the one that is used by default. */
+/** Sets the default profile, by its name or by its organization's name. */
 export async function switchTo(session: Session, wanted: string | undefined): Promise<void> {
   const choices = Object.entries(session.settings.profiles ?? {})
     .map(([name, profile]) => ({ name, profile }))
@@ -23,10 +23,10 @@ export async function switchTo(session: Session, wanted: string | undefined): Pr
   );
   if (!profile.login) session.remark(`It is not logged in: sazabi auth login --profile ${name}`);
   const stronger = ["SAZABI_PROFILE", "SAZABI_SECRET_KEY", "SAZABI_TOKEN"].filter((one) => session.context.env[one]);
-  if (stronger.length > 0) session.remark(`In this shell ${stronger.join(" and ")} still goes before it.`);
+  if (stronger.length > 0) session.remark(`In this shell ${stronger.join(" and ")} still takes precedence.`);
 }
 
-/** A list to choose from, by number or by name. */
+/** Prompts for a profile, by number or by name. */
 async function ask(session: Session, choices: readonly Choice[]): Promise<string> {
   if (choices.length === 0) throw noneCalled(choices, undefined);
   if (!session.interactive) throw usageError("Switch to which profile?", listed(choices));
@@ -51,7 +51,7 @@ function find(choices: readonly Choice[], wanted: string): Choice {
   const [only] = ofOrganization;
   if (!only) throw noneCalled(choices, wanted);
   if (ofOrganization.length === 1) return only;
-  throw new CliError(`Several profiles are of ${visible(wanted)}.`, {
+  throw new CliError(`Several profiles belong to ${visible(wanted)}.`, {
     code: "AMBIGUOUS",
     exit: "usage",
     hint: `Name one of them. ${listed(ofOrganization)}`,

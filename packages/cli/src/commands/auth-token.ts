@@ -2,7 +2,7 @@ import { CliError, usageError } from "../errors.ts";
 import { hideInLogs } from "../output/mask.ts";
 import type { Session } from "../session.ts";
 
-/** Prints the key in use, for another program. A screen is no program: there, it has to be wanted. */
+/** Prints the current key for another program. On a terminal it asks for confirmation first. */
 export async function token(session: Session, { yes }: { readonly yes?: boolean }): Promise<void> {
   const { value, masked, source } = await session.requireCredential();
   if (session.context.stdout.isTTY && !yes) await confirm(session, `${masked} (${source})`);
@@ -12,9 +12,9 @@ export async function token(session: Session, { yes }: { readonly yes?: boolean 
 
 async function confirm(session: Session, key: string): Promise<void> {
   if (!session.interactive) {
-    throw usageError("This would show the whole key on the screen.", "Pipe it to where it is needed, or say --yes.");
+    throw usageError("This would show the whole key on the screen.", "Pipe it to where it is needed, or use --yes.");
   }
-  session.say("Whoever sees or records this screen has the key.");
+  session.say("Anyone who sees or records this screen can use the key.");
   const prompt = await session.context.openPrompt();
   if (!(await prompt.confirm(`Show the whole key ${key}?`))) {
     throw new CliError("Nothing was shown.", { code: "CANCELLED" });

@@ -4,7 +4,7 @@ import type { AddCommands } from "./command.ts";
 import { addExamples } from "./examples.ts";
 
 export const addAuth: AddCommands = (auth, { open }) => {
-  addLogin(auth.command("login").description("check a secret key and keep it"), { open });
+  addLogin(auth.command("login").description("verify a secret key and store it"), { open });
 
   const save = auth
     .command("save", { hidden: true })
@@ -13,7 +13,9 @@ export const addAuth: AddCommands = (auth, { open }) => {
     .action(async (key: string, options) => (await import("./auth-login.ts")).login(open(), { ...options, key }));
   addExamples(addKeeping(save), "sazabi auth save - --store file < key.txt");
 
-  addLogout(auth.command("logout").description("forget this profile's key; the key itself stays valid"), { open });
+  addLogout(auth.command("logout").description("delete this profile's stored key; the key itself stays valid"), {
+    open,
+  });
 
   addExamples(
     auth.command("status").description("print which key is used, where it comes from, and whether it works"),
@@ -24,11 +26,11 @@ export const addAuth: AddCommands = (auth, { open }) => {
   auth
     .command("token")
     .description("print the key in use, for another program")
-    .option("-y, --yes", "also to a terminal, and without asking")
+    .option("-y, --yes", "print to a terminal without confirmation")
     .addHelpText(
       "after",
       `
-Everything else shows a key masked. This prints it whole, and nothing else, on stdout.
+Prints the whole key, and nothing else, on stdout. Other commands mask it.
 
   curl -H "authorization: Bearer $(sazabi auth token)" http://127.0.0.1:4600/v1/me`,
     )
@@ -36,7 +38,7 @@ Everything else shows a key masked. This prints it whole, and nothing else, on s
 
   auth
     .command("switch")
-    .description("choose the profile, and with it the organization, that is used by default")
+    .description("set the default profile, and with it the organization")
     .argument("[name]", "a profile, or the organization that one is logged in to; without it you are asked")
     .addHelpText(
       "after",
@@ -53,7 +55,7 @@ const addKeeping = (command: Command) =>
   command
     .option("--key-file <file>", "read the key from a file")
     .addOption(
-      command.createOption("--store <store>", "where to keep the key (default: keychain)").choices([...storeNames]),
+      command.createOption("--store <store>", "where to store the key (default: keychain)").choices([...storeNames]),
     );
 
 type Open = Pick<Parameters<AddCommands>[1], "open">;
@@ -64,9 +66,9 @@ export const addLogin = (login: Command, { open }: Open) => {
     .addHelpText(
       "after",
       `
-A key among the arguments shows in your shell's history. It is better asked for, or read.
-It goes to the keychain of the operating system. Where there is none, or it is locked,
-nothing is stored; --store file keeps the key in a file that only you can read.
+A key in the arguments is kept in your shell's history. Use the prompt or stdin instead.
+The key is stored in the keychain of the operating system. If there is none, or it is locked,
+nothing is stored; --store file stores the key in a file that only you can read.
 
   sazabi auth login                         asks for the key and does not show it
   sazabi auth login --key - < key.txt       reads it from stdin

@@ -3,12 +3,12 @@ import type { AddCommands } from "./command.ts";
 interface Group {
   readonly name: string;
   readonly description: string;
-  /** Another name for commands that are listed elsewhere. */
+  /** An alias for commands that are listed elsewhere. */
   readonly hidden?: boolean;
   readonly load: () => Promise<AddCommands>;
 }
 
-/** The words that can follow `sazabi`. Each loads its commands when it is used. */
+/** The top-level commands. Each module is loaded on use. */
 export const groups: readonly Group[] = [
   {
     name: "auth",

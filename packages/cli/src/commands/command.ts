@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import type { Context } from "../context.ts";
 import type { Session } from "../session.ts";
 
-/** What a command is made with. */
+/** Dependencies of a command. */
 export interface CommandEnvironment {
   readonly context: Context;
-  /** The session; its flags are known once the command line is read, so it is opened by the action. */
+  /** Opens the session. Call it in the action, after the global options are parsed. */
   readonly open: () => Session;
 }
 

@@ -3,8 +3,8 @@ export const shells = ["bash", "zsh", "fish", "powershell"] as const;
 export type Shell = (typeof shells)[number];
 
 /**
- * The script that teaches a shell to complete. All of them ask `sazabi __complete`, which prints words and what they
- * are, and fall back to files where it prints nothing.
+ * Completion scripts by shell. Each calls `sazabi __complete`, which prints words with descriptions. If it prints
+ * nothing, the shell completes file names.
  */
 export const completionScripts: Readonly<Record<Shell, string>> = {
   bash: `# Completion of sazabi for bash. In ~/.bashrc: source <(sazabi completion bash)

@@ -7,7 +7,7 @@ import { addExamples } from "./examples.ts";
 import { addOutputOptions } from "./output-options.ts";
 import { isId, requireProjectId } from "./project-option.ts";
 
-/** What can be set by hand, each with the check it must pass. A profile's login is set by logging in. */
+/** Settings that `config set` accepts, each with its validator. Only a login changes a profile's login. */
 const settable: Readonly<Record<string, (text: string, session: Session) => string | Promise<string>>> = {
   apiUrl: (text) => readBaseUrl(text),
   projectId: async (text, session) =>
@@ -38,7 +38,7 @@ export const addConfig: AddCommands = (config, { open }) => {
     });
 
   addExamples(
-    config.command("unset").description("forget one setting of this profile"),
+    config.command("unset").description("remove one setting of this profile"),
     "sazabi config unset projectId",
   )
     .argument("<name>", Object.keys(settable).join(" or "))

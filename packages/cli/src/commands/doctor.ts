@@ -22,7 +22,9 @@ export const addDoctor: AddCommands = (doctor, { open }) => {
   addExamples(doctor, "sazabi doctor").action(async () => diagnose(open()));
 };
 
-/** Every check runs, whatever the ones before it found. The keychain is asked once: it may take its time to fail. */
+/**
+ * Runs every check, even after failures. The keychain is accessed once, because it can take until its timeout to fail.
+ */
 async function diagnose(session: Session): Promise<void> {
   const finding = session.requireCredential();
   finding.catch(() => {});
@@ -43,7 +45,7 @@ async function diagnose(session: Session): Promise<void> {
   }
 }
 
-/** One fault can fail several checks. It is described once. */
+/** Describes an error once if it fails several checks. */
 function withoutRepetition(checks: readonly Check[]): readonly Check[] {
   return checks.map((check, place) => {
     const first = checks.slice(0, place).find(({ ok, message }) => !ok && message === check.message);
@@ -75,7 +77,7 @@ function checkSettings(session: Session): string {
   return `${path}, profile ${profileName.value}${profile.login ? `, logged in at ${profile.login.apiUrl}` : ""}`;
 }
 
-/** Asked of the innermost folder that is there: doctor changes nothing. */
+/** Tests the innermost existing directory, because doctor changes nothing. */
 function whyNotWritable(directory: string): string | undefined {
   if (!existsSync(directory) && dirname(directory) !== directory) return whyNotWritable(dirname(directory));
   try {
@@ -88,14 +90,14 @@ function whyNotWritable(directory: string): string | undefined {
 }
 
 async function checkKey(session: Session, { masked, source, store }: Credential): Promise<string> {
-  const kept = store && (await session.context.openStore(store)).description;
-  return `${masked} from ${source}${kept ? `, kept in ${kept}` : ""}`;
+  const location = store && (await session.context.openStore(store)).description;
+  return `${masked} from ${source}${location ? `, kept in ${location}` : ""}`;
 }
 
-/** Between more than this `--since 5m` means something else there than here. */
+/** A larger difference shifts relative times such as `--since 5m` noticeably. */
 const clocksApartMs = 60_000;
 
-/** Without a key: whether anybody is there, and has the same time. */
+/** Checks without a key that the service responds and that its clock agrees with the local one. */
 async function checkAddress(session: Session): Promise<string> {
   const { value: address, source } = session.apiUrl;
   const fetch = await session.openFetch();
@@ -107,8 +109,8 @@ async function checkAddress(session: Session): Promise<string> {
   });
   await answer.text();
   if (answer.status !== 200) {
-    throw new CliError(`${address}/healthz answers with status ${answer.status}, as no Sazabi service does.`, {
-      hint: `Is the address right? It comes from ${source}.`,
+    throw new CliError(`${address}/healthz answers with status ${answer.status}, unlike a Sazabi service.`, {
+      hint: `Check the address, which comes from ${source}.`,
     });
   }
   const apartMs = session.context.now().getTime() - Date.parse(answer.headers.get("date") ?? "");

@@ -29,10 +29,10 @@ export interface ProjectOption {
   readonly project?: string | undefined;
 }
 
-/** When the key was revoked or deactivated; null while it lives. */
+/** Returns when the key was revoked or deactivated, or null if it is live. */
 export const endedAt = (key: AnyKey) => ("revokedAt" in key ? key.revokedAt : key.deactivatedAt);
 
-/** A kind of key, as the commands need it: the same for both. */
+/** The operations on one kind of key. Secret and public keys have the same interface. */
 export interface Keys {
   readonly kind: KeyKind;
   list(page: PageRequest & KeyFilter): Promise<Page<AnyKey>>;
@@ -40,7 +40,7 @@ export interface Keys {
   update(id: string, change: UpdateKeyRequest, options: { readonly force?: boolean }): Promise<AnyKey>;
   revoke(id: string, how: Revocation): Promise<unknown>;
   rotate(id: string, request: RotateKeyRequest, idempotencyKey: string): Promise<Created<AnyKey>>;
-  /** The previous secret ends now, or so long from now, or when it ends anyway, whichever comes first. */
+  /** Ends the previous secret now, or after `graceSeconds`. Its present expiry is never extended. */
   finishRotation(id: string, graceSeconds: number | undefined): Promise<AnyKey>;
   cancelRotation(id: string): Promise<AnyKey>;
 }
@@ -78,9 +78,9 @@ export interface FoundKey {
 }
 
 /**
- * Finds the key that `ref` names among all of `kinds`: by id, by name, or by the text of the key itself, for somebody
- * who found a key where it should not be. A name is looked up in every kind before anything is decided: what follows
- * may not be undone. The service says which key a text is, because several keys can have the same masked form.
+ * Finds a key by id, by name, or by the key itself, among all of `kinds`. A name is looked up in every kind, so that an
+ * irreversible command never acts on an ambiguous name. A key's text is resolved by the service, because several keys
+ * can have the same masked form.
  */
 export async function findAmong(
   session: Session,
@@ -107,9 +107,9 @@ async function findByText(
   text: string,
   options: ProjectOption,
 ): Promise<FoundKey> {
-  const found = await identify(session, admin, text);
-  if (!found) throw noneCalled(text, nounOf(kinds));
-  const { keyId, kind, projectId, secret } = found;
+  const identified = await identify(session, admin, text);
+  if (!identified) throw noneCalled(text, nounOf(kinds));
+  const { keyId, kind, projectId, secret } = identified;
   if (!kinds.includes(kind)) {
     throw new CliError(`${maskKey(text)} is not a ${nounOf(kinds)}: it is a ${kind} key (${keyId}).`, {
       code: "NOT_FOUND",
@@ -126,7 +126,7 @@ async function findByText(
   return { keys, key: await keys.get(keyId) };
 }
 
-/** Undefined when no key of the organization has this text. */
+/** Returns undefined if no key of the organization has this text. */
 async function identify(session: Session, admin: SazabiAdmin, text: string): Promise<IdentifiedKey | undefined> {
   try {
     return await admin.keys.identify(text, { signal: session.context.signal });
@@ -136,7 +136,7 @@ async function identify(session: Session, admin: SazabiAdmin, text: string): Pro
   }
 }
 
-/** An id is of one key only, so the first that has it is the one. */
+/** Ids are unique across kinds, so the first match is the key. */
 async function getAmong(each: readonly Keys[], id: string): Promise<FoundKey> {
   const [only] = each;
   if (only && each.length === 1) return { keys: only, key: await only.get(id) };
@@ -175,10 +175,10 @@ async function findNamed(
   return { keys: only.keys, key: await only.keys.get(only.key.id) };
 }
 
-/** A list of keys, of a kind and perhaps of a project. */
+/** Lists the keys of one kind, optionally of one project. */
 export type KeyLists = Pick<Keys, "kind" | "list">;
 
-/** Runs `work`; when the service wants to know which project's public keys, again with those of every project. */
+/** Runs `work`. If the service requires a project for public keys, runs it again for every project. */
 export async function withEveryProject<T>(
   session: Session,
   admin: SazabiAdmin,
@@ -200,13 +200,13 @@ export async function inProject(session: Session, admin: SazabiAdmin, { project 
   return projectId === undefined ? {} : { projectId };
 }
 
-/** Of what takes rights from keys: the last one that can administer the organization needs `--force`. */
+/** Replaces `?force=true` by `--force` in the error about the organization's last admin key. */
 export async function orNameForceOption<T>(change: Promise<T>): Promise<T> {
   try {
     return await change;
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 409) throw error;
-    // The service speaks of the request; here there is an option for it.
+    // The service's message names a query parameter; the command line has an option.
     const message = error.message.replaceAll("?force=true", "--force");
     const hint = message === error.message ? "--force does it all the same." : undefined;
     throw new CliError(message, { code: error.code, hint, cause: error });
@@ -228,7 +228,7 @@ function noneCalled(ref: string, what: string): CliError {
     exit: "notFound",
     hint: isKey
       ? "It belongs to another organization or another server, or to a project that the key in use cannot see."
-      : "`sazabi keys list` shows those there are.",
+      : "`sazabi keys list` shows all keys.",
   });
 }
 

@@ -35,7 +35,7 @@ import { type FenceOptions, readFence } from "./restriction-options.ts";
 import { sayWhenNameIsTaken } from "./same-name.ts";
 import { orSayWhereToLook } from "./unknown-outcome.ts";
 
-/** Requests a minute. */
+/** Requests per minute. */
 type Limit = number | "default";
 
 interface ExpiryOptions {
@@ -55,7 +55,7 @@ export interface CreateOptions extends ProjectOption, ExpiryOptions, FenceOption
   readonly limit?: Limit;
 }
 
-/** Prints the key, and nothing else, to stdout: `KEY=$(sazabi keys create --name ci)` works. */
+/** Creates a key. Prints only the key to stdout, so that `KEY=$(sazabi keys create --name ci)` works. */
 export async function create(session: Session, kind: KeyKind, words: readonly string[], options: CreateOptions) {
   const request = {
     name: readName("key", words, options.name),
@@ -75,7 +75,7 @@ export async function create(session: Session, kind: KeyKind, words: readonly st
   await session.result(created, () => {
     const expiry = created.expiresAt ? `, expires ${formatMomentWithZone(created.expiresAt)}` : "";
     session.say(
-      `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown this once: keep it.`,
+      `Created ${kind} key "${visible(created.name)}" (${created.id}${expiry}). It is shown only once: store it now.`,
     );
     session.out(created.value);
   });
@@ -92,7 +92,7 @@ async function createPublic(
   return admin.publicKeys.create({ ...request, ...inOne }, { signal: session.context.signal });
 }
 
-/** Unlike elsewhere only the flag counts: a project chosen for everyday use does not narrow a new key. */
+/** Creates a secret key. Only `--project` restricts it; the default project does not. */
 async function createSecret(
   session: Session,
   admin: SazabiAdmin,
@@ -115,7 +115,7 @@ function readScopes(
   return { scopes: granted as readonly GrantedScope[] };
 }
 
-/** A date means its first moment: the whole moment is said. */
+/** Formats the exact time with its zone, because a date means its first instant. */
 function formatMomentWithZone(text: string): string {
   const time = new Date(text);
   return `${formatTime(time)} (${formatZone(time)})`;
@@ -130,7 +130,7 @@ interface Expiry {
   readonly expiresAt?: string;
 }
 
-/** A duration is sent as one: it runs by the service's clock, by which the key ends. */
+/** Sends a duration as a duration, so that it is relative to the service's clock. */
 function readExpiry(session: Session, options: ExpiryOptions): Expiry {
   const text = options.clearExpiresAt ? "never" : (options.expires ?? options.expiresAt)?.trim();
   if (text === undefined) return {};
@@ -138,7 +138,7 @@ function readExpiry(session: Session, options: ExpiryOptions): Expiry {
   const now = session.context.now();
   const time = parseTime("--expires", text, now, "from now");
   const duration = parseDuration(text);
-  // A clock may be wrong: what it makes a little too early is for the service to refuse.
+  // The local clock may be wrong, so the service decides about a time that is only slightly in the past.
   if (duration === 0 || text === "now" || time.getTime() <= now.getTime() - clockToleranceMs) {
     throw usageError(`--expires: ${text} is not in the future.`);
   }
@@ -170,7 +170,7 @@ export async function list(session: Session, kinds: readonly KeyKind[], options:
   if (rest.more) session.say(`${items.length} shown, there are more: --all shows them.`);
 }
 
-/** Up to the limit. Of several lists it is said whether there are more; of one the cursor says so. */
+/** Lists up to the limit. For several lists, `more` says whether further items exist; for one list, the cursor does. */
 async function readLists(
   lists: readonly KeyLists[],
   options: KeyListOptions,
@@ -192,7 +192,7 @@ async function readLists(
   for (const one of lists) {
     const limit = options.limit - items.length;
     if (limit <= 0 && !options.all) {
-      // Nothing more is shown, but whether there is more has to be known.
+      // Fetches one item to find out whether there are more.
       if ((await one.list({ limit: 1, ...filter })).items.length > 0) return { items, more: true };
       continue;
     }
@@ -203,14 +203,14 @@ async function readLists(
   return { items, more: false };
 }
 
-/** A project that was chosen for everyday use narrows the list, and nothing in the command line shows it. */
+/** Tells the user that the default project restricts the list. */
 function sayWhichProject(session: Session, kinds: readonly KeyKind[], { project }: ProjectOption): void {
   const named = kinds.includes("public") ? session.project(project) : undefined;
   if (!named || named.source === "--project") return;
   session.remark(`Public keys of project ${visible(named.value)} only (${named.source}).`);
 }
 
-/** Whole days: `90d`, `2w`. */
+/** Parses whole days: `90d`, `2w`. */
 export function readDays(option: string, text: string): number {
   const days = (parseDuration(text) ?? Number.NaN) / 86_400_000;
   if (Number.isInteger(days) && days >= 1 && days <= 3650) return days;
@@ -308,7 +308,7 @@ export async function update(session: Session, kind: KeyKind, ref: string, optio
 
 const expiryOf = ({ expiresIn, expiresAt }: Expiry) => expiresIn ?? expiresAt;
 
-/** Undefined for a key that may change keys and not read them. */
+/** Returns undefined if the key in use may change keys but not read them. */
 async function ifReadable<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
@@ -332,7 +332,7 @@ export async function revoke(session: Session, kinds: readonly KeyKind[], ref: s
   if (endedAt(key)) session.say(`It has been ${statusOf(session, key)} since ${endedAt(key)}.`);
   await confirmRevocation(session, key, options);
   const { kind } = keys;
-  if (kind === "public" && options.reason) session.say("The service keeps no reason for public keys.");
+  if (kind === "public" && options.reason) session.say("The service stores no reason for public keys.");
   await keys.revoke(key.id, { force: options.force, reason: options.reason });
   await session.result({ id: key.id, revoked: true }, () =>
     session.out(`Revoked ${kind} key "${visible(key.name)}" ${visible(key.masked)} (${key.id}).`),
@@ -343,7 +343,7 @@ async function confirmRevocation(session: Session, key: AnyKey, { yes }: RevokeO
   if (!session.asksForLeave(yes)) return;
   const prompt = await session.context.openPrompt();
   const sure = await prompt.confirm(
-    `Revoke "${visible(key.name)}" ${visible(key.masked)}? What uses it stops working at once.`,
+    `Revoke "${visible(key.name)}" ${visible(key.masked)}? Clients that use it stop working at once.`,
   );
   if (!sure) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });
 }

@@ -3,23 +3,27 @@ import { CliError } from "../errors.ts";
 import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 
-/** Says what a text is as a key, without asking any service. Fails when it is none. */
+/** Checks the format of a key offline. Fails if it is not valid. */
 export async function inspect(session: Session, key: string | undefined): Promise<void> {
   const text = key === undefined || key === "-" ? await session.readKeyFromStdin("keys inspect") : key.trim();
-  const found = inspectKey(text);
-  await session.result(found, () => {
-    if (found.valid) session.out(`${found.masked} is a well-formed ${found.kind} key (style ${found.style}).`);
+  const inspection = inspectKey(text);
+  await session.result(inspection, () => {
+    if (inspection.valid)
+      session.out(`${inspection.masked} is a well-formed ${inspection.kind} key (style ${inspection.style}).`);
   });
-  if (found.valid) return session.remark("Whether the service still accepts it is not known here.");
+  if (inspection.valid) return session.remark("This does not check whether the service accepts it.");
   if (session.flags.json) throw new CliError("Not a valid key.", { code: "MALFORMED_KEY" });
   if (mayBeImportedKey(text)) {
-    throw new CliError(`${visible(found.masked)} is not a key that Sazabi made.`, {
+    throw new CliError(`${visible(inspection.masked)} is not a key that Sazabi made.`, {
       code: "MALFORMED_KEY",
       hint: "If it was imported, only the service can tell: `sazabi whoami --key-stdin` asks it.",
     });
   }
-  const kind = found.kind ? `a ${found.kind} key` : "a key";
-  throw new CliError(`${visible(found.masked)} is not ${kind}: ${keyFaults[found.fault satisfies KeyFault]}.`, {
-    code: "MALFORMED_KEY",
-  });
+  const kind = inspection.kind ? `a ${inspection.kind} key` : "a key";
+  throw new CliError(
+    `${visible(inspection.masked)} is not ${kind}: ${keyFaults[inspection.fault satisfies KeyFault]}.`,
+    {
+      code: "MALFORMED_KEY",
+    },
+  );
 }

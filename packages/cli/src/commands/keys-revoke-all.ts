@@ -18,17 +18,20 @@ export interface RevokeAllOptions {
   readonly yes?: boolean;
 }
 
-/** The emergency lever. Unless told otherwise the key that pulls it stays, or nobody could make new ones. */
+/** Revokes many keys at once. By default the key in use is kept, because otherwise nobody could create new ones. */
 export async function revokeAll(session: Session, options: RevokeAllOptions): Promise<void> {
   const { kind, project, unusedFor, reason, force, includeSelf = false } = options;
   if (includeSelf && options.keepSelf) throw usageError("--keep-self and --include-self exclude each other.");
   const except = checkIds(options.except);
   const unused = unusedFor === undefined ? {} : { unusedForDays: readDays("--unused-for", unusedFor) };
   if (!options.yes && !session.interactive) {
-    throw usageError("This ends many keys at once, and there is no terminal to ask at.", "Repeat it with --yes.");
+    throw usageError(
+      "This revokes many keys at once, and there is no terminal to ask for confirmation.",
+      "Repeat it with --yes.",
+    );
   }
   const admin = await session.admin();
-  // Only the flag counts: the project of everyday use says nothing about an emergency.
+  // Only `--project` restricts the command; the default project does not apply in an emergency.
   const narrowed = project === undefined ? {} : await inProject(session, admin, { project });
   const request: RevokeAllRequest = {
     ...(kind === undefined ? {} : { kind }),
@@ -44,14 +47,15 @@ export async function revokeAll(session: Session, options: RevokeAllOptions): Pr
     for (const { id, masked, name } of answer.revoked) session.out(`${id}  ${visible(masked)}  ${visible(name)}`);
     const unlisted = answer.revokedCount - answer.revoked.length;
     if (unlisted > 0) session.say(`… and ${unlisted} more. \`sazabi audit list\` shows all of them.`);
-    if (answer.revokedCount === 0) return session.say("No key is meant by that: nothing was revoked.");
-    session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. None of them works any more.`);
+    if (answer.revokedCount === 0) return session.say("No key matches: nothing was revoked.");
+    session.say(`Revoked ${answer.revokedCount} keys of ${visible(organization.name)}. They no longer work.`);
   });
 }
 
 function checkIds(ids: readonly string[] = []): readonly string[] {
   const wrong = ids.filter((id) => !isId(id));
-  if (wrong.length > 0) throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is none.`);
+  if (wrong.length > 0)
+    throw usageError(`--except takes the ids of keys, and ${visible(wrong.join(", "))} is not one.`);
   return ids;
 }
 
@@ -66,7 +70,7 @@ function inWords({ kind, project, unusedFor, includeSelf }: RevokeAllOptions, sp
 }
 
 async function confirm(session: Session, organization: string, what: string): Promise<void> {
-  session.say(`This revokes ${what}, immediately and permanently. What uses them stops working.`);
+  session.say(`This revokes ${what}, immediately and permanently. Clients that use them stop working.`);
   const prompt = await session.context.openPrompt();
   const typed = await prompt.line(`Type the organization's name, ${visible(organization)}, to go on: `);
   if (typed.trim() !== organization.trim()) throw new CliError("Nothing was revoked.", { code: "CANCELLED" });

@@ -35,15 +35,15 @@ export interface RotateOptions extends ProjectOption, DeliveryOptions {
   readonly yes?: boolean;
 }
 
-/** The key to rotate, and the kind of key it is. */
+/** The key to rotate and its kind. */
 interface Subject extends FoundKey {
-  /** Named with `--self`. */
+  /** True with `--self`. */
   readonly isSelf: boolean;
 }
 
 /**
- * Makes a new secret for a key, hands it over, proves that it works, and only then lets go of the previous one. Whatever
- * happens in between, a secret that works is in place, and the same command goes on where it was stopped.
+ * Rotates a key: creates a secret, delivers it, verifies it, and then ends the previous one. At every step a working
+ * secret is deployed. After an interruption the same command resumes.
  */
 export async function rotate(
   session: Session,
@@ -75,14 +75,14 @@ async function findSubject(
     const { key } = await admin.me({ signal: session.context.signal });
     return { keys: keysOf(session, admin, "secret", options), key, isSelf: true };
   }
-  const found = await findAmong(session, admin, kinds, ref, options);
-  if (endedAt(found.key)) {
-    throw new CliError(`${titleOf(found)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
+  const match = await findAmong(session, admin, kinds, ref, options);
+  if (endedAt(match.key)) {
+    throw new CliError(`${titleOf(match)} was revoked, and a revoked key has no next secret.`, { code: "CONFLICT" });
   }
-  return { ...found, isSelf: false };
+  return { ...match, isSelf: false };
 }
 
-/** Seconds that the previous secret works on, counted from when the new one has proven to work. */
+/** Returns the grace period of the previous secret in seconds, counted from the verification of the new one. */
 function readGrace(text: string): number {
   if (text === "0") return 0;
   const seconds = (parseDuration(text) ?? Number.NaN) / 1000;
@@ -93,8 +93,8 @@ function readGrace(text: string): number {
 // --- rotate
 
 /**
- * Until the new secret has proven to work the previous one works for as long as there is: whoever is stopped in between,
- * and finds out next week, is not locked out. For a day a rerun gets the same secret; later the rotation can be taken back.
+ * Until the new secret is verified, the previous one has the longest grace period, so an interrupted rotation locks
+ * nobody out. A rerun within a day gets the same secret; later the rotation can be cancelled.
  */
 const handOverGraceSeconds = maxGraceSeconds;
 
@@ -118,12 +118,12 @@ async function rotateAndDeliver(
     for (const { deliver } of handOvers) await deliver(created.value, replaced);
     await prove(session, keys.kind, created);
     const profile = keys.kind === "secret" ? await keepNewSecret(session, created) : undefined;
-    // The previous secret of the key in use may have come to its end meanwhile.
+    // With `--self`, the previous secret may have expired by now.
     const after = options.self ? keysOf(session, await adminOf(session, created.value), "secret", options) : keys;
     const rotation = await letGraceRun(session, { ...subject, keys: after }, graceSeconds, () => {
       standing =
         graceSeconds === 0
-          ? "Whether the previous secret still works is not known."
+          ? "It is not known whether the previous secret still works."
           : `The previous secret works for ${options.grace} at least.`;
     });
     forgetUnfinished(session.context.configDirectory, key.id);
@@ -147,7 +147,7 @@ async function report(
   const answer = { ...created, ...(isShown ? { value } : {}), type: kind, rotation, handedOver, profile };
   await session.result(answer, () => {
     const line = `Rotated ${titleOf(subject)}: ${visible(created.masked)}.`;
-    // Stdout has the secret, and nothing else.
+    // Stdout has only the secret.
     if (isShown) session.say(line);
     else session.out(line);
   });
@@ -158,7 +158,7 @@ async function report(
   );
 }
 
-/** The new secret; the same one again when a rotation of this key was begun and not brought to its end. */
+/** Creates the new secret, or returns the secret of an unfinished rotation of this key. */
 async function begin(session: Session, subject: Subject, options: RotateOptions): Promise<Created<AnyKey>> {
   const { keys, key } = subject;
   const { configDirectory } = session.context;
@@ -180,18 +180,18 @@ async function begin(session: Session, subject: Subject, options: RotateOptions)
   const wayOut = `The key has two secrets now: \`sazabi keys rotate ${visible(key.id)} --cancel\` ends the new one.`;
   receiveSecret(session.context, created.value, wayOut);
   session.say(`New secret of ${titleOf(subject)}: ${visible(created.masked)}.`);
-  // What is repeated may have been taken back in the meantime, and a dead secret is not handed over.
+  // A repeated response may describe a rotation that was cancelled since. Its secret must not be delivered.
   const isRepeated = resumed || options.idempotencyKey !== undefined;
   if (!isRepeated || (await refusalOf(session, keys.kind, created))?.status !== 401) return created;
   forgetUnfinished(configDirectory, key.id);
   if (resumed) return begin(session, subject, options);
-  throw new CliError("The secret of that rotation does not work any more: it was taken back, or replaced since.", {
+  throw new CliError("The secret of that rotation does not work any more: it was cancelled or replaced.", {
     code: "CONFLICT",
     hint: "Use another --idempotency-key to begin a new rotation.",
   });
 }
 
-/** Where nothing can be noted the idempotency key, which the caller knows, is what a rerun needs. */
+/** Records the rotation. If it cannot be recorded, a rerun needs the caller's idempotency key. */
 async function noteBegin(directory: string, options: RotateOptions, fresh: UnfinishedRotation) {
   try {
     return await keepUnfinished(directory, fresh);
@@ -208,16 +208,16 @@ async function noteBegin(directory: string, options: RotateOptions, fresh: Unfin
   }
 }
 
-/** Nothing was made under this idempotency key, and nothing will be. */
+/** Returns true if the service created no secret under this idempotency key and will not create one. */
 function isFinal(error: unknown, resumed: boolean): boolean {
   if (!(error instanceof SazabiApiError) || error.status >= 500) return false;
-  // With a credential that does not count any more the one before may have made it all the same.
+  // If the credential was rejected on a retry, an earlier attempt may have created the secret.
   return !resumed || error.status === 404 || error.status === 409;
 }
 
 function explainRotationConflict(error: unknown, { key }: Subject): unknown {
   if (!(error instanceof SazabiApiError) || error.status !== 409) return error;
-  // A log-forwarding key is never rotated; the service says what to do instead.
+  // Log-forwarding keys cannot be rotated; the service's message says what to do instead.
   if (error.message.includes("log-forwarding")) return error;
   const command = `sazabi keys rotate ${key.id}`;
   return new CliError(error.message, {
@@ -227,20 +227,20 @@ function explainRotationConflict(error: unknown, { key }: Subject): unknown {
   });
 }
 
-/** Where the key may be used is no question of the secret; from elsewhere the service refuses it, and knows it. */
+/** Reasons that concern the location of the caller. The service returns them only for a valid secret. */
 const fences: readonly (string | undefined)[] = ["address_not_allowed", "origin_not_allowed"];
 
-/** Asks the service with the new secret itself. */
+/** Verifies the new secret with a request to the service. */
 async function prove(session: Session, kind: KeyKind, created: Created<AnyKey>): Promise<void> {
   const refusal = await refusalOf(session, kind, created);
   if (!refusal) return session.say("New secret verified.");
   if (!fences.includes(refusal.reason)) {
     throw new CliError(`The service does not accept the new secret: ${refusal.message}`, { code: "NOT_PROVEN" });
   }
-  session.say(`The service knows it, and does not let it be used from here: ${visible(refusal.message)}`);
+  session.say(`The service recognizes the new secret, but rejects its use from here: ${visible(refusal.message)}`);
 }
 
-/** What the service says against a request with this secret; undefined when it accepts it. */
+/** Returns the service's error for a request with this secret, or undefined if the secret is valid. */
 async function refusalOf(
   session: Session,
   kind: KeyKind,
@@ -252,18 +252,18 @@ async function refusalOf(
       const { logs } = new Sazabi({ publicKey: value, ...(await session.connection()) });
       await logs.send([], { signal });
     } else if ((await (await adminOf(session, value)).me({ signal })).key.id !== id) {
-      throw new CliError("The service takes the new secret for another key.", { code: "NOT_PROVEN" });
+      throw new CliError("The service assigns the new secret to another key.", { code: "NOT_PROVEN" });
     }
     return undefined;
   } catch (error) {
     if (!(error instanceof SazabiApiError)) throw error;
-    // It took the public key, read the request, and found no entry to store.
+    // The service accepted the public key and found no entry to store.
     if (kind === "public" && error.status === 400) return undefined;
     return error;
   }
 }
 
-/** Unlike `session.openAdmin`: the key in use stays the one that errors are about. */
+/** Opens a client for `secretKey`. Unlike `session.openAdmin`, it does not change the key named in errors. */
 async function adminOf(session: Session, secretKey: string): Promise<SazabiAdmin> {
   return new SazabiAdmin({ secretKey, clientSource: "cli", ...(await session.connection()) });
 }
@@ -279,7 +279,7 @@ async function keepNewSecret(session: Session, created: Created<AnyKey>): Promis
   return profile;
 }
 
-/** Who still uses the previous secret, without the requests of this command itself. */
+/** Describes the uses of the previous secret, without the requests of this command. */
 function usesInWords(session: Session, subject: Subject, rotation: Rotation): string {
   const { previousUses, previousLastUsedAt, previousLastUsedAddress } = rotation;
   const own = usesPreviousSecret(session, subject, rotation) ? session.usesOfCredential : 0;
@@ -287,13 +287,16 @@ function usesInWords(session: Session, subject: Subject, rotation: Rotation): st
   const besides = own > 0 ? `, not counting ${own} ${own === 1 ? "request" : "requests"} of this command` : "";
   if (others === 0 || !previousLastUsedAt) return `has not been used${besides}`;
   const times = others === 1 ? "once" : `${others} times`;
-  // The last use of all is one of this command.
+  // The last use was by this command.
   if (own > 0) return `was used ${times}${besides}`;
   const from = previousLastUsedAddress ? ` from ${visible(previousLastUsedAddress)}` : "";
   return `was used ${times}, last at ${formatTime(new Date(previousLastUsedAt))}${from}`;
 }
 
-/** Whether the key in use is the previous secret. An imported one always is: a rotation makes secrets of our own form. */
+/**
+ * Returns true if the key in use is the previous secret. An imported key always is, because a rotation never creates an
+ * imported key.
+ */
 function usesPreviousSecret(session: Session, { isSelf }: Subject, { previousMasked }: Rotation): boolean {
   const { value = "" } = session.credential ?? {};
   return parseKey(value) ? maskKey(value) === previousMasked : isSelf;
@@ -302,7 +305,9 @@ function usesPreviousSecret(session: Session, { isSelf }: Subject, { previousMas
 const untilOf = (rotation: Rotation | null) =>
   rotation ? formatTime(new Date(rotation.previousExpiresAt)) : "this moment";
 
-/** Says who still uses the previous secret, and only then lets its time run. Null when that is over. */
+/**
+ * Reports the uses of the previous secret and starts its grace period. Returns null if the secret has already ended.
+ */
 async function letGraceRun(
   session: Session,
   subject: Subject,
@@ -322,14 +327,14 @@ async function letGraceRun(
     if (running) session.say(`It works until ${untilOf(running)}.`);
     return running;
   } catch (error) {
-    // Already ended is ended.
+    // The previous secret has already ended.
     if (error instanceof SazabiApiError && error.status === 409) return null;
     throw error;
   }
 }
 
 async function notFinished(session: Session, error: unknown, id: string, standing: string): Promise<CliError> {
-  const next = `${standing} Run the same command again to go on, or \`sazabi keys rotate ${id} --cancel\` to take it back.`;
+  const next = `${standing} Run the same command again to resume, or \`sazabi keys rotate ${id} --cancel\` to cancel it.`;
   if (session.context.signal.aborted) session.say(`The rotation is not finished. ${next}`);
   const { explain } = await import("../error-message.ts");
   const { exit, code, message, hint } = explain(error, session);
@@ -343,20 +348,21 @@ async function finish(session: Session, subject: Subject, options: RotateOptions
   const { configDirectory } = session.context;
   const unfinished = findUnfinished(configDirectory, session.apiUrl.value, key.id, session.context.now());
   if (unfinished) {
-    throw new CliError(
-      "The new secret has not been handed over: that rotation was stopped before it came to its end.",
-      {
-        code: "CONFLICT",
-        hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
-      },
-    );
+    throw new CliError("The new secret has not been delivered: that rotation was interrupted.", {
+      code: "CONFLICT",
+      hint: `Run the rotation again, with --exec, --env-file or --stdout, or \`sazabi keys rotate ${key.id} --cancel\`.`,
+    });
   }
   if (!key.rotation) throw notUnderWay(subject);
   const { previousMasked } = key.rotation;
   session.say(
     `The previous secret ${visible(previousMasked)} ${usesInWords(session, subject, key.rotation)}; it works until ${untilOf(key.rotation)}.`,
   );
-  await confirm(session, options, `End the previous secret of ${titleOf(subject)}? What still uses it stops working.`);
+  await confirm(
+    session,
+    options,
+    `End the previous secret of ${titleOf(subject)}? Clients that still use it stop working.`,
+  );
   await session.result(await keys.finishRotation(key.id, undefined), () =>
     session.out(`Finished the rotation of ${titleOf(subject)}: only ${visible(key.masked)} works.`),
   );

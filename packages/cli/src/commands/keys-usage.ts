@@ -10,18 +10,18 @@ export interface UsageOptions extends WindowOptions, ProjectOption {
   readonly interval?: UsageInterval;
 }
 
-/** How often a key was used, by interval; by secret too, when there was more than one. */
+/** Prints the uses of a key by interval, and by secret if there was more than one. */
 export async function usage(session: Session, kinds: readonly KeyKind[], ref: string, options: UsageOptions) {
   const window = readWindow(session, options);
   const interval = options.interval === undefined ? {} : { interval: options.interval };
   const admin = await session.admin();
   const { key } = await findAmong(session, admin, kinds, ref, options);
-  const found = await admin.keys.usage(key.id, { ...window, ...interval }, { signal: session.context.signal });
-  await session.rows(found.points, columnsFor(found), "It was not used.", (points) => ({ ...found, points }));
-  const total = (name: "accepted" | "refused") => found.points.reduce((sum, point) => sum + point[name], 0);
-  const [from, to] = [new Date(found.from), new Date(found.to)];
+  const report = await admin.keys.usage(key.id, { ...window, ...interval }, { signal: session.context.signal });
+  await session.rows(report.points, columnsFor(report), "It was not used.", (points) => ({ ...report, points }));
+  const total = (name: "accepted" | "refused") => report.points.reduce((sum, point) => sum + point[name], 0);
+  const [from, to] = [new Date(report.from), new Date(report.to)];
   session.remark(
-    `${total("accepted")} accepted, ${total("refused")} refused, by ${found.interval} from ${formatSpan(from, to)}.`,
+    `${total("accepted")} accepted, ${total("refused")} refused, by ${report.interval} from ${formatSpan(from, to)}.`,
   );
 }
 

@@ -74,20 +74,20 @@ export const addKeys: AddCommands = (keys, opening) => {
   keys
     .command("revoke-all")
     .description("revoke all keys, or those that match the filters, permanently")
-    .addOption(keys.createOption("--kind <kind>", "only these").choices(["secret", "public"]))
+    .addOption(keys.createOption("--kind <kind>", "only keys of this kind").choices(["secret", "public"]))
     .option("--project <project>", "only keys of this project, by id or name")
     .option("--unused-for <days>", "only keys unused for at least this long, e.g. 90d")
-    .option("--except <ids>", "ids of keys that stay, with commas between", collectList)
-    .option("--keep-self", "the key in use stays (the default)")
-    .option("--include-self", "the key in use ends, too")
-    .option("--force", "even if no key could administer the organization then")
-    .option("--reason <text>", "for the record")
+    .option("--except <ids>", "comma-separated ids of keys to keep", collectList)
+    .option("--keep-self", "keep the key in use (the default)")
+    .option("--include-self", "also revoke the key in use")
+    .option("--force", "even if no key could administer the organization afterwards")
+    .option("--reason <text>", "the reason, for the audit log")
     .option("-y, --yes", "do not ask")
     .addHelpText(
       "after",
       `
-At a terminal you are asked for the organization's name. When the command returns, none of
-the keys is accepted anywhere.
+At a terminal you must type the organization's name. When the command returns, no instance of
+the service accepts the keys.
 
   sazabi keys revoke-all --unused-for 90d
   sazabi keys revoke-all --kind secret --reason "laptop stolen" --yes`,
@@ -123,7 +123,7 @@ function addKind(group: Command, { open }: CommandEnvironment, kind: KeyKind): v
   addFenceOptions(create, [kind], false)
     .option(
       "--project <project>",
-      kind === "secret" ? "narrow the key to this project" : "the project it sends to, by id or name",
+      kind === "secret" ? "restrict the key to this project" : "the project it sends to, by id or name",
     )
     .action(async (words, options) => (await actions()).create(open(), kind, words, options));
 
@@ -149,8 +149,8 @@ function addKind(group: Command, { open }: CommandEnvironment, kind: KeyKind): v
   addExamples(update, `${words} update ${name} --name "${name} (old)" --expires 8h --limit 60`);
   if (kind === "secret")
     update
-      .option("--scopes <scopes>", "what the key may do from now on, e.g. read:logs; * is all", collectList)
-      .option("--force", "even if no key could administer the organization then");
+      .option("--scopes <scopes>", "the new scopes, e.g. read:logs; * is all", collectList)
+      .option("--force", "even if no key could administer the organization afterwards");
   update
     .addOption(group.createOption("--expires-at <time>", "the same as --expires").conflicts("expires").hideHelp())
     .addOption(
@@ -186,30 +186,30 @@ const rotateDescription = "rotate a key; the previous secret stays valid for a g
 
 const selfExample = "  sazabi keys rotate --self --grace 24h --exec 'gh secret set SAZABI_SECRET_KEY'";
 
-/** `words` lead to the command, and `name` is that of a key, for the examples. */
+/** Adds the options of `keys rotate`. `words` is the command in the examples, `name` the key in them. */
 function addRotateOptions(command: Command, words: string, name: string): Command {
   return command
     .argument("[key]", "its id or name, or the key itself")
-    .option("--grace <time>", "how long the previous secret works on: 0, 90s, 1h, 7d, up to 30d", "1h")
-    .option("--exec <command>", "hand the new secret to this command of the shell, on its stdin")
-    .option("--env-file <file>", "put the new secret into this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
+    .option("--grace <time>", "how long the previous secret stays valid: 0, 90s, 1h, 7d, up to 30d", "1h")
+    .option("--exec <command>", "run this shell command with the new secret on its stdin")
+    .option("--env-file <file>", "write the new secret to this file, as SAZABI_SECRET_KEY or SAZABI_PUBLIC_KEY")
     .addOption(
       command
         .createOption("--dotenv <file>", "the same, also for a file that does not exist yet")
         .conflicts("envFile")
         .hideHelp(),
     )
-    .option("--github-output", "make the new secret the output `key` of this step of GitHub Actions")
-    .option("--stdout", "print the new secret (the default when nothing else is named)")
-    .option("--finish", "end the previous secret once the new one has proven to work; alone: end it now")
+    .option("--github-output", "set the output `key` of this GitHub Actions step to the new secret")
+    .option("--stdout", "print the new secret (the default without another destination)")
+    .option("--finish", "end the previous secret once the new one is verified; alone: end it now")
     .option("--cancel", "end the new secret; only the previous one works again")
     .option("--idempotency-key <text>", "a rerun with the same text gets the same secret, on any machine, for a day")
     .option("-y, --yes", "do not ask")
     .addHelpText(
       "after",
       `
-The new secret is handed over, tried out, and only then does the previous one begin to end.
-When a step fails the previous secret still works, and the same command goes on from there.
+The new secret is delivered and verified before the grace period of the previous one begins.
+If a step fails, the previous secret still works, and the same command resumes there.
 
   sazabi ${words} ${name} --env-file .env
   sazabi ${words} ${name} --finish`,
@@ -221,7 +221,7 @@ function addUsageOptions(command: Command): Command {
   const fields = ["start", "generation", "accepted", "refused"];
   return addOutputOptions(addWindowOptions(command.argument("<key>", "its id or name, or the key itself")), {
     fields,
-  }).addOption(command.createOption("--interval <time>", "count by (default: 1h)").choices(intervals));
+  }).addOption(command.createOption("--interval <time>", "the interval (default: 1h)").choices(intervals));
 }
 
 const keyFields = ["id", "type", "name", "masked", "style", "createdAt", "expiresAt", "lastUsedAt", "lastUsedAddress"];
@@ -245,7 +245,7 @@ function addKeyListOptions(command: Command, kinds: readonly KeyKind[]): Command
   if (kinds.includes("public")) more.push("dataSourceConnectionId");
   return addListOptions(addOutputOptions(command, { fields, more }))
     .option("--unused-for <days>", "only keys unused for at least this long, e.g. 90d")
-    .option("--revoked", "with those that were revoked or deactivated");
+    .option("--revoked", "include revoked and deactivated keys");
 }
 
 function addCreateOptions(command: Command, kind: KeyKind): Command {
@@ -274,17 +274,17 @@ function addRevokeOptions(command: Command): Command {
     .argument("<key>", "its id or name, or the key itself")
     .option("-y, --yes", "do not ask")
     .option("--force", "even if it is the key in use, or the last one")
-    .option("--reason <text>", "for the record");
+    .option("--reason <text>", "the reason, for the audit log");
 }
 
 const expiresOption = (command: Command) =>
   command.createOption(
     "--expires <when>",
-    "15m, 1h, 8h, 24h, 7d, 30d, 90d, any such time from now, a date (its first moment), or never",
+    "15m, 1h, 8h, 24h, 7d, 30d, 90d, any other duration, a date (its first instant), or never",
   );
 
 const limitOption = (command: Command) =>
-  command.createOption("--limit <n>", "requests a minute, or default").argParser((text) => {
+  command.createOption("--limit <n>", "requests per minute, or default").argParser((text) => {
     if (text === "default") return text;
     const limit = parseLimit(text);
     if (limit > 1_000_000) throw new InvalidArgument("At most 1,000,000, or default.");

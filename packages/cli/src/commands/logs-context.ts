@@ -6,8 +6,8 @@ import type { Session } from "../session.ts";
 type Printer = ReturnType<typeof entryPrinter>;
 
 /**
- * Prints hits, oldest first, each with `lines` entries before and after it in its project, every entry once. As text a
- * hit is marked with `>`, and `--` stands where entries were left out; as JSON each has a member `match`.
+ * Prints hits in ascending order of time, each with `lines` entries of its project before and after it. Every entry is
+ * printed once. In text, `>` marks a hit and `--` a gap; in JSON, each entry has a member `match`.
  */
 export async function printWithContext(
   session: Session,

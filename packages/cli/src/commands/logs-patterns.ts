@@ -10,17 +10,17 @@ export interface PatternsOptions extends WindowOptions {
   readonly project?: string;
 }
 
-/** As many as the service gives. */
+/** The limit of the service. */
 const mostPatterns = 100;
 
-/** What the messages have in common, the most frequent first. */
+/** Prints the most frequent message patterns. */
 export async function patterns(session: Session, query: string, options: PatternsOptions): Promise<void> {
   const window = readWholeWindow(session, options);
   const { start, end } = window;
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
   const limit = Math.min(options.limit, mostPatterns);
-  const found = await admin.logs.patterns(
+  const answer = await admin.logs.patterns(
     {
       projectId,
       startDate: start.toISOString(),
@@ -31,7 +31,7 @@ export async function patterns(session: Session, query: string, options: Pattern
     { signal: session.context.signal },
   );
   await session.rows<LogPattern>(
-    found.patterns,
+    answer.patterns,
     [
       { title: "count", value: ({ occurrences }) => occurrences.toLocaleString("en"), narrow: "keep" },
       { title: "level", value: ({ severity }) => severity, narrow: "keep" },
@@ -43,6 +43,6 @@ export async function patterns(session: Session, query: string, options: Pattern
     (rows) => ({ startDate: start.toISOString(), endDate: end.toISOString(), rows }),
   );
   const most =
-    found.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
+    answer.patterns.length === limit ? ` There may be more than these ${limit}; --limit shows up to 100.` : "";
   session.remark(`From ${formatSearched(session, window)}.${most}`);
 }

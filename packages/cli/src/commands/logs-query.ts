@@ -15,16 +15,16 @@ export interface QueryOptions extends WindowOptions {
   readonly all?: boolean;
   readonly oldestFirst?: boolean;
   readonly project?: string;
-  /** How many entries to print before and after each. */
+  /** Entries to print before and after each hit. */
   readonly context?: number;
   readonly failOnEmpty?: boolean;
   readonly failOnMatch?: boolean;
 }
 
-/** The most that one request may ask for. */
+/** The limit of the service per request. */
 const maxPage = 1000;
 
-/** Prints the entries that match: lines of text, one JSON object a line, or CSV. */
+/** Prints the matching entries as text, NDJSON or CSV. */
 export async function query(session: Session, text: string, options: QueryOptions): Promise<void> {
   if (options.failOnEmpty && options.failOnMatch) {
     throw usageError("--fail-on-empty and --fail-on-match exclude each other: one of the two always fails.");
@@ -39,7 +39,7 @@ export async function query(session: Session, text: string, options: QueryOption
   if (options.failOnMatch && shown > 0) throw new CliError("Something matches.", { code: "MATCHED" });
 }
 
-/** Each hit costs a request of its own. */
+/** Each hit needs a request of its own. */
 const mostHitsWithContext = 100;
 
 function checkContext(session: Session, { context, all, limit }: QueryOptions): void {
@@ -65,7 +65,7 @@ async function requestOf(session: Session, text: string, options: QueryOptions):
 
 const limitOf = ({ all, limit }: QueryOptions) => (all ? Number.POSITIVE_INFINITY : limit);
 
-/** How many were printed. */
+/** Prints all entries and returns their number. */
 async function printAll(
   session: Session,
   text: string,
@@ -80,7 +80,7 @@ async function printAll(
   for await (const page of admin.logs.queryPages(request, { signal: session.context.signal })) {
     if (shown === 0) warn(session, text, page.meta.warnings);
     const entries = page.data.slice(0, limit - shown);
-    // A page at once: each write is a call of the system.
+    // One write per page saves system calls.
     if (options.context === undefined) session.write(entries.map(printer.print).join(""));
     else await printWithContext(session, admin, inTime(entries, options), options.context, printer);
     await session.drained();
@@ -93,7 +93,7 @@ async function printAll(
   return shown;
 }
 
-/** Oldest first. */
+/** Sorts the entries in ascending order of time. */
 const inTime = (entries: LogQueryResult["data"], { oldestFirst }: QueryOptions) =>
   oldestFirst ? entries : entries.toReversed();
 
@@ -104,9 +104,9 @@ function filtersOf({ from, to }: Window): readonly LogFilter[] {
   ];
 }
 
-/** Parts of the query that were taken as plain text, each with a mark below it. */
+/** Prints a warning for each part of the query that was parsed as plain text, with a marker below it. */
 function warn(session: Session, query: string, warnings: readonly QueryWarning[] = []): void {
-  // One character for one, so that the marks stay below what they mean.
+  // Replaces each character by one character, so that the markers stay aligned.
   const shown = (text: string) =>
     [...text].map((character) => (visible(character) === character ? character : "?")).join("");
   for (const { message, start, end } of warnings) {
@@ -117,7 +117,7 @@ function warn(session: Session, query: string, warnings: readonly QueryWarning[]
   }
 }
 
-/** The time span and the project that were searched, in words. */
+/** Describes the time range and project of the search. */
 function searchedIn(session: Session, { meta }: LogQueryResult, { to }: QueryOptions): string {
   return formatSearched(session, { start: new Date(meta.from), end: new Date(meta.to), isOpen: to === undefined });
 }

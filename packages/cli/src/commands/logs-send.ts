@@ -36,10 +36,10 @@ export interface SendOptions {
   readonly fromStart?: boolean;
 }
 
-/** How long a batch may wait in all for a busy service. */
+/** How long to retry a batch in total while the service is busy. */
 const retryBudgetMs = 120_000;
 
-/** Sends the lines of a file or of stdin, and counts what became of them. Fails when a line was not accepted. */
+/** Sends the lines of a file or of stdin and reports the result. Fails if a line was rejected. */
 export async function send(session: Session, file: string | undefined, options: SendOptions): Promise<void> {
   const fromStdin = file === undefined || file === "-";
   checkInput(session, fromStdin, options);
@@ -49,7 +49,7 @@ export async function send(session: Session, file: string | undefined, options: 
     service: options.service ?? (fromStdin ? undefined : serviceOf(file)),
     level: options.level,
     lineTimes: options.lineTimes ?? false,
-    // Who pipes a program into it wants each line at once.
+    // Lines of a pipe are sent without waiting for continuations.
     multiline: options.multiline === "on" || (options.multiline !== "off" && !fromStdin),
     now: session.context.now(),
   };
@@ -77,17 +77,17 @@ interface Sending {
   readonly session: Session;
   readonly client: Sazabi;
   readonly tally: Tally;
-  /** Of a file that is followed. */
+  /** Set for a followed file. */
   readonly positions: Positions | undefined;
 }
 
 interface OpenInput {
   readonly lines: AsyncIterable<readonly Line[]>;
-  /** Where the input begins, and how much of it was sent before. */
+  /** Where the input begins, and what was sent before. */
   readonly from?: InputPlace | undefined;
 }
 
-/** The lines of a file or of stdin; with positions, those that were not sent yet and those that are still to come. */
+/** Opens a file or stdin. With positions, skips what was already sent and follows the file. */
 async function openInput({ session, tally, positions }: Sending, file: string | undefined): Promise<OpenInput> {
   const onChange = (what: string) => session.say(visible(what));
   const onOtherEncoding = () => {
@@ -119,7 +119,7 @@ async function openInput({ session, tally, positions }: Sending, file: string | 
   return { lines: readLines(bytes, { linesBefore, onOtherEncoding }), from };
 }
 
-/** Where nothing can be written the file is sent all the same, and the next run sends it again. */
+/** Opens the stored positions. If they cannot be written, the file is sent anyway, and the next run sends it again. */
 function openPositions(
   session: Session,
   file: string,
@@ -128,14 +128,14 @@ function openPositions(
 ): Positions {
   let isTold = false;
   const onProblem = ({ message }: CliError) => {
-    if (!isTold) session.say(`${message} So the next run does not know how far ${visible(file)} was sent.`);
+    if (!isTold) session.say(`${message} The next run cannot tell how far ${visible(file)} was sent.`);
     isTold = true;
   };
   const followed = { file, apiUrl: session.apiUrl.value, publicKey, anew: fromStart };
   return Positions.open(() => session.context.configDirectory, followed, onProblem);
 }
 
-/** Sends again what the last run may or may not have sent. The service stores it once. */
+/** Resends the batch whose outcome the last run does not know. The idempotency key prevents duplicates. */
 async function sendPending(sending: Sending, positions: Positions): Promise<void> {
   const { pending } = positions;
   if (!pending) return;
@@ -146,7 +146,7 @@ async function sendPending(sending: Sending, positions: Positions): Promise<void
 function checkInput(session: Session, fromStdin: boolean, { publicKey, follow, fromStart }: SendOptions): void {
   if (fromStart && !follow) throw usageError("--from-start goes with --follow: without it, the whole file is sent.");
   if (!fromStdin) return;
-  if (follow) throw usageError("--follow is for files: stdin is followed anyhow.", "Name a file.");
+  if (follow) throw usageError("--follow is for files: stdin is always followed.", "Name a file.");
   if (publicKey === "-" || session.flags.keyStdin) {
     throw usageError("The key and the logs cannot both come from stdin.", "Name a file, or set SAZABI_PUBLIC_KEY.");
   }
@@ -155,7 +155,7 @@ function checkInput(session: Session, fromStdin: boolean, { publicKey, follow, f
   }
 }
 
-/** `/var/log/dpkg.log.1.gz` is of the service `dpkg`. */
+/** Returns the service in a file name: `dpkg` for `/var/log/dpkg.log.1.gz`. */
 function serviceOf(file: string): string | undefined {
   const name = basename(file).replace(/(\.(gz|log|txt|json|jsonl|ndjson|out|\d+))+$/i, "");
   return name || undefined;
@@ -163,7 +163,7 @@ function serviceOf(file: string): string | undefined {
 
 async function openClient(session: Session, options: SendOptions) {
   const publicKey = await findPublicKey(session, options);
-  // Its own count is the progress to show.
+  // The tally shows the progress, so there is no spinner.
   const connection = { ...(await session.connection()), fetch: await session.openFetch({ spins: false }) };
   return { publicKey, client: new Sazabi({ publicKey, ...connection, compress: promisify(gzip), retryBudgetMs }) };
 }
@@ -185,12 +185,12 @@ function usePublicKey(session: Session, text: string, source: string): string {
   const value = text.trim();
   session.credential = sourced(value, source);
   if (mayBeImportedKey(value)) return value;
-  const found = inspectKey(value);
-  if (!found.valid || found.kind !== "public") {
-    const problem = found.valid
+  const inspection = inspectKey(value);
+  if (!inspection.valid || inspection.kind !== "public") {
+    const problem = inspection.valid
       ? "is a secret key; sending takes a public one (pk_live_…)"
-      : `is no key: ${keyFaults[found.fault]}`;
-    throw new CliError(`The key ${visible(found.masked)} (${source}) ${problem}.`, {
+      : `is not a valid key: ${keyFaults[inspection.fault]}`;
+    throw new CliError(`The key ${visible(inspection.masked)} (${source}) ${problem}.`, {
       code: "WRONG_KEY",
       exit: "denied",
     });
@@ -203,31 +203,31 @@ async function sendBatch(
   batch: Batch,
   idempotencyKey: string,
 ): Promise<void> {
-  // The same for every try: what was stored by one whose answer was lost is not stored again.
+  // All attempts share the key, so a batch whose response was lost is stored once.
   const options = { idempotencyKey, signal: session.context.signal };
   const trySend = () => client.logs.sendLines(batch.body, options);
   try {
     tally.add(batch, await (positions ? untilTaken(session, trySend) : trySend()));
   } catch (error) {
     if (!(error instanceof SazabiApiError) || error.status !== 400 || error.issues.length === 0) throw error;
-    // None of the batch was good. The next one may be.
+    // The whole batch was rejected; continue with the next one.
     tally.add(batch, refusedWhole(batch, error));
   }
 }
 
 const longestWaitSeconds = 30;
 
-/** Tries again for as long as it takes, when the service is away or busy: who follows a file has time. */
+/** Retries without a limit while the service is unreachable or busy, because a followed file can wait. */
 async function untilTaken<T>(session: Session, trySend: () => Promise<T>): Promise<T> {
   const { signal } = session.context;
   for (let tries = 1; ; tries++) {
     try {
       const taken = await trySend();
-      if (tries > 1) session.say(`The service has it, after ${tries} tries.`);
+      if (tries > 1) session.say(`The service accepted it after ${tries} tries.`);
       return taken;
     } catch (error) {
       if (signal.aborted || !isPassing(error)) throw error;
-      if (tries === 1) session.say(`${visible((error as Error).message)} Trying again until it is taken.`);
+      if (tries === 1) session.say(`${visible((error as Error).message)} Retrying until the service accepts it.`);
       const seconds = Math.min(2 ** (tries - 1), longestWaitSeconds);
       await sleep(seconds * 1000, undefined, { signal });
     }
@@ -244,7 +244,7 @@ function refusedWhole(batch: Batch, { issues }: SazabiApiError): IntakeResult {
     const [, index = "0", field = ""] = /^logs\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
     return { index: Number(index), field: field || path, message };
   });
-  // A batch of the last run comes without its entries.
+  // A batch of the last run has no list of entries.
   return { accepted: 0, rejectedCount: batch.body.split("\n").filter(Boolean).length, rejected };
 }
 
@@ -260,7 +260,9 @@ async function reportTally(session: Session, tally: Tally): Promise<void> {
     });
 }
 
-/** The options without which a query would search another service or project than the one that took the entries. */
+/**
+ * Returns the connection and project options that make the suggested query search the service that stored the entries.
+ */
 function searchOptions(session: Session): readonly string[] {
   const { profile, apiUrl, caFile } = session.flags;
   const { projectInUse } = session;

@@ -12,12 +12,12 @@ export interface TailOptions {
   readonly project?: string;
 }
 
-/** The names that a query's entries have; the values of attributes are texts here. */
+/** The members that a query's entries have. Attribute values are strings. */
 type FollowedEntry = ShownEntry & Omit<LogEntry, "projectId">;
 
 /**
- * Prints entries as they are committed, until Ctrl-C or as many as wanted. Each comes once: also those of `--since`, which
- * are asked for when the service has said where the tail begins.
+ * Prints entries as they are committed, until Ctrl-C or the limit. Each entry is printed once. Entries of `--since` are
+ * queried once the service has returned the start position of the tail.
  */
 export async function tail(session: Session, query: string, options: TailOptions): Promise<void> {
   const { from } = options.since === undefined ? {} : readWindow(session, { since: options.since });
@@ -26,7 +26,7 @@ export async function tail(session: Session, query: string, options: TailOptions
   const printer = entryPrinter(session, (await session.palettes()).out);
   if (printer.head) session.write(printer.head);
   const begin = from === undefined ? "from now on" : `since ${formatTime(new Date(from))}, and from now on`;
-  // Not before the service has accepted the request.
+  // Called when the service has accepted the request.
   const onPosition = () =>
     session.remark(`Following what is stored ${begin}${formatProject(session)}; Ctrl-C ends it.`);
   const entries =
@@ -58,7 +58,7 @@ async function* follow(
   for await (const log of admin.logs.tail(request, options)) yield entryOf(log);
 }
 
-/** First the entries since `from` that were committed before the tail begins, then the tail. */
+/** Yields the entries since `from` that were committed before the tail starts, then the tail. */
 async function* followSince(
   session: Session,
   admin: SazabiAdmin,
@@ -69,7 +69,7 @@ async function* followSince(
   const beginning = new Promise<string>((resolve) => {
     begin = resolve;
   });
-  // Whoever leaves while the earlier entries are shown closes the connection, too.
+  // Closes the tail's connection if the caller stops during the earlier entries.
   const leaving = new AbortController();
   const signal = AbortSignal.any([session.context.signal, leaving.signal]);
   const live = follow(session, admin, followed, {
@@ -88,11 +88,11 @@ async function* followSince(
   }
 
   async function* joined(): AsyncGenerator<FollowedEntry> {
-    // It fails before it begins when the service refuses.
+    // Rejects if the service refuses the tail.
     const cursor = await Promise.race([beginning, first.then(() => beginning)]);
     const seen = new Set<string>();
     for await (const entry of earlier(session, admin, followed, from)) {
-      // What was committed since comes with the tail, too.
+      // The tail yields entries committed after its start again.
       if (BigInt(entry.id) > BigInt(cursor)) seen.add(entry.id);
       yield entry;
     }
@@ -139,7 +139,7 @@ function entryOf({ id, timestamp, severity, body, service, traceId, spanId, attr
   };
 }
 
-/** On stderr, in every form: what is missing would be nowhere else. */
+/** Reports a gap on stderr in every output format, because the output itself does not show it. */
 function sayGap(session: Session, { lostAt, resumedAt, attempts }: TailGap): void {
   const [lost, back] = [formatTime(new Date(lostAt)), formatTime(new Date(resumedAt))];
   const tries = attempts === 1 ? "1 try" : `${attempts} tries`;

@@ -14,24 +14,24 @@ export interface VolumeOptions extends WindowOptions {
   readonly project?: string;
 }
 
-/** How many entries of a group began in an interval. */
+/** The number of entries of a group in an interval. */
 interface Row {
   readonly bucket: string;
   readonly group: string;
   readonly count: number;
 }
 
-/** Lines that one likes to look at. */
+/** The most lines to print by default. */
 const mostLines = 48;
 
-/** How many entries there are by time, as bars; with `by`, how many of each group. */
+/** Prints the number of entries over time as bars; with `by`, for each group. */
 export async function volume(session: Session, query: string, options: VolumeOptions): Promise<void> {
   const window = readWholeWindow(session, options);
   const { start, end, isOpen } = window;
   const now = session.context.now().getTime();
   const admin = await session.admin();
   const projectId = await findProjectId(session, admin, options.project);
-  const found = await admin.logs.volume(
+  const volumes = await admin.logs.volume(
     {
       projectId,
       startDate: start.toISOString(),
@@ -42,12 +42,12 @@ export async function volume(session: Session, query: string, options: VolumeOpt
     },
     { signal: session.context.signal },
   );
-  for (const { message } of found.meta.warnings) session.say(`warning: ${visible(message)}`);
-  if (found.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
-    await session.paged(async () => draw(session, isOpen ? endingAtLast(found, now) : found, options));
+  for (const { message } of volumes.meta.warnings) session.say(`warning: ${visible(message)}`);
+  if (volumes.total > 0 && session.format === "text" && !session.flags.fields?.chosen) {
+    await session.paged(async () => draw(session, isOpen ? endingAtLast(volumes, now) : volumes, options));
   } else {
-    const { total, startDate, endDate, interval } = found;
-    await session.rows(rowsOf(found), [], "Nothing matches.", (rows) => ({
+    const { total, startDate, endDate, interval } = volumes;
+    await session.rows(rowsOf(volumes), [], "Nothing matches.", (rows) => ({
       total,
       startDate,
       endDate,
@@ -55,19 +55,19 @@ export async function volume(session: Session, query: string, options: VolumeOpt
       rows,
     }));
   }
-  session.remark(`${count(found.total)} in all, by ${found.interval}, from ${formatSearched(session, window)}.`);
+  session.remark(`${count(volumes.total)} in all, by ${volumes.interval}, from ${formatSearched(session, window)}.`);
 }
 
-/** Without the time after now in which there is nothing: only entries from clocks that run fast are there. */
-function endingAtLast(found: LogVolume, now: number): LogVolume {
+/** Removes empty intervals after `now`. Only entries from clocks that run fast are there. */
+function endingAtLast(volumes: LogVolume, now: number): LogVolume {
   const last = Math.max(
     now,
-    ...found.series.flatMap(({ points }) => points.map(({ bucket }) => Date.parse(bucket) + 1)),
+    ...volumes.series.flatMap(({ points }) => points.map(({ bucket }) => Date.parse(bucket) + 1)),
   );
-  return { ...found, endDate: new Date(last).toISOString() };
+  return { ...volumes, endDate: new Date(last).toISOString() };
 }
 
-/** The shortest that makes no more lines than one likes to look at. */
+/** Returns the shortest interval that needs at most `mostLines` lines. */
 function intervalFor(windowMs: number): VolumeInterval {
   const names = Object.keys(volumeIntervals) as VolumeInterval[];
   return names.find((name) => windowMs / volumeIntervals[name] <= mostLines) ?? "1d";
@@ -78,10 +78,10 @@ function rowsOf({ series }: LogVolume): readonly Row[] {
   return rows.sort((a, b) => (a.bucket < b.bucket ? -1 : a.bucket > b.bucket ? 1 : 0));
 }
 
-function draw(session: Session, found: LogVolume, { by }: VolumeOptions): void {
+function draw(session: Session, volumes: LogVolume, { by }: VolumeOptions): void {
   const lines = by
-    ? found.series.map(({ group, total }) => ({ title: visible(group) || "(none)", count: total }))
-    : everyInterval(found);
+    ? volumes.series.map(({ group, total }) => ({ title: visible(group) || "(none)", count: total }))
+    : everyInterval(volumes);
   const { env, stdout } = session.context;
   const style = barStyle(env);
   const titleWidth = Math.max(...lines.map(({ title }) => widthOf(title)));
@@ -94,7 +94,7 @@ function draw(session: Session, found: LogVolume, { by }: VolumeOptions): void {
   }
 }
 
-/** Those without entries, too: time has no holes. */
+/** Yields every interval, including empty ones. */
 function everyInterval({ startDate, endDate, interval, series }: LogVolume) {
   const counts = new Map(
     series.flatMap(({ points }) => points.map(({ bucket, count }) => [Date.parse(bucket), count])),

@@ -31,7 +31,7 @@ export const addLogs: AddCommands = (logs, { open }) => {
     .option("--all", "print all that match")
     .option("--oldest-first", "start with the oldest")
     .option("--project <project>", "only this project, by id or name")
-    .option("--context <n>", "print so many entries before and after each hit, up to 100, oldest first", parseContext)
+    .option("--context <n>", "print this many entries before and after each hit, up to 100, oldest first", parseContext)
     .option("--fail-on-empty", "exit 1 when nothing matches")
     .option("--fail-on-match", "exit 1 when something matches")
     .addHelpText(
@@ -58,14 +58,14 @@ With --json, as with --ndjson, each entry is one line.
     open: ["attributes", "resource"],
   })
     .argument("[query...]", "as in logs query; nothing follows everything")
-    .option("--since <time>", "first what there is from this long ago (30m, 1h)")
+    .option("--since <time>", "begin with the entries since this long ago (30m, 1h)")
     .option("--limit <n>", "end after this many", parseLimit)
     .option("--project <project>", "the project, by id or name")
     .addHelpText(
       "after",
       `
-Entries come in the order in which they were stored, each once. A connection that is lost is
-made again, and a line on stderr says so: nothing is missing. Ctrl-C ends it.
+Each entry is printed once, in the order of storage. After a lost connection the command
+reconnects without a gap, and says so on stderr. Ctrl-C ends it.
 
   sazabi logs tail level:error
   sazabi logs tail "service:checkout" --since 10m
@@ -81,15 +81,15 @@ made again, and a line on stderr says so: nothing is missing. Ctrl-C ends it.
     { fields: ["bucket", "group", "count"] },
   )
     .argument("[query...]", "as in logs query; nothing counts everything")
-    .addOption(logs.createOption("--interval <time>", "count by (default: what fits a screen)").choices(intervals))
+    .addOption(logs.createOption("--interval <time>", "the interval (default: fits the screen)").choices(intervals))
     .addOption(
-      logs.createOption("--by <field>", "one bar for each value of it").choices(["level", "service", "environment"]),
+      logs.createOption("--by <field>", "one bar per value of this field").choices(["level", "service", "environment"]),
     )
     .option("--project <project>", "only this project, by id or name")
     .addHelpText(
       "after",
       `
-Without --since or --from the last 24 hours are counted. With --by the bars are of the whole
+Without --since or --from the last 24 hours are counted. With --by each bar covers the whole
 time; --csv and --json have both. Intervals of 6h and 1d are parts of UTC days, and are labelled
 in UTC.
 
@@ -123,8 +123,8 @@ in UTC.
     .addHelpText(
       "after",
       `
-Messages are sorted when they are stored, so the counts are exact. <*> stands for what differs.
-Without --since or --from the last 24 hours are looked at.
+Messages are grouped when they are stored, so the counts are exact. <*> marks variable parts.
+Without --since or --from, the last 24 hours are searched.
 
   sazabi logs patterns
   sazabi logs patterns level:error --since 7d --limit 10
@@ -140,23 +140,26 @@ Without --since or --from the last 24 hours are looked at.
     .description("send a file, or stdin, as log entries")
     .aliases(["forward"])
     .argument("[file]", "NDJSON, JSON or plain lines, gzip too; - or nothing is stdin")
-    .option("--service <name>", "service of entries that name none (default: the file's name)")
+    .option("--service <name>", "the service of entries without one (default: the file's name)")
     .addOption(
       logs
-        .createOption("--level <level>", "level of entries that have none (default: guessed)")
+        .createOption("--level <level>", "the level of entries without one (default: guessed)")
         .choices(levels as readonly Level[]),
     )
-    .option("--follow", "go on with what is appended to the file, also when it is rotated or cut, until Ctrl-C")
+    .option("--follow", "also send what is appended to the file, across rotation and truncation, until Ctrl-C")
     .option("--from-start", "with --follow: from the beginning of the file, not from where the last run ended")
     .addOption(
       logs
-        .createOption("--multiline <mode>", "join stack traces and printed JSON into one entry (auto: of files)")
+        .createOption(
+          "--multiline <mode>",
+          "join stack traces and multi-line JSON into one entry (auto: only for files)",
+        )
         .choices(["auto", "on", "off"])
         .default("auto"),
     )
     .option(
       "--line-times",
-      "take the time that a plain line begins with (local without a zone); otherwise it is the time of sending",
+      "parse the time at the start of a plain line (local without a zone); the default is the time of sending",
     )
     .option("--public-key <key>", "send with this public key; - reads it from stdin (default: SAZABI_PUBLIC_KEY)")
     .option("--project <project>", "the project, by id or name, when a secret key is used")
@@ -172,7 +175,7 @@ Without a public key, your secret key is used to get the project's own key for t
     .action(async (file: string | undefined, options) => (await import("./logs-send.ts")).send(open(), file, options));
 };
 
-/** As the service has them; its list would bring the SDK along. */
+/** Copied from the service, because importing its list would load the SDK. */
 const intervals: readonly VolumeInterval[] = ["1s", "10s", "1m", "5m", "15m", "1h", "6h", "1d"];
 
 function takeQueries(command: Command): void {
@@ -186,7 +189,7 @@ function parseContext(text: string): number {
   return lines;
 }
 
-/** An argument with a space in it is no option, even when it begins with `-`: `logs query "-debug error"`. */
+/** Moves an argument that contains a space behind `--`, even if it begins with `-`: `logs query "-debug error"`. */
 function queriesLast(args: readonly string[]): string[] {
   const end = args.indexOf("--");
   const options = end < 0 ? args : args.slice(0, end);

@@ -1,6 +1,6 @@
 import { usageError } from "../errors.ts";
 
-/** The name of something new: the words, or `--name`. */
+/** Returns the name of a new key or project, from the arguments or from `--name`. */
 export function readName(what: "key" | "project", words: readonly string[], option: string | undefined): string {
   if (words.length > 0 && option !== undefined) throw usageError(`Name the ${what} once: with --name, or without.`);
   const name = option ?? words.join(" ");

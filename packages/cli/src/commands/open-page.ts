@@ -5,10 +5,10 @@ import { visible } from "../output/visible.ts";
 import type { Session } from "../session.ts";
 import { mostSimilar } from "../similar.ts";
 
-/** What a service has for browsers, and where. */
+/** Pages of the service for browsers, with their paths. */
 const pages: Readonly<Record<string, string>> = { dashboard: "/dashboard", docs: "/docs" };
 
-/** What to do where a service is run without the page. */
+/** Alternatives if the service runs without the page. */
 const instead: Readonly<Record<string, string>> = {
   dashboard:
     "What it would show is here: `sazabi keys list`, `sazabi logs query`, `sazabi audit list`; `sazabi --help` has the rest.",
@@ -17,7 +17,7 @@ const instead: Readonly<Record<string, string>> = {
 
 const timeoutMs = 5000;
 
-/** Opens a page of the service in use, or prints its address where that cannot be. */
+/** Opens a page of the service in a browser, or prints its URL if that is not possible. */
 export async function openPage(session: Session, page: string): Promise<void> {
   if (!Object.hasOwn(pages, page)) {
     const meant = mostSimilar(page, Object.keys(pages));
@@ -35,7 +35,7 @@ export async function openPage(session: Session, page: string): Promise<void> {
   });
 }
 
-/** Asks without a key, as a browser would. A page that wants a login is there. */
+/** Checks without a key that the page exists. A page that requires a login counts as present. */
 async function checkIsThere(session: Session, page: string, url: string): Promise<void> {
   const fetch = await session.openFetch();
   const signal = AbortSignal.any([session.context.signal, AbortSignal.timeout(timeoutMs)]);

@@ -6,8 +6,8 @@ export const addOpen: AddCommands = (command, { open }) => {
     .addHelpText(
       "after",
       `
-Where there is no browser to open (over SSH, in a container) the address is printed instead.
-It never holds a key: you sign in on the page.
+Without a browser (over SSH, in a container) the address is printed instead.
+It never contains a key: you sign in on the page.
 
   sazabi open
   sazabi open docs`,

@@ -5,15 +5,15 @@ import { mostSimilar } from "../similar.ts";
 import { mayRepeat } from "./repeatable.ts";
 
 export interface KnownFields {
-  /** What a row has, in the order of CSV's columns; a member of an object is named with a dot. */
+  /** Members of a row, in the order of the CSV columns; nested members have dotted names. */
   readonly fields: readonly string[];
-  /** What it has besides, and CSV leaves out unless it is asked for. */
+  /** Members that CSV includes only on request. */
   readonly more?: readonly string[];
-  /** Objects with members that nobody knows beforehand: `attributes`. */
+  /** Objects with arbitrary members: `attributes`. */
   readonly open?: readonly string[];
 }
 
-/** For commands whose result is rows. */
+/** Adds the output options of commands that print rows. */
 export function addOutputOptions(command: Command, known: KnownFields): Command {
   const { fields, more = [] } = known;
   const everyone: FieldSelection = { all: fields };
@@ -22,7 +22,7 @@ export function addOutputOptions(command: Command, known: KnownFields): Command 
     .option("--csv", "print CSV (RFC 4180)")
     .addOption(
       command
-        .createOption("--fields <names>", `only these, with commas between: ${[...fields, ...more].join(", ")}`)
+        .createOption("--fields <names>", `only these, comma-separated: ${[...fields, ...more].join(", ")}`)
         .default(everyone, "all")
         .argParser(
           mayRepeat(

@@ -8,7 +8,7 @@ export interface ListOptions {
   readonly all?: boolean;
 }
 
-/** The most that one request may ask for. */
+/** The limit of the service per request. */
 const maxPage = 100;
 
 export function addListOptions(command: Command): Command {
@@ -24,7 +24,7 @@ export function parseLimit(text: string): number {
   return limit;
 }
 
-/** As many pages as it takes for `limit` items, or all of them. */
+/** Fetches pages until `limit` items are collected, or all of them. */
 export async function collect<T>(
   options: ListOptions,
   list: (page: PageRequest) => Promise<Page<T>>,

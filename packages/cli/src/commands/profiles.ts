@@ -11,10 +11,7 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
     fields: ["name", "active", "organization", "key", "apiUrl"],
   }).action(async () => list(open()));
 
-  addExamples(
-    profiles.command("use").description("make a profile the one that is used by default"),
-    "sazabi profiles use work",
-  )
+  addExamples(profiles.command("use").description("set the default profile"), "sazabi profiles use work")
     .argument("<name>")
     .action(async (name: string) => {
       const session = open();
@@ -24,7 +21,7 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
     });
 
   addExamples(
-    profiles.command("create").description("make a profile; `auth login --profile <name>` makes one too"),
+    profiles.command("create").description("create a profile; `auth login --profile <name>` creates one too"),
     "sazabi profiles create staging",
   )
     .argument("<name>", "letters, digits, - and _")
@@ -43,7 +40,7 @@ export const addProfiles: AddCommands = (profiles, { open }) => {
       );
     });
 
-  addExamples(profiles.command("delete").description("forget a profile and its key"), "sazabi profiles delete work")
+  addExamples(profiles.command("delete").description("delete a profile and its key"), "sazabi profiles delete work")
     .argument("<name>")
     .action(async (name: string) => remove(open(), name));
 };

@@ -10,7 +10,10 @@ export function isId(text: string): boolean {
   return uuid.test(text);
 }
 
-/** The id of the project that flag, environment or profile names; undefined leaves the choice to the service. */
+/**
+ * Returns the id of the project set by flag, environment or profile. If none is set, returns undefined and the service
+ * chooses.
+ */
 export async function findProjectId(
   session: Session,
   admin: SazabiAdmin,
@@ -21,14 +24,14 @@ export async function findProjectId(
   return named && requireProjectId(session, admin, named.value, named.source);
 }
 
-/** The project in use, in words; nothing where none was named. */
+/** Describes the project in use, or returns an empty string if none is set. */
 export function formatProject({ projectInUse }: Session): string {
   if (!projectInUse) return "";
   const { value, source } = projectInUse;
   return `, in project ${visible(value)}${source === "--project" ? "" : ` (${source})`}`;
 }
 
-/** The id of a project given by id or by name. */
+/** Returns the id of a project given by id or name. */
 export async function requireProjectId(
   session: Session,
   admin: SazabiAdmin,

@@ -46,7 +46,7 @@ export const addProjects: AddCommands = (projects, { open }) => {
     });
 
   addExamples(
-    projects.command("use").description("choose the project that commands work on, for this profile"),
+    projects.command("use").description("set the default project of this profile"),
     "sazabi projects use shop",
   )
     .argument("<project>", "its id or name")

@@ -3,13 +3,13 @@ import type { Command } from "commander";
 import { usageError } from "../errors.ts";
 import { collectList } from "./repeatable.ts";
 
-/** Where a key may be used. */
+/** The restrictions of a key by address and origin. */
 export interface FenceOptions {
   readonly allowAddress?: readonly string[];
   readonly allowOrigin?: readonly string[];
 }
 
-/** What a request says of it; a member that is left out changes nothing. */
+/** The restrictions in a request. An omitted member is unchanged. */
 interface Fence {
   readonly allowedAddresses?: readonly string[];
   readonly allowedOrigins?: readonly string[];
@@ -22,13 +22,13 @@ export function addFenceOptions(command: Command, kinds: readonly KeyKind[], cle
   const clear = clearable ? `; ${anywhere} allows all again` : "";
   command.option(
     "--allow-address <addresses>",
-    `use from these addresses and networks only, with commas between: 203.0.113.9,10.0.0.0/8${clear}`,
+    `allow use only from these addresses and networks, comma-separated: 203.0.113.9,10.0.0.0/8${clear}`,
     collectList,
   );
   if (kinds.includes("public")) {
     command.option(
       "--allow-origin <origins>",
-      `use on web pages of these origins only, public keys: https://app.example.com,https://*.example.com${clear}`,
+      `allow use only on web pages of these origins, public keys: https://app.example.com,https://*.example.com${clear}`,
       collectList,
     );
   }
@@ -37,7 +37,7 @@ export function addFenceOptions(command: Command, kinds: readonly KeyKind[], cle
 
 export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOptions): Fence {
   if (kind === "secret" && allowOrigin) {
-    throw usageError("--allow-origin is of public keys: a secret key must never be in a web page.");
+    throw usageError("--allow-origin is for public keys: a secret key must never be in a web page.");
   }
   return {
     ...(allowAddress ? { allowedAddresses: readList("--allow-address", allowAddress) } : {}),
@@ -45,10 +45,10 @@ export function readFence(kind: KeyKind, { allowAddress, allowOrigin }: FenceOpt
   };
 }
 
-/** The service knows what an address and an origin is. */
+/** Splits and trims the entries. The service validates addresses and origins. */
 function readList(option: string, entries: readonly string[]): readonly string[] {
-  if (entries.includes("")) throw usageError(`${option}: nothing stands between two commas.`);
+  if (entries.includes("")) throw usageError(`${option}: an entry is empty.`);
   if (!entries.includes(anywhere)) return entries;
-  if (entries.length > 1) throw usageError(`${option}: ${anywhere} stands alone.`);
+  if (entries.length > 1) throw usageError(`${option}: ${anywhere} cannot be combined with other entries.`);
   return [];
 }

@@ -4,10 +4,10 @@ import type { Session } from "../session.ts";
 import { type AnyKey, endedAt, keysOf, type ProjectOption } from "./key-resolver.ts";
 import { collect } from "./paging.ts";
 
-/** The newest, in one request: the remark is not worth more. */
+/** One page of the newest keys: the note is not worth more requests. */
 const keysLookedAt = 100;
 
-/** Says when another live key has the name of a new one: a command that is given the name cannot tell them apart. */
+/** Warns if another live key has the same name as a new one, because a command cannot select either by that name. */
 export async function sayWhenNameIsTaken(
   session: Session,
   admin: SazabiAdmin,
@@ -16,7 +16,7 @@ export async function sayWhenNameIsTaken(
 ): Promise<void> {
   if (session.flags.quiet) return;
   const { list } = keysOf(session, admin, kind, { project });
-  // The key may be allowed to make keys and not to list them.
+  // The key in use may be allowed to create keys but not to list them.
   const page = await collect({ limit: keysLookedAt }, (one) => list(one)).catch(() => undefined);
   const other = page?.items.find((key) => key.name === name && key.id !== id && endedAt(key) === null);
   if (!other) return;

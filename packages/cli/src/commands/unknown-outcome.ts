@@ -3,8 +3,8 @@ import { CliError } from "../errors.ts";
 import type { Session } from "../session.ts";
 
 /**
- * What the service made. When the connection is lost nobody here knows whether it did; it is not asked a second time,
- * and the error says where to look.
+ * Returns the result of a create request. If the connection is lost, the outcome is unknown: the request is not
+ * retried, and the error says how to check.
  */
 export async function orSayWhereToLook<T>(
   session: Session,

@@ -10,11 +10,14 @@ const defaultWindowMs = 86_400_000;
 export interface WholeWindow {
   readonly start: Date;
   readonly end: Date;
-  /** Where no end was given: up to the latest time that an entry may have. */
+  /** True if no end was given: the range ends at the latest time that an entry can have. */
   readonly isOpen: boolean;
 }
 
-/** The same with both ends, those of a query: 24 hours back, and up to the latest time that an entry may have. */
+/**
+ * Reads a time range with both ends. The default is that of a query: from 24 hours ago to the latest time that an entry
+ * can have.
+ */
 export function readWholeWindow(session: Session, options: WindowOptions): WholeWindow {
   const { from, to } = readWindow(session, options);
   const now = session.context.now().getTime();
@@ -23,7 +26,7 @@ export function readWholeWindow(session: Session, options: WindowOptions): Whole
   return { start: new Date(start), end: new Date(end), isOpen: to === undefined };
 }
 
-/** What was searched, in words: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC), in project shop (SAZABI_PROJECT_ID)`. */
+/** Describes the search: `2026-11-22 08:00:00 to 2026-11-22 09:00:00 (UTC), in project shop (SAZABI_PROJECT_ID)`. */
 export function formatSearched(session: Session, { start, end, isOpen }: WholeWindow): string {
   const window = isOpen ? `${formatTime(start)} and later (${formatZone(start)})` : formatSpan(start, end);
   return window + formatProject(session);

@@ -3,7 +3,7 @@ import type { Session } from "../session.ts";
 import { formatTime, formatZone, parseTime } from "../times.ts";
 import type { WindowOptions } from "./window-options.ts";
 
-/** A span of time as the API takes it: `from` included, `to` excluded. */
+/** A time range in the API's format: `from` is inclusive, `to` exclusive. */
 export interface Window {
   readonly from?: string;
   readonly to?: string;

@@ -8,26 +8,26 @@ import { createProgram } from "../program.ts";
 import { Session } from "../session.ts";
 import { type Candidate, type LiveKind, liveCandidates } from "./remote-values.ts";
 
-/** A person waits with a finger on the key. */
+/** The user is waiting for the completion. */
 const patienceMs = 1000;
 
 /**
- * Prints what the last of `words` can become, a line for each: the word, a tab, what it is. Whatever goes wrong, it
- * prints less; it asks nobody, and says nothing else.
+ * Prints the completions of the last of `words`, one per line: the word, a tab, its description. On an error it prints
+ * fewer completions; it never prompts and never prints a message.
  */
 export async function complete(words: readonly string[], context: Context): Promise<void> {
   const { before, lead, current } = split(words.map(unquoted));
   const place = await placeOf(before, context);
   const candidates = await candidatesAt(place, current, context);
   for (const { word, about } of candidates.filter(({ word }) => word !== "")) {
-    // A name that a terminal would take as a command, or the shell as an option, is typed by its id.
+    // Names that are unsafe for the terminal or the shell are completed by id.
     if (!word.startsWith(current) || visible(word) !== word) continue;
     if (word.startsWith("-") && !current.startsWith("-")) continue;
     context.stdout.write(`${lead}${word}\t${visible(about)}\n`);
   }
 }
 
-/** `--project=def` is the option and its value, of which the first half stays as it is. */
+/** Splits `--project=def` into the option, which stays, and the value to complete. */
 function split(words: readonly string[]) {
   const last = words.at(-1) ?? "";
   const [, option, value = ""] = /^(--[\w-]+)=(.*)$/s.exec(last) ?? [];
@@ -35,15 +35,15 @@ function split(words: readonly string[]) {
   return { before: [...words.slice(0, -1), option], lead: `${option}=`, current: value };
 }
 
-/** Where in the tree the words lead, and what the next one is for. */
+/** The position in the command tree, and what the next word completes. */
 interface Place {
   readonly command: Command;
-  /** Arguments of the command that are there already. */
+  /** The number of arguments already given. */
   readonly given: number;
   /** The option whose value comes next. */
   readonly option: Option | undefined;
   readonly onlyArguments: boolean;
-  /** The words are those that help is asked on. */
+  /** True if the words follow `help`. */
   readonly isHelp: boolean;
   readonly flags: Readonly<Record<string, unknown>>;
 }
@@ -56,7 +56,7 @@ async function placeOf(words: readonly string[], context: Context): Promise<Plac
   let option: Option | undefined;
   let [given, onlyArguments, isHelp] = [0, false, false];
   for (const word of words) {
-    if (word === "=") continue; // Bash takes `--option=value` apart.
+    if (word === "=") continue; // Bash splits `--option=value` into three words.
     if (option) {
       flags[option.attributeName()] = word;
       option = undefined;
@@ -108,7 +108,7 @@ function liveArgument(command: Command, name: string): LiveKind | undefined {
 async function live(kind: LiveKind | undefined, { flags }: Place, context: Context): Promise<readonly Candidate[]> {
   if (!kind) return [];
   const signal = AbortSignal.timeout(patienceMs);
-  // No question, and no line of talk: the person is in the middle of a command line.
+  // No prompts and no messages, because the user is editing a command line.
   const session = new Session(
     { ...context, signal, openStore: (name) => context.openStore(name, { withinMs: patienceMs / 2 }) },
     readGlobalFlags({ ...flags, input: false, quiet: true }),
@@ -141,7 +141,7 @@ function helpSubjects(command: Command): readonly Candidate[] {
     : [...commands, ...topics.map(({ name, description }) => ({ word: name, about: description }))];
 }
 
-/** As the shell hands over a word that is still being typed: with its quotes and backslashes. */
+/** Removes quotes and backslashes from a word that the shell passes unparsed. */
 function unquoted(word: string): string {
   const quote = /^["']/.exec(word)?.[0];
   if (!quote) return word.replace(/\\(.)/g, "$1");

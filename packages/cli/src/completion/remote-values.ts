@@ -1,16 +1,16 @@
 import type { KeyKind } from "@sazabi/sdk";
 import type { Session } from "../session.ts";
 
-/** A word that may come next, and what it is. */
+/** A completion and its description. */
 export interface Candidate {
   readonly word: string;
   readonly about: string;
 }
 
-/** What only the service, or the settings, can name. */
+/** Values that come from the service or the settings. */
 export type LiveKind = "keys" | "secret-keys" | "public-keys" | "projects" | "profiles";
 
-/** Names and ids. Of keys the newest hundred of each kind: more is no help when choosing. */
+/** Returns names and ids. Lists the newest hundred keys of each kind. */
 export async function liveCandidates(
   session: Session,
   kind: LiveKind,
@@ -24,8 +24,8 @@ export async function liveCandidates(
   if (kind === "projects") return projectCandidates(session);
   const kinds: readonly KeyKind[] =
     kind === "keys" ? ["secret", "public"] : [kind === "secret-keys" ? "secret" : "public"];
-  const found = await Promise.allSettled(kinds.map((one) => keyCandidates(session, one, project)));
-  return found.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
+  const lists = await Promise.allSettled(kinds.map((one) => keyCandidates(session, one, project)));
+  return lists.flatMap((list) => (list.status === "fulfilled" ? list.value : []));
 }
 
 async function projectCandidates(session: Session): Promise<readonly Candidate[]> {

@@ -7,7 +7,7 @@ import type { CredentialStore } from "./store.ts";
 
 type Keys = Readonly<Record<string, string>>;
 
-/** Keys in plain text, in a file that only its owner can read. Used when the person asks for it, never by itself. */
+/** Stores keys in plain text, in a file that only its owner can read. Used only on explicit request. */
 export function fileStore(directory: string): CredentialStore {
   const path = join(directory, "credentials.json");
   return {
@@ -24,8 +24,8 @@ export function fileStore(directory: string): CredentialStore {
 
     delete: (account) =>
       withLock(directory, () => {
-        const { [account]: found, ...rest } = readKeys(path);
-        if (found === undefined) return false;
+        const { [account]: storedKey, ...rest } = readKeys(path);
+        if (storedKey === undefined) return false;
         writePrivateFile(path, asText(rest));
         return true;
       }),
@@ -39,7 +39,7 @@ function readKeys(path: string): Keys {
     if (isKeys(keys)) return keys;
     throw new TypeError("It holds something else.");
   } catch (cause) {
-    // The parser's message may quote the file, and the file holds keys.
+    // A parse error may quote the file, which holds keys.
     const isRead = (cause as NodeJS.ErrnoException).code === undefined;
     const reason = isRead ? "it does not hold keys, as JSON" : systemMessage(cause);
     throw new CliError(`Cannot read ${path} (${reason}).`, {

@@ -1,5 +1,5 @@
-// A process of its own, started by keychain.ts, which kills it when it hangs. One JSON request on stdin, one JSON
-// answer on stdout; a key is never among the arguments.
+// A separate process, started by keychain.ts, which kills it on a timeout. Reads one JSON request from stdin and writes
+// one JSON response to stdout. A key is never an argument.
 import { readFileSync, writeSync } from "node:fs";
 import type { KeychainAnswer, KeychainRequest } from "./keychain.ts";
 
@@ -7,7 +7,7 @@ const service = "sazabi-cli";
 
 async function answer({ operation, account, key }: KeychainRequest): Promise<KeychainAnswer> {
   const { Entry } = await import("@napi-rs/keyring");
-  // Without the pin, Linux without a keyring would silently get the kernel's, which forgets at reboot.
+  // Without this option, Linux without a keyring falls back to the kernel keyring, which is lost on reboot.
   const entry = new Entry(service, account, { linux: { store: "secret-service" } });
   switch (operation) {
     case "get":

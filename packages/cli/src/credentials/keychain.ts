@@ -7,25 +7,25 @@ import { type CredentialStore, CredentialStoreError, type StoreFault } from "./s
 export interface KeychainOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
-  /** How long the keychain may take. Longer when a person is there to type its password. */
+  /** The timeout of the keychain. It is longer if a person can type its password. */
   readonly timeoutMs: number;
 }
 
-/** What goes to the child on its stdin. */
+/** The request on the child's stdin. */
 export interface KeychainRequest {
   readonly operation: "get" | "set" | "delete";
   readonly account: string;
   readonly key?: string;
 }
 
-/** What comes back on its stdout. */
+/** The response on its stdout. */
 export type KeychainAnswer =
   | { readonly ok: true; readonly key?: string | undefined; readonly deleted?: boolean }
   | { readonly ok: false; readonly message: string };
 
 /**
- * The keychain of the operating system. Each call runs in a child process that is killed when its time is up: a
- * keychain that does not answer blocks the thread that asks it, and nothing inside a process can undo that.
+ * Stores keys in the operating system's keychain. Each call runs in a child process that is killed on a timeout,
+ * because a keychain that does not respond blocks the calling thread.
  */
 export function keychainStore(options: KeychainOptions): CredentialStore {
   return {
@@ -68,7 +68,7 @@ function requireSessionBus(options: KeychainOptions): void {
   throw new CredentialStoreError("unavailable", "There is no OS keychain here: this session has no D-Bus.");
 }
 
-/** On Linux the keyring is reached over D-Bus, and without a bus there is nobody to ask. */
+/** Returns true if there is a session bus. On Linux the keyring is accessed over D-Bus. */
 function hasSessionBus({ env, platform }: KeychainOptions): boolean {
   if (platform === "darwin" || platform === "win32") return true;
   if (env.DBUS_SESSION_BUS_ADDRESS) return true;
@@ -88,7 +88,7 @@ function runChild({ env, timeoutMs }: KeychainOptions, request: KeychainRequest)
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;
     });
-    // A child that dies early does not read its question.
+    // A child that exits early does not read its stdin.
     child.stdin.on("error", () => {}).end(JSON.stringify(request));
     child.on("error", (cause) =>
       reject(new CredentialStoreError("unavailable", "Cannot ask the OS keychain.", { cause })),

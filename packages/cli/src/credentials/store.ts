@@ -1,28 +1,28 @@
-/** Where a profile's key is kept. */
+/** The store of a profile's key. */
 export type StoreName = "keychain" | "file";
 
 export const storeNames: readonly StoreName[] = ["keychain", "file"];
 
-/** Keeps one key an account. An account is a profile at an address: see `accountOf`. */
+/** Stores one key per account. An account is a profile at an address; see `accountOf`. */
 export interface CredentialStore {
   readonly name: StoreName;
-  /** Where that is, for a person. */
+  /** The location of the store, for messages. */
   readonly description: string;
-  /** Throws when it is already certain, without asking anybody, that the store cannot be used. */
+  /** Throws if the store is certainly unusable, without accessing it. */
   check?(): void;
-  /** Undefined when nothing is stored under this account. Everything else that keeps it from answering is thrown. */
+  /** Returns undefined if the account has no key. Throws if the store cannot be read. */
   get(account: string): Promise<string | undefined>;
   set(account: string, key: string): Promise<void>;
-  /** False when there was nothing to delete. */
+  /** Returns false if there was nothing to delete. */
   delete(account: string): Promise<boolean>;
 }
 
 /**
- * Why a store could not answer. `absent` is not among them: that is an answer.
+ * Why a store failed. An absent key is not a failure.
  *
- * - `locked`: it is there and shut, and unlocking was declined or nobody could be asked
- * - `unavailable`: there is no such store on this machine, or it refused
- * - `timeout`: it did not answer in time
+ * - `locked`: the store is locked, and unlocking was declined or nobody could be prompted
+ * - `unavailable`: this machine has no such store, or it failed
+ * - `timeout`: it did not respond in time
  */
 export type StoreFault = "locked" | "unavailable" | "timeout";
 
@@ -36,7 +36,7 @@ export class CredentialStoreError extends Error {
   }
 }
 
-/** The address is part of it: a key stored for one service is never found, and so never sent, for another. */
+/** Returns the account of a profile. It includes the address, so that a key is never sent to another service. */
 export function accountOf(profile: string, apiUrl: string): string {
   return `${profile}@${apiUrl}`;
 }

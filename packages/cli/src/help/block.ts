@@ -1,2 +1,2 @@
-/** A paragraph, or a table: what is explained, and the explanation. */
+/** A paragraph, or a table of terms and explanations. */
 export type Block = string | readonly (readonly [term: string, explanation: string])[];

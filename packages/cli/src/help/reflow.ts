@@ -1,7 +1,4 @@
-/**
- * A help page for a terminal of this width. What is indented (lists, examples to copy) stays as it is; the lines of a
- * paragraph are set anew.
- */
+/** Wraps the paragraphs of a help page at `width`. Indented lines (lists and examples) are unchanged. */
 export function reflow(page: string, width: number): string {
   const lines: string[] = [];
   let inParagraph = false;

@@ -9,7 +9,7 @@ interface Topic {
   readonly load: () => Promise<readonly Block[]>;
 }
 
-/** What `sazabi help` explains besides the commands. */
+/** The help topics besides the commands. */
 export const topics: readonly Topic[] = [
   {
     name: "environment",
@@ -33,27 +33,27 @@ export const topics: readonly Topic[] = [
   },
 ];
 
-/** For the end of the list of commands. */
+/** Returns the list of topics for the end of the help. */
 export function listTopics(help: Help): string {
   const width = Math.max(...topics.map(({ name }) => name.length));
   const lines = topics.map(({ name, description }) => help.formatItem(name, width, description, help));
   return ["Topics of sazabi help:", ...lines].join("\n");
 }
 
-/** The topic's page, no wider than `help` may be; undefined when the word names none. */
+/** Returns the topic's page, at most `help`'s width wide. Returns undefined if there is no such topic. */
 export async function topicPage(word: string, help: Help): Promise<string | undefined> {
   const blocks = await topics.find(({ name }) => name === word)?.load();
   return blocks && `${blocks.map((block) => layOut(block, help)).join("\n\n")}\n`;
 }
 
-/** Refuses a word that was most likely meant to be a topic. */
+/** Throws if a word is probably a misspelt topic. */
 export function refuseMisspeltTopic(word: string, commands: readonly string[]): void {
   const meant = mostSimilar(word, [...commands, ...topics.map(({ name }) => name)]);
   if (!topics.some(({ name }) => name === meant)) return;
   throw usageError(`There is no help on '${word}'.`, `Did you mean ${meant}?`);
 }
 
-/** Columns; in fewer an explanation is hard to read. */
+/** The minimum width of an explanation, in columns. */
 const narrowestExplanation = 40;
 
 function layOut(block: Block, help: Help): string {
@@ -62,7 +62,7 @@ function layOut(block: Block, help: Help): string {
   const longest = Math.max(...block.map(([term]) => term.length));
   return block
     .map(([term, explanation]) => {
-      // Beside longer terms there is no room.
+      // Longer terms have their explanation on the next line.
       if (width - longest - 4 >= narrowestExplanation) return help.formatItem(term, longest, explanation, help);
       return `  ${term}\n${indented(help.boxWrap(explanation, width - 6))}`;
     })

@@ -3,59 +3,61 @@ import type { Line } from "./lines.ts";
 import type { LogRecord } from "./log-record.ts";
 import { type JoinerState, RecordJoiner } from "./records.ts";
 
-/** What goes out in one request. */
+/** The content of one request. */
 export interface Batch {
   /** NDJSON. */
   readonly body: string;
   readonly entries: readonly BatchEntry[];
-  /** Entries of which the service will keep the beginning only. */
+  /** The number of entries that the service will truncate. */
   readonly cutEntries: number;
-  /** Where the input goes on after this batch; only where that was asked for. */
+  /** The input position after this batch, if requested. */
   readonly next: InputPlace | undefined;
 }
 
-/** A place in the input from which the rest of it can be read. */
+/** A position in the input from which reading can resume. */
 export interface InputPlace {
-  /** Bytes, and lines, of the input before it. */
+  /** The bytes and lines of the input before it. */
   readonly offset: number;
   readonly lines: number;
-  /** What was read before it and is in no batch. */
+  /** Input before the position that is in no batch yet. */
   readonly held?: Held | undefined;
 }
 
-/** Plain data. What the pauses of the input have joined or separated stays so. */
+/** Plain data. It records how pauses of the input joined or separated lines. */
 interface Held {
   readonly unsent: Unsent;
   readonly joiner: JoinerState;
 }
 
-/** Complete records that are in no batch. Those of one line are together: a line can hold a hundred thousand. */
+/**
+ * Complete records that are in no batch. Records of one line are together, because a line can hold a hundred thousand.
+ */
 interface Unsent {
   readonly records: readonly (Omit<LogRecord, "text"> & { readonly texts: readonly string[] })[];
-  /** Entries of the first record that are in batches. */
+  /** The entries of the first record that are already in batches. */
   readonly skip: number;
 }
 
 export interface BatchOptions extends EntryDefaults {
-  /** Says of each batch where the input goes on. */
+  /** Sets `next` on each batch. */
   readonly tellsPlaces?: boolean;
-  /** Where the input begins, when that is not the beginning of a file. `offset` is 0. */
+  /** Where the input begins, if not at the beginning of a file. `offset` is 0. */
   readonly from?: InputPlace | undefined;
 }
 
 export interface BatchEntry extends Omit<SentEntry, "text"> {
-  /** Line number of the input. */
+  /** The line number in the input. */
   readonly lineNumber: number;
 }
 
 export const maxBatchEntries = 1000;
 export const maxBatchBytes = 1024 * 1024;
-/** Lines that came in wait no longer than this for more: the input may be a program that goes on for days. */
+/** How long lines wait for more before they are sent, because the input may be a long-running program. */
 const lingerMs = 300;
 
 /**
- * Groups lines into batches of at most so many entries and bytes; an entry larger than that travels alone. Stops
- * reading, with the signal's reason, when it fires.
+ * Groups lines into batches, limited by entries and bytes. A larger entry gets a batch of its own. Throws the signal's
+ * reason when the signal aborts.
  */
 export async function* makeBatches(
   groups: AsyncIterable<readonly Line[]>,
@@ -95,9 +97,9 @@ export async function* makeBatches(
       }
     }
   } catch (error) {
-    // When nothing could be read, what is held waits for the next run.
+    // Nothing could be read: the held records wait for the next run.
     if (signal.aborted || end.offset === 0) throw error;
-    // The input broke off. What came before that is sent all the same.
+    // The input failed. Send what came before the failure.
     failure = { error };
   }
   yield* batchesOf(joiner.end());
@@ -152,18 +154,18 @@ function recordsOf(unsent: Unsent | undefined): readonly LogRecord[] {
   return (unsent?.records ?? []).flatMap(({ texts, ...rest }) => texts.map((text) => ({ ...rest, text })));
 }
 
-/** With its line end. */
+/** Includes the line end. */
 const bytesOf = (entry: string) => Buffer.byteLength(entry) + 1;
 
 const pause = Symbol("pause");
 
-/** The same items, and `pause` whenever none has come for a while. */
+/** Yields the items, and `pause` when none has arrived for a while. */
 async function* withPauses<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T | typeof pause> {
   const iterator = items[Symbol.asyncIterator]();
   try {
     for (;;) {
       const next = iterator.next();
-      // When the reader leaves before it arrives, nobody is there to hear that it failed.
+      // If the consumer stops early, nobody handles a rejection of the pending read.
       next.catch(() => {});
       let arrived = await arrival(next, signal, lingerMs);
       if (arrived === pause) {
@@ -180,8 +182,8 @@ async function* withPauses<T>(items: AsyncIterable<T>, signal: AbortSignal): Asy
 }
 
 /**
- * What the promise gives, or `pause` when it takes longer than `patienceMs`; throws when the signal fires. Lets go of
- * the signal afterwards: a race against one promise that lasts would keep every item that went by.
+ * Returns the promise's value, or `pause` after `patienceMs`. Throws when the signal aborts. Removes its abort listener
+ * afterwards: racing against one long-lived promise would leak every item.
  */
 function arrival<T>(next: Promise<T>, signal: AbortSignal, patienceMs?: number): Promise<T | typeof pause> {
   return new Promise((resolve, reject) => {

@@ -2,13 +2,16 @@ interface Unwrapped {
   readonly text: string;
   readonly time: string;
   readonly stream: Stream;
-  /** The runtime split the line; the next part follows. */
+  /** The runtime split the line, and the next part follows. */
   readonly isPartial: boolean;
 }
 
 type Stream = "stdout" | "stderr";
 
-/** `2026-11-30T09:00:00.123456789Z stdout F text` of CRI; `{"log":"text\n","stream":"stdout","time":"…"}` of Docker. */
+/**
+ * Unwraps a line of a container runtime: `2026-11-30T09:00:00.123456789Z stdout F text` of CRI,
+ * `{"log":"text\n","stream":"stdout","time":"…"}` of Docker.
+ */
 export function unwrapped(line: string): Unwrapped | undefined {
   const cri = /^(\d{4}-\d\d-\d\dT\S{8,30}) (stdout|stderr) ([PF])(?::\S*)? /.exec(line);
   if (cri) {

@@ -16,26 +16,26 @@ import type { LogRecord } from "./log-record.ts";
 export interface EntryDefaults {
   readonly service: string | undefined;
   readonly level: Level | undefined;
-  /** Take the time that a plain line begins with. */
+  /** Parse the time at the beginning of a plain text line. */
   readonly lineTimes: boolean;
-  /** Join the lines of a stack trace, and of JSON over several lines, into one entry. */
+  /** Join the lines of a stack trace, and of multi-line JSON, into one entry. */
   readonly multiline: boolean;
-  /** Times without a year are at most a day after it. */
+  /** A time without a year is at most one day after it. */
   readonly now: Date;
 }
 
-/** An entry as it is sent. */
+/** An entry of the request. */
 export interface SentEntry {
   /** A line of NDJSON. */
   readonly text: string;
   readonly service: string | undefined;
-  /** Its own time, in microseconds since 1970. */
+  /** The entry's own time, in microseconds since 1970. */
   readonly timeMicros: number | undefined;
-  /** A plain line whose time was wanted and could not be read. */
+  /** True for a plain text line whose time was requested and could not be parsed. */
   readonly lacksTime: boolean;
 }
 
-/** One record of the input as entries: one, or those that a document of CloudTrail or CloudWatch wraps. */
+/** Converts a record to entries: one, or those that a CloudTrail or CloudWatch document wraps. */
 export function entriesOf(
   { text, members = {} }: Pick<LogRecord, "text" | "members">,
   defaults: EntryDefaults,
@@ -50,7 +50,7 @@ export function entriesOf(
     .map((entry) => withDefaults(JSON.stringify(entry), { object: entry, members }, defaults));
 }
 
-/** Whether the service will cut it. What it counts is the content, without JSON's own characters. */
+/** Returns true if the service will truncate the entry. The limit applies to the content, without JSON syntax. */
 export function isLongerThanKept(entry: string): boolean {
   const { entryBytes } = intakeLimits;
   return entry.length * 3 > entryBytes && contentBytes(JSON.parse(entry)) > entryBytes;
@@ -62,8 +62,8 @@ function contentBytes(value: unknown): number {
 }
 
 /**
- * The text of a JSON object with what it lacks put in front: a service or level under a name that the intake takes. The
- * rest stays as it was written: to parse and print it again would round its long numbers.
+ * Adds a missing service or level to the text of a JSON object, under a name that the intake accepts. The rest of the
+ * text is unchanged, because parsing and printing would round long numbers.
  */
 function withDefaults(
   text: string,
@@ -89,7 +89,7 @@ function withDefaults(
   };
 }
 
-/** A name of the field that the object does not have: of one name twice, the last would win. */
+/** Returns a name of the field that the object does not use, because the last of two duplicate members would win. */
 function freeName(object: Members, field: "service" | "level" | "timestamp"): string {
   const names = field === "timestamp" ? ["timestamp", "@timestamp", "time"] : fieldAliases[field];
   return names.find((name) => !Object.hasOwn(object, name)) ?? field;

@@ -6,19 +6,19 @@ const pollMs = 200;
 const chunkBytes = 64 * 1024;
 const lineFeed = 10;
 
-/** Told of what happened to the file; the text is a sentence. */
+/** Receives changes of the file, as a sentence. */
 type OnChange = (what: string) => void;
 
-/** A file, or the rest of it, that is part of the bytes of `followFile`. */
+/** A file, or a part of it, in the byte stream of `followFile`. */
 export interface FollowedPart {
   readonly device: number;
   readonly inode: number;
-  /** Where in the file, and in the bytes of `followFile`, the part begins. */
+  /** Where the part begins, in the file and in the byte stream of `followFile`. */
   readonly from: number;
   readonly inputOffset: number;
-  /** How far the file is read. */
+  /** How far the file has been read. */
   end: number;
-  /** The bytes at the beginning of the file, as far as they are read: up to `headBytes`. */
+  /** The first bytes of the file that were read, up to `headBytes`. */
   head: Buffer;
 }
 
@@ -27,15 +27,15 @@ export const headBytes = 1024;
 interface FollowOptions {
   readonly signal: AbortSignal;
   readonly onChange: OnChange;
-  /** The file to begin with, which may have another name by now, and where in it. */
+  /** The file and offset to begin with. The file may have been renamed since. */
   readonly first?: { readonly path: string; readonly offset: number } | undefined;
   /** Called before the first byte of a part is yielded. */
   readonly onPart?: (part: FollowedPart) => void;
 }
 
 /**
- * The bytes of a file, and what is appended to it, until the signal fires: as `tail -F`. A file that is replaced
- * (rotated) is read to its end before the new one is; one that is cut is read anew from its beginning.
+ * Yields the bytes of a file and what is appended to it, until the signal aborts, like `tail -F`. A rotated file is
+ * read to its end before its replacement. A truncated file is read again from its beginning.
  */
 export async function* followFile(
   path: string,
@@ -71,10 +71,10 @@ export async function* followFile(
         await sleep(pollMs, signal);
         continue;
       }
-      // What was written between the last read and the change.
+      // Read what was written between the last read and the rotation.
       const last = change === "replaced" ? await readAt(file, position) : undefined;
       if (last && last.length > 0) continue;
-      // The last line of what is gone is not the beginning of what comes.
+      // Ends the last line of the old file, so that it does not join with the new file.
       if (!endsLine) {
         inputOffset += 1;
         yield Uint8Array.of(lineFeed);
@@ -82,13 +82,15 @@ export async function* followFile(
       endsLine = true;
       if (change === "replaced") {
         const next = await open(path, "r").catch(() => undefined);
-        // It was there a moment ago, and will be again.
+        // The file was just replaced, so a file with this name is expected again.
         if (!next) continue;
         await file.close();
         file = next;
       }
       onChange(
-        change === "replaced" ? `${path} was replaced; reading the new file.` : `${path} was cut; reading it anew.`,
+        change === "replaced"
+          ? `${path} was replaced; reading the new file.`
+          : `${path} was truncated; reading it from the beginning.`,
       );
       position = 0;
       part = await begin();
@@ -98,7 +100,7 @@ export async function* followFile(
   }
 }
 
-/** The beginning of a file with what was read of it at `position`. */
+/** Returns the beginning of the file, extended by what was read at `position`. */
 function headWith(head: Buffer, position: number, chunk: Buffer): Buffer {
   if (position !== head.length || head.length >= headBytes) return head;
   return Buffer.concat([head, chunk.subarray(0, headBytes - head.length)]);
@@ -113,12 +115,12 @@ async function openFirst(path: string): Promise<FileHandle> {
     throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
   }
   throw usageError(
-    `--follow is for files, and ${path} is none.`,
-    "Pipe what goes on by itself into `sazabi logs send`.",
+    `--follow requires a file, and ${path} is not one.`,
+    "Pipe a continuous stream into `sazabi logs send`.",
   );
 }
 
-/** A copy: its reader keeps it while the next is read. */
+/** Returns a copy, because its reader keeps it during the next read. */
 async function readAt(file: FileHandle, position: number): Promise<Buffer> {
   const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position);
   return buffer.subarray(0, bytesRead);
@@ -127,7 +129,7 @@ async function readAt(file: FileHandle, position: number): Promise<Buffer> {
 async function changeOf(file: FileHandle, path: string, position: number): Promise<"none" | "replaced" | "cut"> {
   const mine = await file.stat();
   const named = await stat(path).catch(() => undefined);
-  // While there is none of that name, or an empty one, whoever writes may still write to the old.
+  // Until a non-empty file with this name exists, the writer may still write to the old one.
   if (named && named.size > 0 && (named.ino !== mine.ino || named.dev !== mine.dev)) return "replaced";
   return mine.size < position ? "cut" : "none";
 }

@@ -1,20 +1,20 @@
 import { crc32, createInflateRaw } from "node:zlib";
 
-/** What is gzip begins with these. */
+/** The magic bytes of gzip. */
 export const gzipMagic: readonly number[] = [0x1f, 0x8b];
 
-/** The message says what is wrong, of "it". */
+/** The message describes the damage. */
 export class GzipError extends Error {}
 
 export interface GzipReport {
-  /** Bytes follow that are neither a member nor padding. They are left out, as by `gunzip`. */
+  /** Called for trailing bytes that are neither a member nor padding. They are ignored, like by `gunzip`. */
   readonly onTrailingBytes: () => void;
 }
 
 /**
- * The bytes of all members, as `gzip -dc` prints them. After damage it throws, when everything before has been given.
- * Members are told apart here: Node's gunzip discards what it has unpacked when other bytes follow a member, and then
- * never settles the write.
+ * Yields the bytes of all members, like `gzip -dc`. On damage it throws after it has yielded everything before. It
+ * separates the members itself: if other bytes follow a member, Node's gunzip discards what it has unpacked, and its
+ * write never settles.
  */
 export async function* gunzip(input: AsyncIterable<Uint8Array>, report: GzipReport): AsyncGenerator<Uint8Array> {
   const reader = new Reader(input);
@@ -29,10 +29,10 @@ export async function* gunzip(input: AsyncIterable<Uint8Array>, report: GzipRepo
   }
 }
 
-/** False at the end of the input, padding with zeros included. */
+/** Returns false at the end of the input, after zero padding if any. */
 async function isAtMember(reader: Reader, { onTrailingBytes }: GzipReport): Promise<boolean> {
   const next = await reader.peek(gzipMagic.length);
-  // Also of a member that is cut so early.
+  // Also true if the header is truncated this early.
   if (next.length > 0 && next.every((byte, i) => byte === gzipMagic[i])) return true;
   for (;;) {
     const chunk = await reader.read();
@@ -46,7 +46,7 @@ async function isAtMember(reader: Reader, { onTrailingBytes }: GzipReport): Prom
 const [hasChecksum, hasExtra, hasName, hasComment] = [2, 4, 8, 16];
 const [deflate, knownFlags] = [8, 31];
 
-/** RFC 1952, section 2.3. */
+/** Skips the header of RFC 1952, section 2.3. */
 async function skipHeader(reader: Reader): Promise<void> {
   const header = await reader.take(10);
   const flags = header[3] as number;
@@ -57,7 +57,10 @@ async function skipHeader(reader: Reader): Promise<void> {
   if (flags & hasChecksum) await reader.take(2);
 }
 
-/** Unpacked, at most a megabyte: deflate packs a thousand to one at best. When one is damaged, what it gave is lost. */
+/**
+ * A piece unpacks to at most a megabyte, because deflate compresses at most a thousand to one. The output of a damaged
+ * piece is lost.
+ */
 const pieceBytes = 1024;
 
 async function* readMember(reader: Reader): AsyncGenerator<Uint8Array> {
@@ -79,7 +82,7 @@ async function* readMember(reader: Reader): AsyncGenerator<Uint8Array> {
   if (trailer.readUInt32LE(4) !== size % 2 ** 32) throw new GzipError("its length does not match");
 }
 
-/** One run of inflate. Each call settles, whatever the stream makes of what it gets. */
+/** One inflate stream. Each call settles, whatever the stream does with its input. */
 class Inflating {
   hasEnded = false;
   failure: Error | undefined;
@@ -99,7 +102,7 @@ class Inflating {
     });
   }
 
-  /** How many of the bytes come after the end. */
+  /** Returns how many of the bytes follow the end of the stream. */
   async write(piece: Uint8Array): Promise<number> {
     const before = this.#stream.bytesWritten;
     await this.#settled((done) => this.#stream.write(piece, done));
@@ -110,7 +113,7 @@ class Inflating {
     await this.#settled(() => this.#stream.end());
   }
 
-  /** What has been unpacked since the last call. */
+  /** Returns what was unpacked since the last call. */
   take(): readonly Uint8Array[] {
     const taken = this.#unpacked;
     this.#unpacked = [];
@@ -125,11 +128,11 @@ class Inflating {
   }
 }
 
-/** Reads an input by numbers of bytes. */
+/** Reads an input in pieces of given sizes. */
 class Reader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #held: Buffer = Buffer.alloc(0);
-  /** Of what is held, how much has been read. */
+  /** The read position in the buffer. */
   #position = 0;
 
   constructor(input: AsyncIterable<Uint8Array>) {
@@ -140,7 +143,7 @@ class Reader {
     await this.#chunks.return?.();
   }
 
-  /** What there is next, at most so many bytes; undefined at the end. */
+  /** Returns the next bytes, at most `most`, or undefined at the end. */
   async read(most = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
     if (this.#position === this.#held.length && !(await this.#fill())) return undefined;
     const bytes = this.#held.subarray(this.#position, this.#position + most);
@@ -148,12 +151,12 @@ class Reader {
     return bytes;
   }
 
-  /** The next read begins with the last bytes of the one before. */
+  /** Puts back the last `count` bytes. */
   unread(count: number): void {
     this.#position -= count;
   }
 
-  /** Fewer than `length` at the end only. */
+  /** Returns fewer than `length` bytes only at the end. */
   async peek(length: number): Promise<Buffer> {
     while (this.#held.length - this.#position < length && (await this.#fill())) {}
     return this.#held.subarray(this.#position, this.#position + length);
@@ -166,7 +169,7 @@ class Reader {
     return bytes;
   }
 
-  /** Up to and with the zero byte that ends it. */
+  /** Skips a zero-terminated text. */
   async skipText(): Promise<void> {
     while ((await this.take(1))[0] !== 0) {}
   }

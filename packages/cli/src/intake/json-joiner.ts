@@ -2,37 +2,37 @@ import { endOfJsonString } from "@sazabi/sdk/protocol";
 import { parseObject } from "./json-object.ts";
 import { type LogRecord, maxRecordChars, maxRecordLines } from "./log-record.ts";
 
-/** A record: a complete JSON object, or a line that may belong to the lines around it. */
+/** A record: a complete JSON object, or a line that may belong to its neighbours. */
 export interface Piece {
   readonly record: LogRecord;
   readonly isObject: boolean;
 }
 
-/** What a line holds of an object that is not complete. */
+/** The part of an incomplete object in one line. */
 interface Part {
   readonly text: string;
-  /** What is sent when the object turns out to be no JSON. */
+  /** The line to send as text if the object is not valid JSON. */
   readonly line: LogRecord;
 }
 
-/** What a joiner holds, as plain data. */
+/** The state of a joiner, as plain data. */
 export interface JsonState {
-  /** "opening": a bracket may begin an array, and no object of it is complete. */
+  /** "opening": a bracket may begin an array, and none of its objects is complete. */
   readonly place: "outside" | "opening" | "array";
   readonly parts: readonly Part[];
-  /** Brackets that are open in the parts. */
+  /** The number of open brackets in the parts. */
   readonly depth: number;
 }
 
 interface Reading {
   readonly pieces: readonly Piece[];
-  /** The end of the line, when it is no part of the JSON before it. */
+  /** The rest of the line, if it does not belong to the JSON before it. */
   readonly rest?: LogRecord | undefined;
 }
 
 /**
- * Finds JSON that is printed over several lines: an object, or an array of objects in any layout. Each object of an array
- * is given when it is complete, so an array may be endless. What is no JSON is given as the lines that it came in.
+ * Joins JSON that is printed over several lines: an object, or an array of objects in any layout. Each object of an
+ * array is returned when complete, so an array may be endless. Invalid JSON is returned as its lines.
  */
 export class JsonJoiner {
   #place: JsonState["place"];
@@ -51,14 +51,14 @@ export class JsonJoiner {
     return { place: this.#place, parts: [...this.#parts], depth: this.#depth };
   }
 
-  /** The pieces that are complete with this line. */
+  /** Returns the pieces that this line completes. */
   add(line: LogRecord): readonly Piece[] {
     if (this.#depth === 0 && this.#place === "outside") return this.#begin(line);
     if (this.#depth === 0 && this.#place === "opening") return this.#open(line);
     return this.#goOn(line);
   }
 
-  /** The input ended, or a line came that is no JSON. */
+  /** Ends the JSON at the end of the input, or before a line that is not JSON. */
   end(): readonly Piece[] {
     this.#place = "outside";
     return this.#takeParts().map(({ line }) => asText(line));
@@ -73,13 +73,13 @@ export class JsonJoiner {
     return [];
   }
 
-  /** A line that has a bracket, and objects behind it. */
+  /** Handles a line with an opening bracket, and objects after it. */
   #beginArray(line: LogRecord): readonly Piece[] {
     this.#place = "opening";
     const { pieces, rest } = this.#read(line, 1);
     const isArray = this.#isInArray && rest === undefined && pieces.every(({ isObject }) => isObject);
     if (isArray && this.#depth > 0) {
-      // Text may begin so, too. What certainly begins an object is a name.
+      // Plain text may begin with a bracket. A quoted name after `[{` shows that it is an array.
       if (pieces.length > 0 || /^\[\s*\{\s*(?:"|$)/.test(line.text)) return pieces;
     } else if (isArray) {
       if (/,\s*$/.test(line.text)) return pieces;
@@ -90,13 +90,13 @@ export class JsonJoiner {
     return [asText(line)];
   }
 
-  /** Keeps a line that begins an array only if the next one goes on with it. */
+  /** Keeps a line that begins an array if the next line continues it. */
   #hold(line: LogRecord): void {
     this.#place = "opening";
     this.#parts = [{ text: "", line }];
   }
 
-  /** The line after one that is held. */
+  /** Handles the line after a held one. */
   #open(line: LogRecord): readonly Piece[] {
     const opener = (this.#parts[0] as Part).line;
     const isBracket = opener.text.trimEnd() === "[";
@@ -111,12 +111,12 @@ export class JsonJoiner {
     return rest ? [...pieces, ...this.end(), ...this.#begin(rest)] : pieces;
   }
 
-  /** Takes the objects out of a line, from a place in it on. */
+  /** Reads the objects of a line, from an offset. */
   #read(line: LogRecord, from: number): Reading {
     const { text } = line;
     const pieces: Piece[] = [];
     let at = from;
-    // What is sent as text when no more objects are found.
+    // The part to send as text if there are no more objects.
     let rest = line;
     for (;;) {
       if (this.#depth === 0) {
@@ -148,7 +148,7 @@ export class JsonJoiner {
         .map((one) => one.text)
         .join(" ")
         .trimStart();
-      // The brackets match, and it is no JSON all the same.
+      // The brackets match, but the text is not valid JSON.
       if (!parseObject(object)) return { pieces: [...pieces, ...this.#fail()] };
       const first = this.#takeParts().find((one) => one.text !== "") as Part;
       pieces.push({ record: { ...first.line, text: object }, isObject: true });
@@ -158,7 +158,7 @@ export class JsonJoiner {
     }
   }
 
-  /** The lines of an object that is no JSON. An array may go on behind it. */
+  /** Returns the lines of an invalid object. An array may continue after it. */
   #fail(): readonly Piece[] {
     if (this.#place === "opening") this.#place = "outside";
     return this.#takeParts().map(({ line }) => asText(line));
@@ -184,7 +184,7 @@ function restOf(line: LogRecord, start: number): LogRecord | undefined {
   return text === "" ? undefined : { ...line, text };
 }
 
-/** Some write commas in front, some leave them out. */
+/** Commas may be leading or missing. */
 const separator = /[\s,]*/y;
 
 function endOfSeparator(text: string, start: number): number {
@@ -193,10 +193,10 @@ function endOfSeparator(text: string, start: number): number {
   return separator.lastIndex;
 }
 
-/** Any part of JSON but a string. */
+/** Any JSON token except a string. */
 const token = /[\s,:]+|-?\d[\d.eE+-]*|true|false|null|[{}[\]]/y;
 
-/** Reads on until the brackets that are open are closed, or the text ends. Without a depth it is no JSON. */
+/** Reads until all open brackets are closed, or to the end of the text. Returns no depth for invalid JSON. */
 function readObject(
   text: string,
   start: number,
@@ -207,7 +207,7 @@ function readObject(
   while (at < text.length) {
     if (text[at] === '"') {
       at = endOfJsonString(text, at) + 1;
-      // A string does not go on in the next line.
+      // A JSON string cannot span lines.
       if (at > text.length) return { depth: undefined, end: text.length };
       continue;
     }

@@ -2,14 +2,14 @@ import { parseExactJson } from "@sazabi/sdk/protocol";
 
 export type Members = Readonly<Record<string, unknown>>;
 
-/** The object that a text of JSON is; undefined when it is anything else. */
+/** Parses a JSON object. Returns undefined for any other text. */
 export function parseObject(text: string): Members | undefined {
   if (!text.startsWith("{") || !text.endsWith("}")) return undefined;
   const value = parse(text);
   return isObject(value) ? value : undefined;
 }
 
-/** The objects of a text that is a JSON array of objects and nothing else. */
+/** Parses a JSON array that contains only objects. */
 export function parseObjects(text: string): readonly Members[] | undefined {
   if (!text.endsWith("]") || !/^\[\s*\{/.test(text)) return undefined;
   const values = parse(text);

@@ -1,11 +1,11 @@
 import { type DefaultZone, parseLevel, parseTimestamp, stripColours, zoneForm } from "@sazabi/sdk/protocol";
 
-/** How far into a line its time is searched. */
+/** How far into a line a time is searched, in characters. */
 const reach = 300;
 
 /**
- * The time that a line of plain text begins with, in microseconds since 1970, or undefined. A time without a zone is
- * local time. One without a year is the last such time that is not more than a day after `now`.
+ * Returns the time at the beginning of a plain text line, in microseconds since 1970, or undefined. A time without a
+ * zone is local. A time without a year is the latest one that is at most one day after `now`.
  */
 export function leadingTime(line: string, now: Date): number | undefined {
   const head = withoutPrefix(stripColours(line.slice(0, 2 * reach)).slice(0, reach));
@@ -16,21 +16,21 @@ export function leadingTime(line: string, now: Date): number | undefined {
   return undefined;
 }
 
-/** Without `web-1  | ` of docker compose, `<34>1 ` and `<34>` of syslog, and a level such as `[ERROR] `. */
+/** Removes prefixes: `web-1  | ` of docker compose, `<34>1 ` and `<34>` of syslog, and levels such as `[ERROR] `. */
 function withoutPrefix(line: string): string {
   const text = line.replace(/^[\w.-]+\s+\| /, "").replace(/^<\d{1,3}>(?:\d{1,2} )?/, "");
   const [prefix = "", word] = /^[[<(]?([A-Za-z]{3,9})[\])>]?:?\s+(?=[[\d])/.exec(text) ?? [];
   return word !== undefined && parseLevel(word) ? text.slice(prefix.length) : text;
 }
 
-/** Abbreviations that stand for several zones, and zones by their names: reading the time would be a guess. */
+/** Ambiguous zone abbreviations and zone names. A time with one is not parsed. */
 const unclearZone = /^\s?(?:IST|BST|AST|ADT|CDST|SST|GST|PKT|WIB|BRT|ART|[A-Z][a-z]+\/[A-Z][a-z]+)(?![\w-])/;
 
 type Groups = Readonly<Record<string, string | undefined>>;
 
 const clock = "\\d\\d:\\d\\d:\\d\\d(?:[.,]\\d{1,9})?";
 const month = "[A-Z][a-z]{2}";
-/** An offset of two digits belongs to the time only when nothing is between them. */
+/** A two-digit offset belongs to the time only if it follows directly. */
 const zone = `(?<zone>[+-]\\d\\d(?::?\\d\\d)?(?![\\d:])|\\s?(?:[+-]\\d\\d:?\\d\\d|${zoneForm})(?!\\w))?`;
 
 const forms: readonly (readonly [form: RegExp, read: (groups: Groups, now: Date) => number | undefined])[] = [
@@ -83,7 +83,7 @@ const forms: readonly (readonly [form: RegExp, read: (groups: Groups, now: Date)
     /^(?<month>\d\d)-(?<day>\d\d) (?<clock>\d\d:\d\d:\d\d\.\d+)(?=\s+\d+\s)/,
     (groups, now) => latest(now, (year) => ofDate({ ...groups, year })),
   ],
-  // Seconds, milliseconds, microseconds or nanoseconds since 1970
+  // Seconds, milliseconds, microseconds or nanoseconds since 1970.
   [
     /^\[?(?<epoch>[12]\d{9}(?:\.\d{1,9})?|[12]\d{12}|[12]\d{15}|[12]\d{18})(?=[\]\s,:|])/,
     ({ epoch }) => parseTimestamp(epoch),
@@ -120,10 +120,10 @@ function hourOf(hour: string, half: string | undefined): string {
 
 const dayMs = 86_400_000;
 
-/** 29 February exists in one year of four. */
+/** 29 February occurs every four years. */
 const yearsBack = 4;
 
-/** What the form means in the last year in which it is not more than a day ahead. */
+/** Returns the time in the latest year in which it is at most one day after `now`. */
 function latest(now: Date, inYear: (year: string) => number | undefined): number | undefined {
   for (let back = -1; back <= yearsBack; back++) {
     const micros = inYear(String(now.getFullYear() - back));
@@ -132,7 +132,7 @@ function latest(now: Date, inYear: (year: string) => number | undefined): number
   return undefined;
 }
 
-/** ISO 8601, with milliseconds, or with microseconds where there are some. */
+/** Formats ISO 8601 with milliseconds, or with microseconds if they are not zero. */
 export function isoOfMicros(micros: number): string {
   const iso = new Date(Math.floor(micros / 1000)).toISOString();
   const rest = ((micros % 1000) + 1000) % 1000;

@@ -1,25 +1,25 @@
 import { isUtf8 } from "node:buffer";
 
-/** A line longer than this is cut: the service keeps 256 KiB of a message, and notes that it was cut. */
+/** Longer lines are truncated. The service keeps 256 KiB of a message and flags the truncation. */
 export const maxLineBytes = 1024 * 1024;
 
 export interface Line {
   readonly text: string;
-  /** From 1. */
+  /** Starts at 1. */
   readonly number: number;
-  /** Bytes of the input up to its end, the line feed included. */
+  /** The bytes of the input up to the end of the line, including the line feed. */
   readonly end: number;
 }
 
 interface ReadLinesOptions {
   readonly linesBefore?: number | undefined;
-  /** Called for each line with bytes that are not UTF-8. */
+  /** Called for each line that is not valid UTF-8. */
   readonly onOtherEncoding?: () => void;
 }
 
 /**
- * The lines of a stream of bytes, in groups as they arrive. Blank lines are left out but counted, after `linesBefore`. Holds
- * no more than one chunk and one line, however long the input is.
+ * Yields the lines of a byte stream in groups as they arrive. Blank lines are skipped but counted, starting after
+ * `linesBefore`. Holds at most one chunk and one line in memory.
  */
 export async function* readLines(
   chunks: AsyncIterable<Uint8Array>,
@@ -54,12 +54,12 @@ export async function* readLines(
   if (last) yield [last];
 }
 
-/** A copy, at most `maxLineBytes` long: the chunk it comes from may be used again by its reader. */
+/** Returns a copy of at most `maxLineBytes`, because the reader may reuse the chunk. */
 function join(rest: Buffer, more: Buffer): Buffer {
   return Buffer.concat([rest, more.subarray(0, Math.max(0, maxLineBytes - rest.length))]);
 }
 
-/** A line that is cut may end within a character. */
+/** Removes an incomplete character at the end of a truncated line. */
 function withoutCutCharacter(bytes: Buffer): Buffer {
   if (bytes.length < maxLineBytes) return bytes;
   let end = maxLineBytes;

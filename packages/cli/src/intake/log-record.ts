@@ -1,12 +1,12 @@
-/** A line, or several that are one entry. Plain data: it can be kept and read again. */
+/** A line, or several that form one entry. Plain data, so it can be stored. */
 export interface LogRecord {
   readonly text: string;
-  /** Of its first line. */
+  /** The number of its first line. */
   readonly number: number;
-  /** Members that the wrapping of a container runtime gives. */
+  /** Members from the wrapping of a container runtime. */
   readonly members?: Readonly<Record<string, string>>;
 }
 
-/** Longer records are cut into several, as lines are. */
+/** Longer records are split, like lines. */
 export const maxRecordLines = 1_000;
 export const maxRecordChars = 200_000;

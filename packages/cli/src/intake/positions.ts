@@ -7,15 +7,15 @@ import { writePrivateFile } from "../private-files.ts";
 import type { Batch, InputPlace } from "./batches.ts";
 import { type FollowedPart, headBytes } from "./follow.ts";
 
-/** A place in a file from which the rest of it is to be sent. */
+/** The position in a file from which the rest is to be sent. */
 interface FilePlace extends InputPlace {
   readonly device: number;
   readonly inode: number;
-  /** Of the bytes at the beginning of the file. If they differ, it is another file, or its content was replaced. */
+  /** A hash of the first bytes of the file. A difference means another file, or replaced content. */
   readonly head: { readonly bytes: number; readonly sha256: string };
 }
 
-/** A batch that was about to be sent, and may have been stored. */
+/** A batch that was about to be sent and may have been stored. */
 interface Pending {
   readonly idempotencyKey: string;
   readonly body: string;
@@ -29,7 +29,7 @@ interface Kept {
 
 const nothing: Kept = { place: undefined, pending: undefined };
 
-/** What a position counts for: one file, address and key. */
+/** What a position belongs to: one file, address and key. */
 interface Followed {
   readonly file: string;
   readonly apiUrl: string;
@@ -37,20 +37,20 @@ interface Followed {
   readonly anew: boolean;
 }
 
-/** Where to begin with a followed file. */
+/** Where to start with a followed file. */
 export interface FollowStart {
-  /** The file that was being read, perhaps under another name by now. Undefined when it is gone. */
+  /** The file that was being read, possibly renamed since. Undefined if it no longer exists. */
   readonly first: { readonly path: string; readonly offset: number } | undefined;
   readonly from: InputPlace;
 }
 
 /**
- * Keeps how far a followed file is sent, so that the next run neither sends a line twice nor leaves one out, however this
- * one ends. Before a batch is sent it is written down with its idempotency key: the next run sends it again under the
- * same key, and the service stores it once.
+ * Stores how far a followed file was sent, so that the next run neither repeats nor skips a line, however this one
+ * ends. A batch is recorded with its idempotency key before it is sent. The next run resends it under the same key, so
+ * the service stores it once.
  */
 export class Positions {
-  /** Undefined where there is no folder to keep anything in. */
+  /** Undefined if there is no directory to store positions in. */
   readonly #path: string | undefined;
   #kept: Kept;
   readonly #onProblem: (problem: CliError) => void;
@@ -63,7 +63,10 @@ export class Positions {
     this.#onProblem = onProblem;
   }
 
-  /** `onProblem` is told that a position could not be written. With `anew` what was kept is forgotten. */
+  /**
+   * Opens the positions of a file. `onProblem` is called if a position cannot be written. `anew` discards the stored
+   * position.
+   */
   static open(
     directory: () => string,
     { file, apiUrl, publicKey, anew }: Followed,
@@ -79,7 +82,7 @@ export class Positions {
     return this.#kept.pending;
   }
 
-  /** Where the last run ended; undefined when there was none. */
+  /** Returns where the last run ended, or undefined if there was none. */
   async start(file: string): Promise<FollowStart | undefined> {
     const { place } = this.#kept;
     if (!place) return undefined;
@@ -89,7 +92,10 @@ export class Positions {
     return { first: { path, offset }, from: { offset: 0, lines, held } };
   }
 
-  /** Call with each part of the input before its first byte. The first file is kept at once: it may be rotated soon. */
+  /**
+   * Call with each part of the input before its first byte. The first file is recorded at once, because it may be
+   * rotated soon.
+   */
   addPart(part: FollowedPart): void {
     this.#parts.push(part);
     if (!this.#kept.place && part.from === 0) {
@@ -99,7 +105,7 @@ export class Positions {
     }
   }
 
-  /** Writes down what is about to be sent. Returns the idempotency key to send it with. */
+  /** Records a batch before it is sent. Returns the idempotency key to send it with. */
   begin({ body, next }: Batch): string {
     const idempotencyKey = randomUUID();
     const after = next && this.#placeOf(next);
@@ -107,7 +113,7 @@ export class Positions {
     return idempotencyKey;
   }
 
-  /** Call when the service has answered for what was begun last. */
+  /** Call when the service has responded to the last recorded batch. */
   done(): void {
     const { pending } = this.#kept;
     if (pending) this.#keep({ place: pending.after, pending: undefined });
@@ -124,7 +130,10 @@ export class Positions {
     }
   }
 
-  /** Undefined for UTF-16: bytes of the input are not those of the file, and its mark is at the beginning alone. */
+  /**
+   * Returns undefined for UTF-16: input offsets differ from file offsets, and only the beginning has the byte order
+   * mark.
+   */
   #placeOf({ offset, lines, held }: InputPlace): FilePlace | undefined {
     while (this.#parts[1] && this.#parts[1].inputOffset <= offset) this.#parts.shift();
     const [part] = this.#parts;
@@ -132,7 +141,7 @@ export class Positions {
     if (!part) return this.#kept.place && { ...this.#kept.place, held };
     if (isUtf16(part.head)) return undefined;
     const { device, inode, from, inputOffset, end } = part;
-    // A line that ends with its file got a line feed.
+    // A line feed may have been added after the last line of the file.
     const inFile = Math.min(from + offset - inputOffset, end);
     const head = part.head.subarray(0, inFile);
     return { device, inode, offset: inFile, lines, held, head: { bytes: head.length, sha256: sha256(head) } };
@@ -167,7 +176,7 @@ function read(path: string): Kept {
   }
 }
 
-/** The path of the file that a place is in: the same as before, or another in its folder after a rotation. */
+/** Returns the path of the file of a position: the same path, or another in its directory after a rotation. */
 async function findFile(file: string, place: FilePlace): Promise<string | undefined> {
   if (await isIn(file, place)) return file;
   const folder = dirname(file);
@@ -179,9 +188,9 @@ async function findFile(file: string, place: FilePlace): Promise<string | undefi
 }
 
 async function isIn(path: string, { device, inode, offset, head }: FilePlace): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile() || found.dev !== device || found.ino !== inode || found.size < offset) return false;
-  // Another file of the folder may not be for us to read.
+  const stats = await stat(path).catch(() => undefined);
+  if (!stats?.isFile() || stats.dev !== device || stats.ino !== inode || stats.size < offset) return false;
+  // Other files of the directory may be unreadable.
   const file = await open(path, "r").catch(() => undefined);
   if (!file) return false;
   try {

@@ -7,11 +7,11 @@ import { type LogRecord, maxRecordChars, maxRecordLines } from "./log-record.ts"
 interface JoinerOptions {
   readonly multiline: boolean;
   readonly now: Date;
-  /** What a joiner held that read the input before. */
+  /** The state of an earlier joiner. */
   readonly state?: JoinerState | undefined;
 }
 
-/** What a joiner holds, as plain data: another one goes on with it. */
+/** The state of a joiner, as plain data. Another joiner can resume from it. */
 export interface JoinerState {
   readonly open: OpenRecord | undefined;
   readonly partials: readonly (readonly [stream: string, record: LogRecord])[];
@@ -25,8 +25,8 @@ interface OpenRecord {
 }
 
 /**
- * Makes records of lines: container wrapping is removed and split lines are joined; with `multiline`, also stack traces and
- * JSON that is printed over several lines, and an array of objects becomes its objects.
+ * Joins lines to records: removes container wrapping and joins split lines. With `multiline`, it also joins stack
+ * traces and multi-line JSON, and splits an array of objects into its objects.
  */
 export class RecordJoiner {
   readonly #multiline: boolean;
@@ -52,7 +52,7 @@ export class RecordJoiner {
     return { open, partials: [...this.#partials], json: this.#json.state };
   }
 
-  /** The records that are complete with this line. */
+  /** Returns the records that this line completes. */
   add({ text, number }: LogRecord): readonly LogRecord[] {
     const record = this.#unwrap({ text, number });
     if (record === undefined) return [];
@@ -62,12 +62,12 @@ export class RecordJoiner {
     return [...this.#recordsOf(this.#json.end()), ...this.#join(record)];
   }
 
-  /** The input pauses: an open stack trace is complete, and JSON or a split line is not. */
+  /** Completes an open stack trace when the input pauses. JSON and split lines stay open. */
   pause(): readonly LogRecord[] {
     return this.#multiline ? this.#close() : this.#release();
   }
 
-  /** The input ended. */
+  /** Completes everything at the end of the input. */
   end(): readonly LogRecord[] {
     const rest = [...this.#release(), ...this.#partials.values()];
     this.#partials.clear();
@@ -108,11 +108,11 @@ export class RecordJoiner {
     return open === undefined ? [] : [{ ...open.first, text: open.lines.join("\n") }];
   }
 
-  /** The line without the wrapping of Docker or CRI; undefined while it is a part of a line. */
+  /** Returns the line without the wrapping of Docker or CRI, or undefined if further parts of the line follow. */
   #unwrap(line: LogRecord): LogRecord | undefined {
-    const found = unwrapped(line.text);
-    if (!found) return line;
-    const { text, time, stream, isPartial } = found;
+    const wrapped = unwrapped(line.text);
+    if (!wrapped) return line;
+    const { text, time, stream, isPartial } = wrapped;
     const before = this.#partials.get(stream);
     const whole: LogRecord = before
       ? { ...before, text: before.text + text }

@@ -3,10 +3,10 @@ import type { SentEntry } from "./entry.ts";
 
 const maxNamedServices = 10;
 const hourMs = 3_600_000;
-/** What a query searches by default. */
+/** The default time range of a query. */
 const defaultHours = 24;
 
-/** What is needed to find accepted entries again: their services, and the earliest time. */
+/** The services and the earliest time of accepted entries, which a query needs to find them. */
 export class SentEntries {
   readonly #services = new Set<string>();
   #someLackService = false;
@@ -18,12 +18,15 @@ export class SentEntries {
     if (timeMicros !== undefined) this.#earliestMicros = Math.min(timeMicros, this.#earliestMicros ?? timeMicros);
   }
 
-  /** Names the command that shows them, with these options. With many services it shows all entries of that time. */
+  /**
+   * Returns a command that shows the entries, with these options. With many services, it shows all entries of that
+   * time.
+   */
   queryHint(now: Date, options: readonly string[]): string {
     const condition = this.#condition();
     const earliestMs = (this.#earliestMicros ?? Number.POSITIVE_INFINITY) / 1000;
     const ageHours = Math.max(0, now.getTime() - earliestMs) / hourMs;
-    // An hour more, for the time until the command is run.
+    // One extra hour for the time until the user runs the command.
     const needsSince = condition === "" || ageHours + 1 > defaultHours;
     const since = needsSince ? ["--since", spanOf(Math.ceil(ageHours) + 1)] : [];
     const words = [...options, ...since, ...(condition === "" ? [] : [condition])].map(shellWord);
@@ -31,7 +34,7 @@ export class SentEntries {
     return `${opening}: ${["sazabi logs query", ...words].join(" ")}`;
   }
 
-  /** The query that finds them; empty when it would be too long. */
+  /** Returns the query for the services, or an empty string if it would be too long. */
   #condition(): string {
     if (this.#services.size > maxNamedServices) return "";
     const values = [...this.#services].map(queryValue);
@@ -44,7 +47,7 @@ function spanOf(hours: number): string {
   return hours <= 48 ? `${hours}h` : `${Math.ceil(hours / 24)}d`;
 }
 
-/** The value as the query language reads it: in quotes when a character in it could be syntax. */
+/** Returns the value as query syntax, quoted if a character could be syntax. */
 function queryValue(text: string): string {
   if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(text) && !/^(?:AND|OR|NOT)$/.test(text)) return text;
   return `"${text.replace(/["\\]/g, "\\$&")}"`;

@@ -4,11 +4,11 @@ import { CliError, usageError } from "../errors.ts";
 import { systemMessage } from "../os-error-text.ts";
 import { GzipError, gunzip, gzipMagic } from "./gzip.ts";
 
-/** The bytes of a file; unpacked when they are gzip, whatever the file is called. */
+/** Opens a file. Unpacks gzip, which is detected by content, not by name. */
 export async function openFile(path: string, onRemark: OnRemark): Promise<AsyncIterable<Uint8Array>> {
   try {
-    const found = await stat(path);
-    if (found.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
+    const stats = await stat(path);
+    if (stats.isDirectory()) throw usageError(`${path} is a directory; name a file.`);
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
     throw usageError(`Cannot read ${path} (${systemMessage(cause)}).`);
@@ -16,7 +16,7 @@ export async function openFile(path: string, onRemark: OnRemark): Promise<AsyncI
   return unpacked(createReadStream(path), path, onRemark);
 }
 
-/** Told what is to be known about the input; the text is a sentence. */
+/** Receives remarks about the input, as a sentence. */
 type OnRemark = (what: string) => void;
 
 export async function* unpacked(
@@ -35,7 +35,7 @@ export async function* unpacked(
   }
 }
 
-/** Refuses gzip: what is appended to it does not come as lines. */
+/** Throws if the input is gzip, because data appended to it does not arrive as lines. */
 export async function* refuseGzip(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
   const { head, chunks, close } = await peek(input, gzipMagic.length);
   if (isGzip(head)) {
@@ -47,7 +47,7 @@ export async function* refuseGzip(input: AsyncIterable<Uint8Array>, name: string
 
 const isGzip = (head: Uint8Array) => gzipMagic.every((byte, i) => head[i] === byte);
 
-/** The first bytes, and all of the input with them. Call `close` when the input is not read further. */
+/** Returns the first bytes, and the whole input including them. Call `close` to stop reading. */
 async function peek(input: AsyncIterable<Uint8Array>, length: number) {
   const iterator = input[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);

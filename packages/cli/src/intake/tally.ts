@@ -5,20 +5,20 @@ import type { Batch, BatchEntry } from "./batches.ts";
 import { SentEntries } from "./sent-entries.ts";
 
 const oldDays = 30;
-/** Rejected lines that are named; all are counted. */
+/** The most rejected lines to report one by one. */
 const maxNamedRejections = 20;
 
-/** What became of the lines so far. */
+/** Counts the results of the lines sent so far. */
 export class Tally {
   accepted = 0;
   rejected = 0;
-  /** Accepted, but longer than the service keeps. */
+  /** Accepted entries that the service truncated. */
   cut = 0;
-  /** Entries whose own time is longer ago than services may keep logs. */
+  /** Entries older than the retention that services may have. */
   old = 0;
-  /** Plain lines whose time was wanted and could not be read. */
+  /** Plain text lines whose time was requested and could not be parsed. */
   timeless = 0;
-  /** Lines with bytes that are not UTF-8. */
+  /** Lines that are not valid UTF-8. */
   otherEncoding = 0;
   readonly sentEntries: SentEntries;
   readonly #session: Session;
@@ -40,7 +40,7 @@ export class Tally {
     this.accepted += result.accepted;
     this.cut += batch.cutEntries;
     this.rejected += result.rejectedCount ?? 0;
-    // Of many rejections only the first are listed.
+    // If many entries are rejected, the response lists only the first.
     const refused = new Set(result.rejected?.map(({ index }) => index));
     if (result.accepted > 0) {
       for (const [index, entry] of batch.entries.entries()) if (!refused.has(index)) this.#note(entry);

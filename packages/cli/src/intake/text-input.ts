@@ -5,8 +5,8 @@ import { shellWord } from "../output/shell-word.ts";
 export const stdinName = "stdin";
 
 /**
- * The input as UTF-8. UTF-16 with a byte order mark is decoded; what is no text (an archive, a binary) is refused, with the
- * command that unpacks it.
+ * Returns the input as UTF-8. Decodes UTF-16 with a byte order mark. Throws for archives and binaries, with the command
+ * that unpacks them.
  */
 export async function* readText(input: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
   let decoder: Decoder | undefined;
@@ -37,12 +37,12 @@ function decoderOf(head: Buffer): Decoder | undefined {
 
 interface Packing {
   readonly name: string;
-  /** Bytes that it is known by, in hexadecimal, and where they are. */
+  /** The magic bytes of the format in hexadecimal, and their offset. */
   readonly mark: string;
   readonly offset?: number;
   /** The command that unpacks a file to stdout. */
   readonly unpack: string;
-  /** The same for stdin; undefined where that cannot be. */
+  /** The same for stdin; undefined if that is not possible. */
   readonly unpackStdin?: string;
 }
 
@@ -82,17 +82,19 @@ function refuseOther(head: Buffer, name: string): void {
   );
 }
 
-/** The command line that sends the text. What comes from stdin is unpacked on the way, where that can be. */
+/** Returns the command line that unpacks and sends the input. Stdin is unpacked in a pipe if possible. */
 function wayOut({ unpack, unpackStdin }: Pick<Packing, "unpack" | "unpackStdin">, name: string): string {
   if (name !== stdinName) return `${unpack} ${shellWord(name)} | sazabi logs send -`;
   return unpackStdin ? `… | ${unpackStdin} | sazabi logs send -` : `${unpack} FILE | sazabi logs send -`;
 }
 
 const inspectedBytes = 4096;
-/** A few control characters are in many logs. */
+/** Many logs contain a few control characters. */
 const toleratedControls = 8;
 
-/** Zeros at the front are what a rotation that copies and cuts leaves, and are no sign of a binary. */
+/**
+ * Returns true for binary data. Leading zeros are ignored, because log rotation by copying and truncating leaves them.
+ */
 function isBinary(start: Buffer): boolean {
   const begin = start.findIndex((byte) => byte !== 0);
   const bytes = begin < 0 ? start.subarray(0, 0) : start.subarray(begin);

@@ -2,7 +2,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 type BarStyle = "blocks" | "ascii";
 
-/** Block characters where the locale says that the terminal has them. */
+/** Returns block characters if the locale is UTF-8. */
 export function barStyle(env: Env): BarStyle {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || "";
   return /utf-?8/i.test(locale) && env.TERM !== "dumb" && env.TERM !== "linux" ? "blocks" : "ascii";
@@ -10,7 +10,7 @@ export function barStyle(env: Env): BarStyle {
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/** A bar of `share` (0 to 1) of `width` cells. What is not nothing shows. */
+/** Returns a bar for `share` (0 to 1) in `width` cells. A share above zero is always visible. */
 export function bar(share: number, width: number, style: BarStyle): string {
   if (share <= 0) return "";
   if (style === "ascii") return "#".repeat(Math.max(1, Math.round(share * width)));

@@ -1,6 +1,6 @@
 import type { Level } from "@sazabi/sdk";
 
-/** Colours and weights by what they mean. Off, each gives its text back. */
+/** Styles by meaning. Without colour, each returns its text unchanged. */
 export interface Palette {
   bold(text: string): string;
   dim(text: string): string;
@@ -12,8 +12,8 @@ export interface Palette {
 type When = "always" | "never" | "auto";
 
 /**
- * Whether a stream gets colour. In order of precedence: `--color`, FORCE_COLOR, NO_COLOR, CLICOLOR_FORCE,
- * CLICOLOR=0 or TERM=dumb, and at last whether it is a terminal.
+ * Returns whether a stream is coloured. In order of precedence: `--color`, FORCE_COLOR, NO_COLOR, CLICOLOR_FORCE,
+ * CLICOLOR=0 or TERM=dumb, and whether it is a terminal.
  */
 export function resolveColour(
   flag: When | undefined,
@@ -31,7 +31,7 @@ export function resolveColour(
 export async function openPalette(enabled: boolean): Promise<Palette> {
   if (!enabled) return plain;
   const { Chalk } = await import("chalk");
-  // Chalk would decide by itself, and does not know NO_COLOR.
+  // Chalk's own detection does not support NO_COLOR.
   const chalk = new Chalk({ level: 1 });
   const byLevel: Record<Level, (text: string) => string> = {
     trace: chalk.dim,

@@ -2,17 +2,17 @@ import { textOf, valueAt } from "./fields.ts";
 import { visibleText } from "./visible.ts";
 
 /**
- * CSV is opened in spreadsheets and printed with `cat`, and log messages are written by strangers. So a text that a
- * spreadsheet would take for a formula gets a `'` in front, and control characters are shown, not carried out; line
- * ends and tabs stay. Who needs the bytes asks for JSON.
+ * CSV is opened in spreadsheets and printed on terminals, and log messages are untrusted. So a text that a spreadsheet
+ * would read as a formula is prefixed with `'`, and control characters are escaped. Line ends and tabs are unchanged.
+ * JSON output has the exact bytes.
  */
 
-/** One line by RFC 4180, with its line end. */
+/** Returns one line of RFC 4180, with its line end. */
 export function csvLine(cells: readonly (string | undefined)[]): string {
   return `${cells.map((cell) => quoted(cell ?? "")).join(",")}\r\n`;
 }
 
-/** The values of `row` with these names, as a line; null is an empty cell. */
+/** Returns a line of the values with these names. Null is an empty cell. */
 export function csvRow(row: unknown, names: readonly string[]): string {
   return csvLine(names.map((name) => cellOf(valueAt(row, name))));
 }
@@ -22,7 +22,7 @@ function cellOf(value: unknown): string | undefined {
   return text === undefined || typeof value === "number" ? text : withoutFormula(visibleText(text));
 }
 
-/** What spreadsheets begin a formula with, in both widths, and what they skip before it. */
+/** The characters with which spreadsheets begin a formula, in both widths, and those that they skip before it. */
 const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const decimal = /^-?\d+(\.\d+)?$/;
 

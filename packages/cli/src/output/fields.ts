@@ -1,16 +1,16 @@
 import type { Column } from "./table.ts";
 
-/** What the rows of a list have, and which of it was asked for. */
+/** The members of a list's rows, and those that were requested. */
 export interface FieldSelection {
   /** In the order of a table's columns. */
   readonly all: readonly string[];
-  /** `--fields`, checked; undefined without it. */
+  /** The validated value of `--fields`; undefined without it. */
   readonly chosen?: readonly string[];
 }
 
 /**
- * The value that a dotted name means: `rotation.previousMasked`. A member's own name may have dots in it, as in
- * `attributes.http.status`; the longest name that is there counts. Null when there is none.
+ * Returns the value of a dotted name: `rotation.previousMasked`. A member's own name may contain dots, as in
+ * `attributes.http.status`; the longest existing name counts. Returns null if there is none.
  */
 export function valueAt(row: unknown, name: string): unknown {
   if (typeof row !== "object" || row === null) return null;
@@ -22,20 +22,20 @@ export function valueAt(row: unknown, name: string): unknown {
   return null;
 }
 
-/** A flat object with these members, in this order. */
+/** Returns a flat object with these members, in this order. */
 export function pick(row: unknown, names: readonly string[]): Record<string, unknown> {
   const picked: Record<string, unknown> = Object.create(null);
   for (const name of names) picked[name] = valueAt(row, name);
   return picked;
 }
 
-/** A value as text; undefined for null. */
+/** Converts a value to text. Returns undefined for null. */
 export function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** The columns of a table of these members. */
+/** Returns table columns for these members. */
 export function columnsOf(names: readonly string[]): readonly Column<unknown>[] {
   return names.map((name) => ({
     title: name,

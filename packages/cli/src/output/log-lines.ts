@@ -5,16 +5,18 @@ import { csvLine, csvRow } from "./csv.ts";
 import { type FieldSelection, pick, textOf, valueAt } from "./fields.ts";
 import { safeJson, visible, visibleLines } from "./visible.ts";
 
-/** What an entry is printed from, whichever answer it comes with. */
+/** The members of an entry that are printed, the same for every response type. */
 export type ShownEntry = Pick<LogEntry, "timestamp" | "level" | "service" | "message" | "attributes">;
 
-/** What of a session decides how entries look. */
+/** The properties of a session that decide how entries are printed. */
 interface Style {
   readonly format: "text" | "json" | "ndjson" | "csv";
   readonly flags: { readonly fields?: FieldSelection };
 }
 
-/** Entries as they come, in the form that was asked for: with its line ends, and `head` before the first. */
+/**
+ * Returns a printer for entries in the requested format. Its output has line ends; print `head` before the first entry.
+ */
 export function entryPrinter({ format, flags }: Style, palette: Palette) {
   const { all, chosen } = flags.fields ?? { all: [] };
   if (format === "csv") {
@@ -34,10 +36,10 @@ export function entryPrinter({ format, flags }: Style, palette: Palette) {
   };
 }
 
-/** Sets the further lines of a message apart, so that none of them can pass for an entry. */
+/** Indents the further lines of a message, so that none of them looks like an entry. */
 const continuation = "    | ";
 
-/** An entry as text: time, level, service, message, attributes. */
+/** Formats an entry as text: time, level, service, message, attributes. */
 function entryLines(entry: ShownEntry, palette: Palette): readonly string[] {
   const [first = "", ...more] = visibleLines(entry.message);
   const attributes = Object.entries(entry.attributes).map(([name, value]) => `${visible(name)}=${shownValue(value)}`);
@@ -51,7 +53,7 @@ function entryLines(entry: ShownEntry, palette: Palette): readonly string[] {
   return [head.join("  "), ...more.map((line) => continuation + line)];
 }
 
-/** Only the values of these fields; `-` where there is none. */
+/** Formats only the values of these fields, with `-` for a missing value. */
 function chosenLines(entry: ShownEntry, names: readonly string[], palette: Palette): readonly string[] {
   const texts = names.map((name) => visibleLines(shownField(entry, name)));
   const head = texts.map(([first = ""], i) => {

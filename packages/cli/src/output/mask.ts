@@ -9,27 +9,27 @@ export function holdsKey(text: string): boolean {
   return text.search(keyLike) >= 0;
 }
 
-/** A run of letters and digits that nobody chose as a name. */
+/** A run of letters and digits that looks random. */
 const randomLike = /(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{12,}/;
 
-/** Whether a name is likely a key, also an imported one. */
+/** Returns true if a name is probably a key, possibly an imported one. */
 export function looksLikeKey(text: string): boolean {
   return holdsKey(text) || (mayBeImportedKey(text) && randomLike.test(text));
 }
 
-/** GitHub replaces it in everything that the job prints from now on; it reads stderr, too. */
+/** Registers the key with GitHub Actions, which masks it in all later output of the job. GitHub reads stderr, too. */
 export function hideInLogs({ env, stderr }: Pick<Context, "env" | "stderr">, key: string): void {
   if (env.GITHUB_ACTIONS === "true") stderr.write(`::add-mask::${key}\n`);
 }
 
 /**
- * Call it with a secret that the service has just made, before it is used. Throws when it is not a key: unknown text must
- * not be printed, or written to files that shells read. `wayOut` says what to do about the key then.
+ * Validates and masks a secret that the service has just created; call it before any use. Throws if it is not a key,
+ * because unknown text must not be printed or written to files that shells read. `wayOut` is the hint of that error.
  */
 export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: unknown, wayOut: string): void {
   if (typeof value !== "string" || !parseKey(value)) {
     throw new CliError(
-      "The service answered with a secret that is no key of Sazabi. It was not printed or handed over.",
+      "The service answered with a secret that is not a Sazabi key. It was not printed or delivered.",
       {
         code: "UNEXPECTED_ANSWER",
         hint: `${wayOut} \`sazabi doctor\` checks which service this is.`,
@@ -39,22 +39,22 @@ export function receiveSecret(context: Pick<Context, "env" | "stderr">, value: u
   hideInLogs(context, value);
 }
 
-/** Keys that this run was given and that do not look like ours. */
+/** Keys of this run that do not have Sazabi's format. */
 const given = new Set<string>();
 
-/** From now on `maskKeys` masks this text, too, if it may be an imported key. */
+/** Makes `maskKeys` mask this text as well, if it may be an imported key. */
 export function maskImported(key: string): void {
-  // An id is no key, and is what messages tell people to use.
+  // An id is not secret, and messages tell users to copy it.
   if (mayBeImportedKey(key) && !uuid.test(key)) given.add(key);
 }
 
-/** Text in which every key, or what looks like one, shows only its ends: errors quote what was typed. */
+/** Masks every key, and everything that looks like one, because errors quote user input. */
 export function maskKeys(text: string): string {
   const masked = text.replace(keyLike, (key) => maskKey(key));
   return [...given].reduce((rest, key) => rest.replaceAll(key, maskKey(key)), masked);
 }
 
-/** What may be a key or a name, for people. Without a digit and a space it is a name rather than a key. */
+/** Returns a text that may be a key or a name, masked unless it contains a space or no digit. */
 export function shownName(text: string): string {
   return mayBeImportedKey(text) && /\d/.test(text) ? maskKey(text) : text;
 }

@@ -2,25 +2,28 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { withoutKeys } from "../child-environment.ts";
 import type { Output, PagerProcess } from "../context.ts";
 
-/** The person has seen enough. */
+/** The user left the pager. */
 class ReaderLeft extends Error {}
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** The words of the pager's command; undefined for none. SAZABI_PAGER goes before PAGER, and `cat` means none. */
+/**
+ * Returns the words of the pager command, or undefined for no pager. SAZABI_PAGER precedes PAGER, and `cat` means no
+ * pager.
+ */
 export function pagerCommand(env: Env): readonly string[] | undefined {
   if (env.TERM === "dumb" || env.CI) return undefined;
   const words = splitWords(env.SAZABI_PAGER?.trim() || env.PAGER?.trim() || "less -FRX");
   return words.length === 0 || words[0] === "cat" ? undefined : words;
 }
 
-/** Words as a shell would split them, as far as quotes go; no shell is asked. */
+/** Splits a command into words with shell quoting, without a shell. */
 function splitWords(text: string): readonly string[] {
   const words = text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single));
 }
 
-/** What `less` is told when the person has told it nothing: quit if it fits, show colours, leave the text standing. */
+/** The default of LESS: exit if the text fits on the screen, show colours, keep the text on the screen. */
 const lessOptions = "FRX";
 
 export function startPager([program = "", ...args]: readonly string[], env: Env): PagerProcess {
@@ -33,7 +36,7 @@ export function startPager([program = "", ...args]: readonly string[], env: Env)
   const left = ended(child).then(() => {
     hasLeft = true;
   });
-  // Whoever leaves early does not read the rest.
+  // Writes fail if the pager exits early.
   stdin?.on("error", () => {});
   return {
     started: new Promise((resolve) => {
@@ -55,7 +58,7 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
-/** Output that goes to the terminal as it is while it fits the screen, and through a pager as soon as it does not. */
+/** Writes to the terminal while the output fits on the screen, and to a pager once it does not. */
 export class PagedOutput implements Output {
   readonly isTTY = true;
   readonly columns: number | undefined;
@@ -66,19 +69,19 @@ export class PagedOutput implements Output {
   #pager: PagerProcess | undefined;
   #held = "";
   #rowsLeft: number;
-  /** Writes one after another, beginning with what was held. */
+  /** Serializes the writes, beginning with the buffered text. */
   #writing: Promise<void> = Promise.resolve();
 
   constructor(terminal: Output, rows: number, start: () => Promise<PagerProcess>) {
     this.#terminal = terminal;
     this.columns = terminal.columns;
     this.rows = rows;
-    // The last row is the prompt's.
+    // The last row is for the shell's prompt.
     this.#rowsLeft = rows - 1;
     this.#start = start;
   }
 
-  /** True while the person reads in the pager: whoever writes to the terminal meanwhile writes over it. */
+  /** True while the pager is open. Other output to the terminal would overwrite it. */
   get isOpen(): boolean {
     return this.#pager !== undefined && !this.#pager.hasLeft();
   }
@@ -94,12 +97,12 @@ export class PagedOutput implements Output {
     if (this.#pager.hasLeft()) throw new ReaderLeft("The reader has left.");
   }
 
-  /** True when nothing is wrong: the person had seen enough. */
+  /** Returns true if the error only means that the user left the pager. */
   isReaderLeft(error: unknown): boolean {
     return error instanceof ReaderLeft;
   }
 
-  /** Resolves when everything was written and the person has left the pager. */
+  /** Resolves when everything is written and the user has left the pager. */
   async close(): Promise<void> {
     if (!this.#isTooLong) return this.#terminal.write(this.#held);
     await this.#writing;
@@ -116,7 +119,7 @@ export class PagedOutput implements Output {
   #openPager(): void {
     this.#isTooLong = true;
     this.#writing = this.#start().then(async (pager) => {
-      // A pager that is missing is no error: the text is what was asked for.
+      // If the pager does not exist, the text goes to the terminal.
       if (await pager.started) this.#pager = pager;
     });
     this.#passOn(this.#held);
@@ -128,7 +131,10 @@ export class PagedOutput implements Output {
   }
 }
 
-/** Lines on the screen, long ones wrapped. Wide characters are not measured: one row more or less does not matter. */
+/**
+ * Returns the number of rows on the screen, including wrapped lines. Wide characters are not measured; one row more or
+ * less does not matter.
+ */
 function rowsOf(text: string, columns: number): number {
   const lines = text.replace(/\n$/, "").split("\n");
   return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);

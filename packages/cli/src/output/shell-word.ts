@@ -1,4 +1,4 @@
-/** The text as one word of a command line. */
+/** Quotes the text as one word for a shell. */
 export function shellWord(text: string): string {
   return /^[\w:./@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -4,7 +4,7 @@ const frames = ["|", "/", "-", "\\"];
 const firstShownAfterMs = 600;
 const nextFrameAfterMs = 120;
 
-/** Shows that something goes on when `work` takes a while. Plain characters, and the cursor stays as it is. */
+/** Shows a spinner while `work` is pending. Uses ASCII characters and does not hide the cursor. */
 export async function spinWhile<T>(terminal: Output, work: Promise<T>): Promise<T> {
   let shown = 0;
   const turn = () => {

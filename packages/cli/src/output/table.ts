@@ -6,11 +6,11 @@ export interface Column<T> {
   readonly title: string;
   readonly value: (row: T) => string | null | undefined;
   /**
-   * What may happen to the column on a narrow terminal: `keep` it whole (an id somebody has to copy), `cut` its
-   * longest texts, or `drop` it, when those before it leave no room.
+   * What happens to the column on a narrow terminal. `keep` prints it whole (an id to copy), `cut` truncates its
+   * longest texts, and `drop` omits it if the columns before it leave no room.
    */
   readonly narrow: "keep" | "cut" | "drop";
-  /** It is not cut to less: with less there is nothing to learn from it. */
+  /** The minimum width when truncated. */
   readonly least?: number;
 }
 
@@ -23,7 +23,10 @@ export interface RenderedTable {
 const gap = "  ";
 const defaultLeast = 8;
 
-/** Lines of an aligned table, no wider than `width` as far as its columns allow; without a width nothing is cut. */
+/**
+ * Returns the lines of an aligned table, at most `width` wide as far as its columns allow. Without a width nothing is
+ * truncated.
+ */
 export function renderTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
@@ -59,7 +62,7 @@ function fitColumns<C extends Sized>(columns: readonly C[], width: number) {
   return { kept: cutColumns(kept, width), dropped: columns.filter((column) => !fitting.has(column)) };
 }
 
-/** Takes what is over from the widest column that may be cut, again and again. */
+/** Narrows the widest column that may be cut, until the table fits. */
 function cutColumns<C extends Sized>(columns: readonly C[], width: number): readonly C[] {
   const cut = [...columns];
   for (let over = total(cut) - width; over > 0; over--) {
@@ -79,7 +82,7 @@ function total(columns: readonly Sized[]): number {
   return columns.reduce((sum, column) => sum + column.width, 0) + gap.length * (columns.length - 1);
 }
 
-/** A column that may be dropped is wanted whole or not at all. */
+/** Returns the minimum width. A column that may be dropped counts in full. */
 function narrowestTotal(columns: readonly Sized[]): number {
   const narrowest = columns.map((column) =>
     column.narrow === "cut" ? { ...column, width: Math.min(column.width, leastOf(column)) } : column,

@@ -1,10 +1,9 @@
 /**
- * Text from elsewhere (log messages, names, error sentences) may hold sequences that drive a terminal: move its
- * cursor, retitle it, write to its clipboard, reverse the reading order. These functions make them visible, so that
- * what is shown is what is there and nothing is carried out.
+ * Untrusted text (log messages, names, error messages) may contain terminal control sequences. They can move the
+ * cursor, change the title, write to the clipboard, or reverse the reading order. These functions escape them.
  */
 
-/** C0 and C1 controls, DEL, line separators, and what reorders or hides text. */
+/** C0 and C1 controls, DEL, line separators, and characters that reorder or hide text. */
 const unsafe =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|\p{Surrogate}|[\u{e0000}-\u{e007f}]/gu;
@@ -13,12 +12,12 @@ const unsafe =
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const styling = /\u001b\[[\d;:]*m/g;
 
-/** One line of text that is safe to print. */
+/** Returns one line of text that is safe to print. */
 export function visible(text: string): string {
   return text.replace(styling, "").replace(unsafe, escapeCharacter);
 }
 
-/** The lines of a text that may have several, each safe to print. */
+/** Returns the lines of a text, each safe to print. */
 export function visibleLines(text: string): readonly string[] {
   return text
     .replace(/\r?\n$/, "")
@@ -30,7 +29,7 @@ export function visibleLines(text: string): readonly string[] {
     );
 }
 
-/** A text of several lines that is safe to print: line feeds and tabs stay as they are. */
+/** Returns a multi-line text that is safe to print. Line feeds and tabs are unchanged. */
 export function visibleText(text: string): string {
   return text
     .replace(styling, "")
@@ -39,9 +38,9 @@ export function visibleText(text: string): string {
     );
 }
 
-/** JSON on one line. Parsed, it is the same value to the byte; printed, it drives no terminal. */
+/** Returns JSON that is safe to print. It parses to exactly the same value. */
 export function safeJson(value: unknown, indent?: number): string {
-  // JSON.stringify escapes C0 itself, apart from the line ends of its own indentation.
+  // JSON.stringify escapes C0 itself, except for the line ends of its indentation.
   return JSON.stringify(value, null, indent).replace(unsafe, (character) =>
     character === "\n" ? character : [...unitsOf(character)].map(unicodeEscape).join(""),
   );

@@ -1,6 +1,6 @@
 import { eastAsianWidth } from "get-east-asian-width";
 
-/** Cells that a terminal gives to `text`, which must be visible text (see visible.ts). */
+/** Returns the terminal width of `text` in cells. The text must be safe to print (see visible.ts). */
 export function widthOf(text: string): number {
   if (isAscii(text)) return text.length;
   let width = 0;
@@ -8,18 +8,18 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** `text` cut to at most `width` cells, the last of them `…` when something was cut. */
+/** Truncates `text` to `width` cells. The last is `…` if anything was cut. */
 export function fit(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  let kept = "";
+  let shown = "";
   let used = 0;
   for (const cluster of clustersOf(text)) {
     const next = cells(cluster);
     if (used + next > width - 1) break;
-    kept += cluster;
+    shown += cluster;
     used += next;
   }
-  return `${kept}…`;
+  return `${shown}…`;
 }
 
 export function pad(text: string, width: number): string {
@@ -33,13 +33,13 @@ function isAscii(text: string): boolean {
 
 let segmenter: Intl.Segmenter | undefined;
 
-/** What is shown as one character: a letter with its marks, a flag, a family. */
+/** Splits a text into grapheme clusters: a letter with its marks, a flag, a family. */
 function* clustersOf(text: string): Generator<string> {
   segmenter ??= new Intl.Segmenter("en", { granularity: "grapheme" });
   for (const { segment } of segmenter.segment(text)) yield segment;
 }
 
-/** Signs that are drawn as one picture, whatever they are made of. */
+/** Emoji that are drawn as one picture, whatever their code points. */
 const picture =
   /^(?:\p{Regional_Indicator}{2}|[\d#*]\ufe0f?\u20e3|\p{Extended_Pictographic}.*(?:\ufe0f|\u200d|\p{Emoji_Modifier}))/su;
 
@@ -50,7 +50,10 @@ function cells(cluster: string): number {
   return width;
 }
 
-/** Marks that take room of their own, such as vowels of Hindi, are not among them; vowels that join a Hangul letter are. */
+/**
+ * Combining characters without width. Spacing marks, such as Hindi vowels, are not included; Hangul jamo that join a
+ * letter are.
+ */
 const zeroWidth = /^(?:\p{Mn}|\p{Me}|\u200c|\u200d|[\u1160-\u11ff\u{e0020}-\u{e007f}])$/u;
 
 function cellsOfOne(character: string): number {

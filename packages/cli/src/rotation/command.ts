@@ -4,12 +4,12 @@ import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { maskKeys } from "../output/mask.ts";
 
-/** A child that needs a key gets the new one on its stdin, and no other from us. */
+/** Variables removed from the child's environment. The child gets the new key on stdin. */
 const keyVariables = ["SAZABI_SECRET_KEY", "SAZABI_TOKEN", "SAZABI_PUBLIC_KEY"];
 
 /**
- * Runs a command of the shell with `value` on its stdin, without a line end. What it prints goes to stderr, keys in it
- * masked. Throws when it fails.
+ * Runs a shell command with `value` on its stdin, without a line end. Its output goes to stderr, with keys masked.
+ * Throws if the command fails.
  */
 export async function handToCommand(context: Context, command: string, value: string): Promise<void> {
   const child = spawn(command, {
@@ -18,7 +18,7 @@ export async function handToCommand(context: Context, command: string, value: st
     stdio: ["pipe", "pipe", "pipe"],
     signal: context.signal,
   });
-  // A command that does not read its input has its reasons; whether it worked is for its exit code to say.
+  // The command need not read its stdin; its exit code decides whether it succeeded.
   child.stdin.on("error", () => {}).end(value);
   for (const stream of [child.stdout, child.stderr]) forward(stream, (text) => context.stderr.write(text));
   const end = await new Promise<string | undefined>((resolve, reject) => {
@@ -29,7 +29,7 @@ export async function handToCommand(context: Context, command: string, value: st
 }
 
 function failed(reason: string, cause?: unknown): CliError {
-  return new CliError(`The command to hand over the new secret failed (${reason}).`, {
+  return new CliError(`The command that receives the new secret failed (${reason}).`, {
     code: "HAND_OVER_FAILED",
     cause,
   });
@@ -37,7 +37,7 @@ function failed(reason: string, cause?: unknown): CliError {
 
 const longestLine = 64 * 1024;
 
-/** Line by line, so that a key is seen whole. */
+/** Forwards whole lines, so that no key is split across writes. */
 function forward(stream: Readable, write: (text: string) => void): void {
   let rest = "";
   stream.setEncoding("utf8").on("data", (text: string) => {

@@ -7,22 +7,25 @@ import { checkEnvFile, isOpenToOthers, keyVariables, type ReplacedKey, setInEnvF
 export interface DeliveryOptions {
   readonly exec?: string;
   readonly envFile?: string;
-  /** Node reads `--env-file` too, wherever it stands, and ends when there is no such file; this one is ours alone. */
+  /**
+   * Node also parses `--env-file`, anywhere on the command line, and exits if the file is missing. It does not parse
+   * `--dotenv`.
+   */
   readonly dotenv?: string;
   readonly githubOutput?: boolean;
   readonly stdout?: boolean;
 }
 
-/** One way for a new secret to get to where it is used. */
+/** A destination for a new secret. */
 export interface SecretDelivery {
   readonly name: "env-file" | "github-output" | "exec" | "stdout";
-  /** Refuses, before anything is changed, what cannot work. */
+  /** Throws before anything is changed if delivery cannot work. */
   check(key: ReplacedKey): void;
-  /** May come twice with the same secret. */
+  /** May be called twice with the same secret. */
   deliver(value: string, key: ReplacedKey): void | Promise<void>;
 }
 
-/** The ways that were named, in the order in which they are used; without any, stdout. */
+/** Returns the requested destinations in the order of use; stdout if there is none. */
 export function deliveriesOf(session: Session, kind: KeyKind, options: DeliveryOptions): readonly SecretDelivery[] {
   const { exec, dotenv, envFile = dotenv, githubOutput, stdout } = options;
   const named = [
@@ -45,7 +48,7 @@ function toEnvFile(session: Session, kind: KeyKind, path: string): SecretDeliver
     check: (key) => checkEnvFile(path, variable, key),
     deliver: (value, key) => {
       const names = setInEnvFile(path, variable, value, key);
-      session.say(`Handed over: ${names.join(", ")} in ${path}.`);
+      session.say(`Delivered: ${names.join(", ")} in ${path}.`);
       if (isOpenToOthers(path)) session.say(`Warning: ${path} is readable by other users (chmod 600 ${path}).`);
     },
   };
@@ -66,7 +69,7 @@ function toGithubOutput(session: Session): SecretDelivery {
         const { code } = cause as NodeJS.ErrnoException;
         throw new CliError(`Cannot write ${path} (${code}).`, { code: "HAND_OVER_FAILED", cause });
       }
-      session.say("Handed over: the output `key` of this step.");
+      session.say("Delivered: the output `key` of this step.");
     },
   };
 }
@@ -80,7 +83,7 @@ function toCommand(session: Session, command: string): SecretDelivery {
     deliver: async (value) => {
       const { handToCommand } = await import("./command.ts");
       await handToCommand(session.context, command, value);
-      session.say("Handed over to the command.");
+      session.say("Delivered to the command.");
     },
   };
 }
@@ -89,7 +92,7 @@ function toStdout(session: Session): SecretDelivery {
   return {
     name: "stdout",
     check: () => {},
-    // As JSON it is part of the result.
+    // In JSON it is part of the result.
     deliver: async (value) => {
       if (session.flags.json) return;
       session.out(value);

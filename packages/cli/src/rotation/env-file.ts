@@ -24,13 +24,13 @@ export const keyVariables: Readonly<Record<KeyKind, string>> = {
 
 /** The key whose secret is replaced in a file. */
 export interface ReplacedKey {
-  /** Its secrets, masked: the current one, and the previous one of a rotation. */
+  /** Its masked secrets: the current one, and the previous one during a rotation. */
   readonly masks: readonly string[];
-  /** One of its secrets, where it is known. */
+  /** One of its secrets, if known. */
   readonly secret?: string | undefined;
 }
 
-/** Checks, before any change, that the file can be replaced and that `variable` holds no other key. */
+/** Throws before any change if the file cannot be replaced, or if `variable` holds another key. */
 export function checkEnvFile(path: string, variable: string, { masks }: ReplacedKey): void {
   const target = targetOf(path);
   const content = read(target);
@@ -41,7 +41,8 @@ export function checkEnvFile(path: string, variable: string, { masks }: Replaced
   }
   for (const { groups } of content.matchAll(assignment(variable))) {
     const { value, quote } = groups as Assignment;
-    // The value is not repeated: a default in it, or a key that holds a `$`, is a secret. Single quotes expand nothing.
+    // The value is not printed: a default in it, or a key that contains a `$`, is a secret. Single quotes expand
+    // nothing.
     if (quote !== "'" && /\$[\w({]/.test(value)) {
       throw new CliError(`${path} takes ${variable} from elsewhere: its value expands another variable or a command.`, {
         code: "OTHER_KEY",
@@ -57,9 +58,9 @@ export function checkEnvFile(path: string, variable: string, { masks }: Replaced
 }
 
 /**
- * Sets `variable` and every other one that holds a secret of the key; where there is none, adds `variable` at the end.
- * Leaves everything else as it is: comments, quotes, line ends, mode and owner. In one step: a reader sees the old file
- * or the new one. Returns the names of the variables.
+ * Sets `variable`, and every other variable that holds a secret of the key. Adds `variable` at the end if there is
+ * none. Preserves comments, quotes, line ends, mode and owner, and replaces the file atomically. Returns the names of
+ * the variables.
  */
 export function setInEnvFile(path: string, variable: string, value: string, key: ReplacedKey): readonly string[] {
   const target = targetOf(path);
@@ -81,7 +82,7 @@ export function setInEnvFile(path: string, variable: string, value: string, key:
   }
 }
 
-/** Others than its owner may read it. */
+/** Returns true if users other than the owner may read the file. */
 export function isOpenToOthers(path: string): boolean {
   return process.platform !== "win32" && (statSync(path).mode & 0o044) !== 0;
 }
@@ -108,7 +109,7 @@ function assign(content: string, variable: string, value: string, key: ReplacedK
   return { content: `${content}${gap}${variable}=${value}${end}`, names: [variable] };
 }
 
-/** The texts in the file that are secrets of the key. An imported one is known by its whole text only. */
+/** Returns the texts in the file that are secrets of the key. An imported key is recognized only by its whole text. */
 function secretsIn(content: string, variable: string, { masks, secret }: ReplacedKey): ReadonlySet<string> {
   const values = [...content.matchAll(assignment("[A-Za-z_][\\w.]*"))].map(({ groups }) => groups ?? {});
   const secrets = values.flatMap(({ value = "", name }) => {
@@ -118,19 +119,22 @@ function secretsIn(content: string, variable: string, { masks, secret }: Replace
   return new Set(secret === undefined ? secrets : [...secrets, secret]);
 }
 
-/** Whether an imported key may be the one that is shown as `mask`; its last four characters may not be known. */
+/** Returns true if an imported key may have the mask `mask`. The mask may lack the last four characters. */
 function fitsMask(mask: string, value: string): boolean {
   const [prefix = "", lastFour = ""] = mask.split("…");
   return mayBeImportedKey(value) && value.startsWith(prefix) && (lastFour === "????" || value.endsWith(lastFour));
 }
 
-/** `NAME=value`, `export NAME="value"`, `NAME = 'value' # why`, of names that the expression `name` takes. */
+/**
+ * Returns a pattern for `NAME=value`, `export NAME="value"` and `NAME = 'value' # why`, for names that match the
+ * expression `name`.
+ */
 function assignment(name: string): RegExp {
   const start = `^(?<before>\\ufeff?[ \\t]*(?:export[ \\t]+)?(?<name>${name})[ \\t]*=[ \\t]*)`;
   return new RegExp(`${start}(?<quote>["'\`]?)(?<value>.*?)\\k<quote>(?<after>[ \\t]+#.*|[ \\t]*)$`, "gm");
 }
 
-/** A link stays a link. */
+/** Resolves a symbolic link, so that the link itself is not replaced. */
 function targetOf(path: string): string {
   return existsSync(path) ? realpathSync(path) : resolve(path);
 }

@@ -11,8 +11,8 @@ export interface NewSecret {
 }
 
 /**
- * When the profile in use keeps this very key, it keeps the new secret from now on: with the previous one it would be
- * logged out at the end of the grace. The profile's name, when it is so.
+ * Stores the new secret in the profile in use if it holds this key. Otherwise the profile would be logged out at the
+ * end of the grace period. Returns the profile's name if it was updated.
  */
 export async function keepInProfile(session: Session, secret: NewSecret): Promise<string | undefined> {
   const { login } = session.profile;
@@ -31,14 +31,14 @@ export async function keepInProfile(session: Session, secret: NewSecret): Promis
   return name;
 }
 
-/** Four characters and a prefix are the same for many keys of the world: the service knows. */
+/** Asks the service, because many keys share a prefix and the last four characters. */
 async function isSecretOf(session: Session, stored: string, { keyId, value }: NewSecret): Promise<boolean> {
   if (stored === value) return true;
   try {
     const admin = new SazabiAdmin({ secretKey: stored, clientSource: "cli", ...(await session.connection()) });
     return (await admin.me({ signal: session.context.signal })).key.id === keyId;
   } catch (error) {
-    // A dead secret is no loss.
+    // Replacing a revoked secret loses nothing.
     if (error instanceof SazabiApiError && error.status === 401) return true;
     throw error;
   }

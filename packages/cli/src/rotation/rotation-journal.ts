@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { withLock, writePrivateFile } from "../private-files.ts";
 
 /**
- * A rotation that was begun here and has not come to its end. It holds no secret: for the idempotency key the service
- * gives the same secret again, so that a rerun can finish what a killed process began.
+ * A rotation that was started here and is not finished. It holds no secret: the service repeats the secret for the same
+ * idempotency key, so that a rerun can finish the rotation of a killed process.
  */
 export interface UnfinishedRotation {
   readonly apiUrl: string;
@@ -14,17 +14,17 @@ export interface UnfinishedRotation {
   readonly startedAt: string;
 }
 
-/** The service repeats an answer for a day. */
+/** The service repeats a response for one day. */
 const repeatableMs = 23 * 3_600_000;
 
-/** The rotation of this key that is to be gone on with, else `fresh`, kept from now on. */
+/** Returns the unfinished rotation of this key if it can be resumed. Otherwise records and returns `fresh`. */
 export function keepUnfinished(
   directory: string,
   fresh: UnfinishedRotation,
 ): Promise<{ readonly rotation: UnfinishedRotation; readonly resumed: boolean }> {
   return withLock(directory, () => {
-    const found = findUnfinished(directory, fresh.apiUrl, fresh.keyId, new Date(fresh.startedAt));
-    if (found) return { rotation: found, resumed: true };
+    const unfinished = findUnfinished(directory, fresh.apiUrl, fresh.keyId, new Date(fresh.startedAt));
+    if (unfinished) return { rotation: unfinished, resumed: true };
     writePrivateFile(pathOf(directory, fresh.keyId), `${JSON.stringify(fresh, null, 2)}\n`);
     return { rotation: fresh, resumed: false };
   });
@@ -36,9 +36,9 @@ export function findUnfinished(
   keyId: string,
   now: Date,
 ): UnfinishedRotation | undefined {
-  const found = read(pathOf(directory, keyId));
-  if (found?.apiUrl !== apiUrl) return undefined;
-  return now.getTime() - Date.parse(found.startedAt) < repeatableMs ? found : undefined;
+  const unfinished = read(pathOf(directory, keyId));
+  if (unfinished?.apiUrl !== apiUrl) return undefined;
+  return now.getTime() - Date.parse(unfinished.startedAt) < repeatableMs ? unfinished : undefined;
 }
 
 export function forgetUnfinished(directory: string, keyId: string): void {
@@ -50,7 +50,7 @@ function read(path: string): UnfinishedRotation | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as UnfinishedRotation;
   } catch {
-    // None, or none that can be gone on with: the service refuses a second rotation beside it, and says so.
+    // There is none, or it cannot be resumed. The service refuses a second rotation with an error of its own.
     return undefined;
   }
 }

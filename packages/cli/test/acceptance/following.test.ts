@@ -201,7 +201,13 @@ describe("logs send --follow", () => {
     child.kill("SIGINT");
     const { code, err } = await end;
     expect(code).toBe(130);
-    for (const words of ["was replaced", "Trying again", "The service has it", "was cut", "Stopped after 8 accepted"]) {
+    for (const words of [
+      "was replaced",
+      "Retrying",
+      "The service accepted it",
+      "was truncated",
+      "Stopped after 8 accepted",
+    ]) {
       expect(err).toContain(words);
     }
     expect((await stored()).toSorted()).toEqual([
@@ -402,7 +408,7 @@ describe("logs send --follow", () => {
     const end = finished(child);
     await untilStored("one", { kill: async () => {}, talk: () => "", isAlive: () => child.exitCode === null });
     child.kill("SIGINT");
-    expect((await end).err).toContain("So the next run does not know how far");
+    expect((await end).err).toContain("The next run cannot tell how far");
   });
 });
 

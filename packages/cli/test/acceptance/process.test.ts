@@ -228,7 +228,7 @@ describe("the process", () => {
     const { code, err } = await sazabi(scratchDirectory(), ["whoami"], { env: { ...env, HTTP_PROXY } });
     expect(code).toBe(5);
     expect(err).toContain("connection refused; on the way through the proxy http://127.0.0.1:9 (HTTP_PROXY)");
-    expect(err).toContain("NO_PROXY=sazabi.test goes past it");
+    expect(err).toContain("NO_PROXY=sazabi.test bypasses it");
     expect(err).not.toContain("secret");
   });
 

@@ -147,7 +147,7 @@ describe("keys rotate", () => {
   test("can be taken back, and begun anew", async () => {
     const { home, id, value, run } = await keyInFile("taken-back");
     await run(["keys", "rotate", "--self", "--exec", 'cat > "$HOME/first"; false']);
-    expect((await run(["keys", "rotate", id, "--finish"])).err).toContain("has not been handed over");
+    expect((await run(["keys", "rotate", id, "--finish"])).err).toContain("has not been delivered");
     expect((await run(["keys", "rotate", "--self", "--cancel"])).code).toBe(0);
     const first = readFileSync(join(home, "first"), "utf8");
     expect(await Promise.all([works(value), works(first)])).toEqual([true, false]);

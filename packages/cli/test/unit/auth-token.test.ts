@@ -16,7 +16,7 @@ describe("auth token", () => {
     const { run } = terminal({ env, columns: 80 });
     const asked = await run(["auth", "token"], { typed: ["y"] });
     expect(asked).toMatchObject({ code: 0, out: `${secretKey}\n` });
-    expect(asked.err).toContain("has the key");
+    expect(asked.err).toContain("can use the key");
     expect(asked.err).not.toContain(secretKey);
     expect(await run(["auth", "token"], { typed: ["n"] })).toMatchObject({ code: 1, out: "" });
     expect(await run(["auth", "token", "--no-input"])).toMatchObject({ code: 2, out: "" });
@@ -91,9 +91,9 @@ describe("auth switch", () => {
     expect((await terminal().run(["auth", "switch", "other"])).err).toContain("auth login --profile");
   });
 
-  test("says when the environment still goes before it", async () => {
+  test("says when the environment still takes precedence", async () => {
     const { run, secretKey } = await withProfiles();
     const { err } = await run(["auth", "switch", "work"], { env: { SAZABI_SECRET_KEY: secretKey } });
-    expect(err).toContain("SAZABI_SECRET_KEY still goes before it");
+    expect(err).toContain("SAZABI_SECRET_KEY still takes precedence");
   });
 });

@@ -110,7 +110,7 @@ describe("auth login", () => {
     const env = { SAZABI_API_URL: url, SAZABI_SECRET_KEY: someKey("secret") };
     const { code, err } = await terminal({ env }).run(["auth", "login", "--key", "-"], { stdin: secretKey });
     expect(code).toBe(0);
-    expect(err).toContain("SAZABI_SECRET_KEY is set and goes before");
+    expect(err).toContain("SAZABI_SECRET_KEY is set and takes precedence");
   });
 });
 

@@ -39,7 +39,7 @@ describe("doctor", () => {
     const { found } = await diagnose({ env: { SAZABI_API_URL: url } });
     expect(found.address).toMatchObject({
       ok: false,
-      message: expect.stringContaining("It comes from SAZABI_API_URL"),
+      message: expect.stringContaining("Check the address, which comes from SAZABI_API_URL"),
     });
   });
 

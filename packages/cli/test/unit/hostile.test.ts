@@ -221,7 +221,7 @@ describe("a service that answers with something else than a key", () => {
     ]) {
       const { code, out, err } = await terminal({ env: { ...env, GITHUB_OUTPUT: output } }).run(argv);
       expect({ argv, code, out }).toEqual({ argv, code: 1, out: "" });
-      expect(err).toContain("a secret that is no key");
+      expect(err).toContain("a secret that is not a Sazabi key");
       expect(err).not.toMatch(dangerous);
       expect(err).not.toContain("evil");
     }

@@ -538,7 +538,7 @@ describe("keys revoke", () => {
     const { run } = terminal({ env });
     const refused = await run(["keys", "revoke", keyId], { columns: 80, typed: ["n"] });
     expect(refused.code).toBe(1);
-    expect(refused.err).toContain("stops working at once");
+    expect(refused.err).toContain("stop working at once");
     expect(changes(asked)).toEqual([]);
     expect((await run(["keys", "revoke", keyId], { columns: 80, typed: ["y"] })).code).toBe(0);
     expect((await run(["keys", "revoke", keyId, "--yes"], { columns: 80 })).code).toBe(0);
@@ -627,7 +627,7 @@ describe("a name in the short forms", () => {
     const { code, err } = await terminal({ env }).run(["keys", "revoke", "nosuch"]);
     expect({ code, err }).toEqual({
       code: 3,
-      err: "error: There is no live key called nosuch. `sazabi keys list` shows those there are.\n",
+      err: "error: There is no live key called nosuch. `sazabi keys list` shows all keys.\n",
     });
   });
 });
@@ -747,7 +747,7 @@ test("revoke-all that meets no key says that nothing was revoked", async () => {
     "POST /v1/keys/revoke-all": () => ({ body: { revoked: [], revokedCount: 0 } }),
   });
   const { code, out, err } = await terminal({ env }).run(["keys", "revoke-all", "--unused-for", "90d", "--yes"]);
-  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No key is meant by that: nothing was revoked.\n" });
+  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No key matches: nothing was revoked.\n" });
 });
 
 test("an expiry that is not understood is told what is: times from now", async () => {

@@ -54,7 +54,7 @@ describe.skipIf(!hasOpenssl)("a service with a certificate authority of its own"
     expect(await terminal({ env: { ...env, SAZABI_CA_FILE: caFile } }).run(["whoami"])).toMatchObject({ code: 0 });
   });
 
-  test("a file that is not there, holds no certificate or a damaged one is a usage error that names it", async () => {
+  test("a file that is not there, contains no certificate or a damaged one is a usage error that names it", async () => {
     const { env } = await behindTls();
     const folder = scratchDirectory();
     const [empty, damaged] = [join(folder, "empty.pem"), join(folder, "damaged.pem")];
@@ -62,7 +62,7 @@ describe.skipIf(!hasOpenssl)("a service with a certificate authority of its own"
     writeFileSync(damaged, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for (const [file, words] of [
       [join(folder, "none.pem"), "cannot read"],
-      [empty, "holds no certificate"],
+      [empty, "contains no certificate"],
       [damaged, "is damaged"],
     ] as const) {
       const { code, err } = await terminal({ env }).run(["whoami", "--ca-file", file]);

@@ -24,7 +24,7 @@ function lineOf(command: Command, option: Option): readonly string[] {
 
 /** Two values that the option takes. */
 async function valuesFor(line: readonly string[], { long, argChoices, description }: Option): Promise<string[]> {
-  const listed = /only these, with commas between: (.*)$/.exec(description)?.[1]?.split(", ") ?? [];
+  const listed = /only these, comma-separated: (.*)$/.exec(description)?.[1]?.split(", ") ?? [];
   const fitting: string[] = [];
   for (const value of argChoices ?? [...listed, "5", "6", "1h", "2h"]) {
     if (fitting.length < 2 && (await readCommandLine([...line, long as string, value]))) fitting.push(value);

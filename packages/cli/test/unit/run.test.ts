@@ -199,7 +199,7 @@ describe("without a key", () => {
   ])("%s %s: stdin that is empty is a usage error that says so", async (...argv) => {
     const { code, err } = await terminal().run(argv.filter(Boolean), { stdin: "\n" });
     expect(code).toBe(2);
-    expect(err).toContain("from stdin, and nothing came");
+    expect(err).toContain("from stdin, but stdin was empty");
   });
 
   test("a public key in the environment is told from a secret one before anything is sent", async () => {

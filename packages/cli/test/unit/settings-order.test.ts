@@ -65,7 +65,7 @@ describe("settings that cannot be read", () => {
     const { code, err } = await run(["logs", "query"]);
     expect(code).toBe(0);
     expect(err).toContain("Cannot read the settings in");
-    expect(err).toContain("Going on without them.");
+    expect(err).toContain("Continuing without them.");
     expect(await run(["logs", "query", "--project", projectId])).toMatchObject({ code: 0 });
   });
 
@@ -100,7 +100,7 @@ describe("settings that cannot be read", () => {
     expect(readdirSync(directory)).toEqual(["config.json"]);
     const { code, err } = await login(secretKey);
     expect(code).toBe(0);
-    expect(err).toContain(`The settings were broken. They are kept in ${aside}, and new ones were made.`);
+    expect(err).toContain(`The settings were invalid. They were renamed to ${aside}, and new ones were created.`);
     expect(readFileSync(aside, "utf8")).toBe(text);
     expect(statSync(aside).mode & 0o777).toBe(0o640);
     expect(statSync(path).mode & 0o777).toBe(0o600);

@@ -73,7 +73,7 @@ describe("settings", () => {
       const { code, err } = await run(argv);
       expect(code).toBe(1);
       expect(err).toBe(
-        `error: Cannot read the settings in ${path} (${problem}). Mend the file, or log in again: \`sazabi auth login\` keeps it under another name and makes a new one.\n`,
+        `error: Cannot read the settings in ${path} (${problem}). Correct the file, or log in again: \`sazabi auth login\` renames it and creates a new one.\n`,
       );
     }
     expect((await run(["doctor"])).out).toContain(problem);
