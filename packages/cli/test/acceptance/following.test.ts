@@ -116,7 +116,7 @@ describe("logs tail", () => {
     const { env, home } = await newProject();
     const { code, err } = await sazabi(home, ["logs", "tail"], { env: { ...env, SAZABI_PROJECT_ID: undefined } });
     expect(code).toBe(2);
-    expect(err).toContain("Which project?");
+    expect(err).toContain("Specify a project");
     expect(err).not.toContain("Following");
   });
 

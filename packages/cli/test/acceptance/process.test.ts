@@ -53,7 +53,7 @@ describe("the process", () => {
       env: { SAZABI_SECRET_KEY: someKey("secret"), NODE_OPTIONS: `--require=${worldThatNeverAnswers()}` },
     });
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toContain("error: The command cannot go on");
+    expect(err).toContain("error: The command did not finish");
   });
 
   // Only root may become a user that does not exist, as containers run by any uid.
