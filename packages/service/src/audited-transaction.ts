@@ -16,6 +16,7 @@ export interface Change extends Queryable {
 /**
  * Runs every change: `work` and its audit events are committed together or not at all. When it
  * resolves, no process can use the previous state of a changed key.
+ *
  * The transaction locks the organization, then checks the author again. All changes that remove
  * permissions take the same lock. So a change commits only if its author has the permissions at that
  * moment, and a revocation sees every committed change. The author is checked once more before the

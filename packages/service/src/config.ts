@@ -71,7 +71,7 @@ const known = new Set([
   "SAZABI_TOKEN",
 ]);
 
-/** Reads the configuration. Throws `ConfigError`, naming the variable, for unknown or invalid ones. */
+/** Reads the configuration. Throws `ConfigError`, which names the variable, for an unknown or invalid variable. */
 export function readConfig(env: Environment): Config {
   for (const name of Object.keys(env)) {
     if (name.startsWith("SAZABI_") && !known.has(name)) {

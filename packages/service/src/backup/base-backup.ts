@@ -9,6 +9,7 @@ import type { BackupFile } from "./manifest.ts";
  * Writes a base backup of a running PostgreSQL (15 or newer) into `dir`: `base.tar`, including the WAL
  * it needs, and the `backup_manifest` of PostgreSQL. The server verifies the checksum of each page it
  * reads.
+ *
  * It uses the same command as `pg_basebackup`, so PostgreSQL guarantees consistency. A temporary
  * replication slot keeps the WAL until it is copied; the server drops the slot when this connection
  * ends for any reason.

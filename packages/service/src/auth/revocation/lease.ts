@@ -20,6 +20,7 @@ import { ReplicaAcks } from "./replica-acks.ts";
 /*
  * Duration of the lease under which a process may answer from its cache
  * (docs/decisions/0002-revocation-by-lease.md).
+ *
  * A lease starts before its renewal is sent, and a renewal that does not include a change was sent
  * before that change was committed. Therefore, `leaseMs` after a commit, by any clock that does not
  * run backwards, every process has either dropped the key or stopped using its cache.

@@ -19,6 +19,7 @@ const unknownForMs = 1_000;
  * time to live: an entry is valid until it is invalidated, and may be used only while the lease is
  * held. Unknown digests are the exception: a key can be created at any time, so they are cached for
  * one second, or until any change.
+ *
  * A fill reads the database, and the key may change meanwhile. A fill that started before a change
  * must not complete after it, since it would restore a revoked key.
  */

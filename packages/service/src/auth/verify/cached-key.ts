@@ -7,6 +7,7 @@ import type { Bucket } from "../rate-limit/rate-limit.ts";
  * A key as cached by this process: its database record, its rate-limit bucket and its counters, so
  * that a request needs one look-up. Handlers receive it as the caller, since copying the visible
  * members would read all of it for each request.
+ *
  * It is a class whose first members are those that each request reads, so that they are adjacent in
  * memory. With the same members in a copied object literal, checking a key took twice as long. With
  * very many keys, memory accesses dominate the cost of a request. The counters are therefore integers

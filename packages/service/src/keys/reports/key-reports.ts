@@ -39,6 +39,7 @@ const maxCounted = 10_000;
 /**
  * Notifies the owners of leaked keys with an audit event of the organization and a log line. Revokes
  * nothing.
+ *
  * `accept` returns before anything is looked up, so that its response and its timing are the same for
  * every text.
  */
