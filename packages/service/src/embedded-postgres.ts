@@ -202,7 +202,7 @@ async function connect({ port }: Postmaster, cluster: Cluster): Promise<pg.Clien
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
   });
-  client.on("error", () => {}); // Its end is what we listen for.
+  client.on("error", () => {}); // "end" follows.
   try {
     await client.connect();
     const { rows } = await client.query<{ data_directory: string }>("show data_directory");

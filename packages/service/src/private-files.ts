@@ -17,7 +17,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
   });
 }
 
-/** Throws for a folder in which other users can replace files. A missing folder is accepted. */
+/** Throws for a folder in which any user can replace files. A missing folder is accepted. */
 export async function checkPrivateFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;

@@ -21,7 +21,7 @@ export async function takeBaseBackup(url: string, dir: string, signal?: AbortSig
     application_name: "sazabi backup",
     connectionTimeoutMillis: 10_000,
   } as pg.ClientConfig);
-  client.on("error", () => {}); // The command under way fails, and says why.
+  client.on("error", () => {}); // The current command fails with the reason.
   await client.connect();
   const files = new BackupFiles(dir);
   const onAbort = () => client.connection.stream.destroy(signal?.reason);

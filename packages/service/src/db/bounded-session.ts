@@ -39,7 +39,7 @@ export function runBounded<T>(options: BoundedSessionOptions, work: (tx: Transac
     keepAlive: true,
     options: sessionSettings(options.timeMs),
   });
-  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  client.on("error", () => {}); // The current statement and all later ones fail.
   const gone = new Promise<void>((resolve) => client.once("end", resolve));
   const connected = client.connect();
   const running = connected.then(() => runWithin(client, options, work, gone));

@@ -132,7 +132,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     options: sessionSettings(timeoutMs),
   });
   let closed = false;
-  client.on("error", () => {}); // "end" follows, and says all there is to say.
+  client.on("error", () => {}); // "end" follows.
   client.once("end", () => {
     if (!closed) onEnd();
   });
@@ -161,7 +161,7 @@ export async function openSession({ url, name, settings }: SessionOptions): Prom
     keepAlive: true,
     options: sessionSettings(0) + more.join(""),
   });
-  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  client.on("error", () => {}); // The current statement and all later ones fail.
   await client.connect();
   return {
     query: (statement) => run(client, statement),
@@ -269,7 +269,7 @@ async function transaction<T>(
   } finally {
     reader?.signal.removeEventListener("abort", onAbort);
     await cancelling;
-    client.release(broken); // A connection that cannot roll back does not go back to the pool.
+    client.release(broken); // A connection that cannot roll back is not returned to the pool.
   }
 }
 

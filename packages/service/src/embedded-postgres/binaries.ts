@@ -80,7 +80,7 @@ async function linkLibraries(nativeDir: string): Promise<void> {
     const link = join(dirname(nativeDir), target);
     if (await exists(link)) continue;
     await symlink(basename(source), link).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error; // Another start was quicker.
+      if (error.code !== "EEXIST") throw error; // A concurrent start created it first.
     });
   }
 }
@@ -99,7 +99,7 @@ async function copyReadable(from: string, to: string): Promise<void> {
     await rename(unfinished, to);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
-    if (!(await exists(to))) throw error; // Otherwise another start made the same copy first.
+    if (!(await exists(to))) throw error; // Otherwise a concurrent start made the same copy first.
   }
 }
 

@@ -34,7 +34,7 @@ export async function isPostmaster(pid: number, clusterDir: string): Promise<boo
   if (!isAlive(pid)) return false;
   const command = `${await readCommand(pid)} `;
   if (!/(^|\/)(postgres|postmaster)(\.exe)? /.test(command)) return false;
-  return command.includes(` -D ${clusterDir} `) || !command.includes(" -D "); // Without one we take the careful side.
+  return command.includes(` -D ${clusterDir} `) || !command.includes(" -D "); // Without -D, assume that it is.
 }
 
 /**
@@ -62,7 +62,7 @@ export async function startPostmaster(
       windowsHide: true,
     });
     await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
-    child.unref(); // We follow it by its connection and its process id, as we do a server that we adopted.
+    child.unref(); // Tracked by its connection and process id, like an adopted server.
     return { pid: child.pid as number, port };
   } finally {
     closeSync(log);
@@ -74,7 +74,7 @@ export async function stopPostmaster({ pid }: Postmaster, cluster: Cluster): Pro
   if (!(await isPostmaster(pid, cluster.dir))) return;
   await signal(pid, "INT", cluster);
   if (await waitForEnd(pid, cluster.dir, 10_000)) return;
-  await signal(pid, "QUIT", cluster); // At once; it recovers from its log at the next start.
+  await signal(pid, "QUIT", cluster); // Immediate shutdown; it recovers from its log at the next start.
   if (await waitForEnd(pid, cluster.dir, 5_000)) return;
   throw new Error(`PostgreSQL (process ${pid}) does not stop. Its log is ${cluster.logFile}.`);
 }

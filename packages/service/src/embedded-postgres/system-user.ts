@@ -28,7 +28,7 @@ async function findPostgresUser(): Promise<SystemUser | undefined> {
     const [uid, gid] = await Promise.all([run("id", ["-u", "postgres"]), run("id", ["-g", "postgres"])]);
     return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
   } catch {
-    return undefined; // `id` fails for a name nobody has.
+    return undefined; // `id` fails for an unknown name.
   }
 }
 

@@ -193,7 +193,7 @@ export class Lease {
       try {
         const sentAt = this.#stamp();
         const renewal = await renewReplica(session.listener, session.id);
-        if (!renewal) return; // Our row is gone: we were taken for dead.
+        if (!renewal) return; // The row was deleted: this replica was considered dead.
         await this.#catchUp(session, renewal.head);
         // Other processes consider a replica dead one second after its lease expires. A replica that returns
         // after its lease has expired cannot know whether they waited for it, so it starts a new session with

@@ -208,7 +208,7 @@ export async function insertImportedKeys(
       select id, ${organizationId}, project_id, kind, 'live', name, scopes, expires_at, requests_per_minute,
              allowed_addresses, allowed_origins, ${createdBy}, imported_prefix, imported_digest
       from imported
-      -- Two imports of the same keys at once meet in the same order: one waits for the other, not each for each.
+      -- A fixed order prevents a deadlock between two concurrent imports of the same keys.
       order by digest
     )
     insert into key_secrets (digest, key_id, pepper_version, last_four)
