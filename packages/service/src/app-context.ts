@@ -13,15 +13,15 @@ import type { LogTails } from "./logs/live-tail/log-tails.ts";
 import type { LogStore } from "./logs/log-store.ts";
 import type { Retentions } from "./logs/retention.ts";
 
-/** The parts of the service that routes use. */
+/** Dependencies of the routes. */
 export interface AppContext {
   readonly db: Database;
   readonly change: AuditedTransaction;
   readonly logs: LogStore;
   readonly intakeMeter: ByteMeter;
-  /** The memory of request bodies; `gauges` for metrics. */
+  /** Memory budget of request bodies; `gauges` for metrics. */
   readonly bodies: BodyBudget;
-  /** Every search of logs runs through it; see `runSearch`. */
+  /** Runs all log searches; see `runSearch`. */
   readonly searches: FairConcurrencyLimiter;
   readonly nativeQueries: FairConcurrencyLimiter;
   readonly tails: LogTails;
@@ -31,20 +31,20 @@ export interface AppContext {
   /** Writes the uses of a key that this process holds in memory. */
   readonly flushUses: (keyId: string) => Promise<void>;
   readonly reports: KeyReports;
-  /** Bounds reports of keys by address. */
+  /** Limits reports of keys by address. */
   readonly reportLimiter: LocalRateLimiter;
-  /** Undefined: reports in GitHub's format are not taken. */
+  /** Undefined: reports in the format of GitHub are rejected. */
   readonly githubSignatures: GithubSignatures | undefined;
-  /** The longest stall of the event loop within the last seconds. */
+  /** Returns the longest stall of the event loop in the last seconds, in milliseconds. */
   readonly recentStallMs: () => number;
-  /** True while keys are checked without asking the database. */
+  /** True while keys are verified without querying the database. */
   readonly leaseHeld: () => boolean;
-  /** Unix milliseconds by the database's clock, by which keys end on every replica alike. */
+  /** Returns Unix milliseconds by the clock of the database, which decides expiry on all replicas. */
   readonly now: () => number;
   readonly pepper: Keyring;
   readonly master: Keyring;
   readonly logRetentionDays: number;
   readonly retentions: Retentions;
-  /** Requests a minute for a secret key without a limit of its own. */
+  /** Requests per minute of a secret key without its own limit. */
   readonly requestsPerMinute: number;
 }

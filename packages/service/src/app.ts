@@ -27,7 +27,7 @@ import { projectRoutes } from "./projects/routes.ts";
 import { queryRoutes } from "./saved-queries/routes.ts";
 import { threadRoutes } from "./threads/routes.ts";
 
-/** The whole HTTP surface. `/v1/…` is the API; the unversioned paths of spec/2 are the same routes. */
+/** Builds all HTTP routes. `/v1/…` is the API; the unversioned paths of spec/2 are the same routes. */
 export function createApp(services: AppContext): Hono<HttpEnv> {
   const api = new Hono<HttpEnv>()
     .route("/me", meRoutes(services))

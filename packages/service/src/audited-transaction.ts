@@ -8,18 +8,19 @@ import type { ChangeAuthor } from "./http/guards.ts";
 import { lockOrganization } from "./organizations/store.ts";
 import { importedKeyCandidates } from "./redaction/key-redaction.ts";
 
-/** A transaction that also collects what shall be on record about it. */
+/** A transaction that also collects its audit events. */
 export interface Change extends Queryable {
   record(event: NewAuditEvent): void;
 }
 
 /**
- * The one way to change anything: `work` and what it puts on record are committed together or not at all, and when
- * this resolves no process can act any more on a key as it was before.
+ * Runs every change: `work` and its audit events are committed together or not at all. When it
+ * resolves, no process can use the previous state of a changed key.
  *
- * The transaction locks the organization, then checks the author again. Everything that takes rights away does so under
- * the same lock. So a change commits only for an author who has the rights at that moment, and none commits unseen by a
- * revocation. The author is checked once more before the answer, which may hold a new key.
+ * The transaction locks the organization, then checks the author again. All changes that remove
+ * permissions take the same lock. So a change commits only if its author has the permissions at that
+ * moment, and a revocation sees every committed change. The author is checked once more before the
+ * response, which may contain a new key.
  */
 export type AuditedTransaction = <T>(
   author: ChangeAuthor,
@@ -27,12 +28,12 @@ export type AuditedTransaction = <T>(
   lane?: Lane,
 ) => Promise<T>;
 
-/** Revocations do not wait behind other changes of the organization: a leaked key could keep them waiting. */
+/** Revocations have a separate queue: with a shared one, a leaked key could delay them with other changes. */
 type Lane = "changes" | "revocations";
 
 /**
- * The changes of an organization wait for one another in the database anyway. They wait here, so that one organization
- * does not take the connections of all, nor one key the place of the others.
+ * Changes of an organization are serialized by the database anyway. They are queued here so that one
+ * organization does not use all connections, nor one key all places in the queue.
  */
 const laneLimits: Omit<ConcurrencyLimits, "what"> = {
   total: { running: 4, waiting: 4096 },
@@ -44,9 +45,9 @@ const laneLimits: Omit<ConcurrencyLimits, "what"> = {
 };
 
 /**
- * Names and reasons are kept and shown. Keys of our own make are refused before: they are known by their looks. Only what
- * this request brings is checked: a text that was stored before a key was imported must not keep anything from being
- * revoked or deleted.
+ * Rejects imported keys in names and reasons, which are stored and shown. Keys issued by this service
+ * are recognized by their format and rejected earlier. Only texts of this request are checked: a text
+ * stored before a key was imported must not prevent a revocation or deletion.
  */
 async function refuseImportedKeys(
   keys: KeyVerifier,
@@ -94,7 +95,8 @@ export function createAuditedTransaction(db: Database, keys: KeyVerifier): Audit
       });
     const { result, seq, ofItself } = await lanes[lane].run(author, attempts);
     await keys.awaitForgotten(seq);
-    // A revocation may have answered by now. A change of the author's own key is what took the rights away itself.
+    // A revocation may have completed meanwhile. A change of the author's own key may have removed the
+    // permissions itself.
     if (!ofItself) await author.assertStillAllowed();
     return result;
   };

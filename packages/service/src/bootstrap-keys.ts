@@ -13,8 +13,9 @@ export interface FirstKeys {
 }
 
 /**
- * On a database without an organization: makes the organization and project `default` and a key of each kind,
- * all or nothing. Of two processes that start at once, one makes them and the other is told undefined.
+ * Creates the organization and project `default` and a key of each kind in one transaction, when the
+ * database has no organization. Of two processes that start concurrently, one creates them and the
+ * other gets undefined.
  */
 export async function makeFirstKeys(db: Database, pepper: Keyring): Promise<FirstKeys | undefined> {
   if (!(await hasNoOrganization(db))) return undefined;

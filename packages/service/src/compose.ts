@@ -44,29 +44,32 @@ import { registerServiceMetrics } from "./service-metrics.ts";
 type OptionalSetting = "intakeBytesPerSecond" | "logStore" | "metrics" | "githubScanningKeys";
 
 export interface ServiceOptions extends Omit<Config, OptionalSetting>, Partial<Pick<Config, OptionalSetting>> {
-  /** Of the PostgreSQL to use; by now there is one. */
+  /** URL of the PostgreSQL to use, external or embedded. */
   readonly databaseUrl: string;
   readonly onProgress?: (message: string) => void;
-  /** Requests a minute for a secret key without a limit of its own. */
+  /** Requests per minute of a secret key without its own limit. */
   readonly requestsPerMinute?: number;
-  /** A connection whose client takes nothing of its answer for so long is closed. Default 60 s. */
+  /** A connection whose client reads nothing of its response for this long is closed. Default 60 s. */
   readonly stuckAnswerMs?: number;
-  /** Another place for logs than PostgreSQL. */
+  /** Opens a log store other than PostgreSQL. */
   readonly openLogStore?: (url: string) => LogStore;
 }
 
 export interface Service {
   readonly url: string;
-  /** Of the metrics, where they are served. */
+  /** URL of the metrics; undefined when they are not served. */
   readonly metricsUrl: string | undefined;
-  /** The keys made at the first start; undefined at every later one. Shown once, by whoever started the service. */
+  /** The keys created at the first start; undefined at later starts. The caller shows them once. */
   readonly firstKeys: FirstKeys | undefined;
-  /** Stops taking requests, finishes and writes what was taken, and lets go of the database. */
+  /** Stops accepting requests, finishes those in progress, writes all accepted data and closes the database. */
   close(): Promise<void>;
 }
 
 const databaseConnections = 10;
-/** As many run at once as a log store has connections for searches. One key, or one project, never takes all of them. */
+/**
+ * As many run at once as a log store has connections for searches. One key or one project can never
+ * use all of them.
+ */
 const searchLimits: ConcurrencyLimits = {
   total: { running: 4, waiting: 256 },
   organization: { running: 3, waiting: 64 },
@@ -76,7 +79,7 @@ const searchLimits: ConcurrencyLimits = {
   what: "searches",
   waitMs: 30_000,
 };
-/** The same for queries in the store's own language, which have connections of their own. */
+/** Limits for queries in the store's own language, which have separate connections. */
 const nativeQueryLimits: ConcurrencyLimits = {
   ...searchLimits,
   what: "native queries",
@@ -87,12 +90,15 @@ const nativeQueryLimits: ConcurrencyLimits = {
   key: { running: 1, waiting: 16 },
 };
 const maintenanceEveryMs = 3_600_000;
-/** How long a request may go on after we were asked to stop; a slow sender must not cost the others their commit. */
+/**
+ * Time limit for requests in progress after a stop request, so that a slow client does not prevent the
+ * commits of others.
+ */
 const finishWithinMs = 5_000;
 
 /**
- * Migrates the database, listens, and makes the first keys on an empty one: last, so that keys nobody was shown are
- * never made. Whatever was opened is closed again when a later step fails.
+ * Migrates the database, listens, and creates the first keys in an empty one. The keys are created
+ * last, so that they can always be shown. If a step fails, everything opened before is closed.
  */
 export async function openService(options: ServiceOptions): Promise<Service> {
   const opened: (() => unknown)[] = [];
@@ -120,7 +126,8 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   const failures = new FailedAttempts();
   const uses = new KeyUses(db);
   opened.push(() => uses.close());
-  // A rotation reports how its key is used: every replica writes what it has counted when it learns of the change.
+  // A rotation reports how its key is used, so every replica writes its counts when it learns of the
+  // change.
   const onKeyChange = (keyId: string) => void uses.flush(keyId);
   const keys = new KeyVerifier({ url: databaseUrl, db, pepper, failures, onKeyChange });
   await keys.open();
@@ -205,7 +212,7 @@ async function open(options: ServiceOptions, opened: (() => unknown)[]): Promise
   });
   const url = await listen(server, options);
   opened.push(() => stopListening(server));
-  // Before the server waits for its answers to end: a tail has no end of its own.
+  // Close tails before the server waits for responses to end, since a tail does not end by itself.
   opened.push(() => tails.close());
   const metricsListener = options.metrics && (await listenForMetrics(metrics, options.metrics));
   if (metricsListener) {
@@ -230,7 +237,7 @@ async function openLogStore(
       onIdleError,
       onDeferred: (error) => log.warn("removal of expired logs put off", { error }),
     });
-    // Not before it is known to work: then the logs are there for good.
+    // Recorded only after the store is known to work, since the choice is permanent.
     await claimLogs(db, "clickhouse").catch(async (error) => {
       await store.close();
       throw error;
@@ -248,7 +255,7 @@ async function openLogStore(
   });
 }
 
-/** Nothing goes by this machine's clock, but whoever compares its log with others will be misled. */
+/** The clock of this machine is not used for decisions, but it makes comparing logs misleading. */
 function warnOfClock(databaseMs: number): void {
   const aheadSeconds = Math.round((Date.now() - databaseMs) / 1000);
   if (Math.abs(aheadSeconds) < 60) return;
@@ -260,7 +267,7 @@ function every(ms: number, work: () => unknown, opened: (() => unknown)[]): void
   opened.push(() => clearInterval(timer));
 }
 
-/** What is kept for a time only. Put off, not lost, when the database is away. */
+/** Deletes expired rows. If the database is unreachable, the next run does it. */
 async function runMaintenance(db: Database, logs: LogStore): Promise<void> {
   try {
     await logs.runMaintenance();
@@ -280,7 +287,7 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
   return `http://${shown}:${address.port}`;
 }
 
-/** Requests that are under way are answered, for a time; connections that only wait are closed at once. */
+/** Waits for requests in progress up to a time limit. Idle connections are closed immediately. */
 async function stopListening(server: Server): Promise<void> {
   const closed = once(server, "close");
   server.close();

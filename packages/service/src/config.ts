@@ -3,35 +3,35 @@ import { join } from "node:path";
 import { type Keyring, parseKeyring } from "./crypto/keyring.ts";
 import { type AddressList, addressList, parseAddressRange } from "./net/ip-ranges.ts";
 
-/** Everything the process is told from outside. Read once, here and nowhere else. */
+/** Configuration of the process from the environment. It is read once, in this file only. */
 export interface Config {
   readonly host: string;
-  /** 0 takes any free port. */
+  /** 0 selects any free port. */
   readonly port: number;
   /** Undefined: the service runs its own PostgreSQL under `dataDir`. */
   readonly databaseUrl: string | undefined;
   readonly dataDir: string;
-  /** Undefined: made at the first start and kept in `dataDir`. */
+  /** Undefined: generated at the first start and stored in `dataDir`. */
   readonly keyPepper: Keyring | undefined;
   readonly masterKey: Keyring | undefined;
   readonly logRetentionDays: number;
-  /** Undefined: logs are kept in the PostgreSQL that the rest is in. */
+  /** Undefined: logs are stored in the same PostgreSQL as all other data. */
   readonly logStore: ClickHouseAddress | undefined;
-  /** How many bytes of log entries a project may send per second on average. */
+  /** Bytes of log entries that a project may send per second on average. */
   readonly intakeBytesPerSecond: number;
-  /** Proxies of ours, whose `X-Forwarded-For` is believed. Undefined: the connection's other end is the client. */
+  /** Trusted proxies, whose `X-Forwarded-For` is used. Undefined: the peer of the connection is the client. */
   readonly trustedProxies: AddressList | undefined;
-  /** Where several processes share their rate limits. Undefined: each process counts for itself. */
+  /** URL of the Redis in which processes share their rate limits. Undefined: each process counts separately. */
   readonly redisUrl: string | undefined;
-  /** Where metrics are served. Undefined: nowhere. */
+  /** Address of the metrics listener. Undefined: metrics are not served. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
-  /** A file with GitHub's public keys for secret scanning. Undefined: its reports are not taken. */
+  /** File with the public keys of GitHub secret scanning. Undefined: its reports are rejected. */
   readonly githubScanningKeys: string | undefined;
 }
 
-/** Where a ClickHouse server is, and as whom it is spoken to. */
+/** Address of a ClickHouse server and its credentials. */
 export interface ClickHouseAddress {
-  /** Of its HTTP interface, without user or password. */
+  /** URL of the HTTP interface, without user or password. */
   readonly url: string;
   readonly user: string;
   readonly password: string;
@@ -40,10 +40,10 @@ export interface ClickHouseAddress {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** More than a process on a small machine can store; a limit for whoever wants one. */
+/** More than a process on a small machine can store, so there is no effective limit by default. */
 export const defaultIntakeBytesPerSecond = 100_000_000;
 
-/** A variable that cannot be used. The message names it and says what it takes. */
+/** An invalid variable. The message names it and its valid values. */
 export class ConfigError extends Error {}
 
 const known = new Set([
@@ -57,7 +57,7 @@ const known = new Set([
   "SAZABI_METRICS_HOST",
   "SAZABI_METRICS_PORT",
   "SAZABI_TRUSTED_PROXIES",
-  // Read by the command line and the SDK's users, harmless here.
+  // Used by the command line and the SDK; allowed here.
   "SAZABI_API_URL",
   "SAZABI_CA_FILE",
   "SAZABI_CONFIG_DIR",
@@ -71,7 +71,7 @@ const known = new Set([
   "SAZABI_TOKEN",
 ]);
 
-/** Throws `ConfigError`, naming the variable, on anything unknown or unusable. */
+/** Reads the configuration. Throws `ConfigError`, which names the variable, for an unknown or invalid variable. */
 export function readConfig(env: Environment): Config {
   for (const name of Object.keys(env)) {
     if (name.startsWith("SAZABI_") && !known.has(name)) {
@@ -100,7 +100,7 @@ export function readConfig(env: Environment): Config {
   };
 }
 
-/** Empty counts as not set, as shells and compose files leave it. */
+/** Returns a variable. Empty values count as unset, since shells and compose files pass them. */
 function text(env: Environment, name: string): string | undefined {
   const value = env[name]?.trim();
   return value === "" ? undefined : value;
@@ -133,7 +133,7 @@ function days(env: Environment, name: string): number | undefined {
 function databaseUrl(env: Environment): string | undefined {
   const value = text(env, "DATABASE_URL");
   if (value === undefined) return undefined;
-  // The value holds a password: it is never repeated.
+  // The value contains a password, so it is never repeated.
   if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
     throw new ConfigError("DATABASE_URL must look like postgres://user:password@host:5432/database.");
   }
@@ -144,7 +144,7 @@ function clickHouseAddress(env: Environment, name: string): ClickHouseAddress | 
   const value = text(env, name);
   if (value === undefined) return undefined;
   const address = parseClickHouseUrl(value);
-  // The value holds a password: it is never repeated.
+  // The value contains a password, so it is never repeated.
   if (!address) {
     throw new ConfigError(
       `${name} must look like clickhouse://user:password@host:8123/database, or clickhouses://… for TLS (port 8443).`,
@@ -153,7 +153,7 @@ function clickHouseAddress(env: Environment, name: string): ClickHouseAddress | 
   return address;
 }
 
-/** Its HTTP interface; undefined for what is no such URL. */
+/** Parses the URL of the HTTP interface; returns undefined for an invalid URL. */
 export function parseClickHouseUrl(value: string): ClickHouseAddress | undefined {
   if (!/^clickhouses?:\/\//.test(value) || !URL.canParse(value)) return undefined;
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(value);
@@ -175,7 +175,7 @@ export function parseClickHouseUrl(value: string): ClickHouseAddress | undefined
 function redisUrl(env: Environment): string | undefined {
   const value = text(env, "REDIS_URL");
   if (value === undefined) return undefined;
-  // The value may hold a password: it is never repeated.
+  // The value may contain a password, so it is never repeated.
   if (!/^rediss?:\/\//.test(value) || !URL.canParse(value)) {
     throw new ConfigError("REDIS_URL must look like redis://user:password@host:6379/0, or rediss://… for TLS.");
   }
@@ -222,7 +222,10 @@ function keyring(env: Environment, name: string): Keyring | undefined {
   return parsed;
 }
 
-/** The platform's folder for data; for root that of system services, since PostgreSQL's user cannot enter root's home. */
+/**
+ * Returns the data folder of the platform. For root, it is the folder of system services, since the
+ * PostgreSQL user cannot enter the home folder of root.
+ */
 function defaultDataDir(env: Environment): string {
   if (process.platform === "darwin") return join(homedir(), "Library", "Application Support", "sazabi");
   if (process.platform === "win32") return join(text(env, "LOCALAPPDATA") ?? homedir(), "sazabi");

@@ -17,29 +17,29 @@ import {
 export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   readonly onProgress?: (message: string) => void;
-  /** Told when the server died while we run, and why a restart of it failed; it is started again by itself. */
+  /** Called when the server ended unexpectedly, and when a restart failed. The server is restarted automatically. */
   readonly onUnexpectedExit?: (message: string) => void;
-  /** PostgreSQL settings over ours, e.g. `{ fsync: "off" }` for tests. */
+  /** PostgreSQL settings that override the defaults, for example `{ fsync: "off" }` for tests. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface EmbeddedPostgres {
-  /** Of the database `sazabi`; the same for as long as this is open. */
+  /** URL of the database `sazabi`; constant while this is open. */
   readonly url: string;
-  /** The database was made just now. */
+  /** True when the database was created by this call. */
   readonly firstStart: boolean;
   close(): Promise<void>;
 }
 
-/** A server that is used for a while. */
+/** A server in temporary use. */
 export interface UsedServer {
   readonly url: string;
   readonly cluster: Cluster;
 }
 
 /**
- * Runs `work` with the embedded server that is running, else with one that runs for as long as `work` does. Throws when
- * there is no database in the data folder.
+ * Runs `work` with the embedded server. Starts the server for the duration of `work` when it is not
+ * running. Throws when there is no database in the data folder.
  */
 export async function withEmbeddedPostgres<T>(
   { dataDir, onProgress }: { readonly dataDir: string; readonly onProgress: (message: string) => void },
@@ -62,8 +62,9 @@ export async function withEmbeddedPostgres<T>(
 }
 
 /**
- * A real PostgreSQL server of our own, as a child process on a random port of 127.0.0.1, with its data under
- * `dataDir/postgres`. One that a killed Sazabi left behind is taken over; one that a living Sazabi uses is refused.
+ * Opens a PostgreSQL server as a child process on a random port of 127.0.0.1, with its data under
+ * `dataDir/postgres`. Takes over a server left by a killed process. Throws when a running process uses
+ * the server.
  */
 export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { dataDir, onProgress = () => {}, onUnexpectedExit = () => {}, settings = {} } = options;
@@ -78,7 +79,7 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
     throw error;
   }
 
-  /** Undefined while the server is away. */
+  /** Undefined while the server is not running. */
   let held: HeldServer | undefined;
   let recovery = Promise.resolve();
   const closing = new AbortController();
@@ -90,7 +91,7 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
     });
   }
 
-  /** On the same port: the service's pool finds it there, and needs no telling. */
+  /** Reuses the port, so that the pool of the service reconnects without a change. */
   async function recover(lost: Postmaster): Promise<void> {
     held = undefined;
     if (!(await isPostmaster(lost.pid, cluster.dir))) {
@@ -122,7 +123,10 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
   };
 }
 
-/** A server, and the connection whose lock says that it is ours. Whoever holds the lock stops the server. */
+/**
+ * A server, and the connection whose lock marks it as used by this process. The holder of the lock
+ * stops the server.
+ */
 interface HeldServer {
   readonly postmaster: Postmaster;
   readonly hold: pg.Client;
@@ -132,14 +136,14 @@ interface Start {
   readonly cluster: Cluster;
   readonly settings: Readonly<Record<string, string>>;
   readonly onProgress: (message: string) => void;
-  /** Undefined: any free one. */
+  /** Undefined for any free port. */
   readonly port?: number;
 }
 
-/** Finds or starts the server, waits until it answers, and takes the lock. */
+/** Finds or starts the server, waits until it responds, and takes the lock. */
 async function holdServer({ cluster, settings, onProgress, port }: Start): Promise<HeldServer> {
-  // More than one try: another start may be a moment quicker, the port may be taken meanwhile, and processes of a
-  // server that died a moment ago may still be ending.
+  // Retries, because another start may be faster, the port may be taken meanwhile, and processes of a
+  // dead server may still be ending.
   for (const deadline = performance.now() + 20_000; ; await sleep(250)) {
     const found = await findPostmaster(cluster);
     if (found) onProgress("PostgreSQL is already running in this data folder: checking whether another Sazabi uses it");
@@ -156,7 +160,7 @@ async function holdServer({ cluster, settings, onProgress, port }: Start): Promi
   }
 }
 
-/** Undefined when the server ended, or turned out to be another one that got its port. */
+/** Returns undefined when the server ended, or when another server uses its port. */
 async function connectWhenReady(
   postmaster: Postmaster,
   cluster: Cluster,
@@ -198,7 +202,7 @@ async function connect({ port }: Postmaster, cluster: Cluster): Promise<pg.Clien
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
   });
-  client.on("error", () => {}); // Its end is what we listen for.
+  client.on("error", () => {}); // "end" follows.
   try {
     await client.connect();
     const { rows } = await client.query<{ data_directory: string }>("show data_directory");
@@ -211,10 +215,10 @@ async function connect({ port }: Postmaster, cluster: Cluster): Promise<pg.Clien
   }
 }
 
-/** Any number, as long as nothing else in the database `postgres` uses it. */
+/** Lock id, which nothing else in the database `postgres` may use. */
 const lockKey = 0x53617a61;
 
-/** The lock is gone with the process that holds it, however that ends: a server without one is an orphan. */
+/** The lock is released when its process ends for any reason, so a server without a lock is orphaned. */
 async function lock(client: pg.Client, { dir }: Cluster): Promise<pg.Client> {
   const { rows } = await client.query<{ locked: boolean; holder: string }>(
     `select pg_try_advisory_lock($1) as locked,

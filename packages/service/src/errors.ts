@@ -8,7 +8,7 @@ interface ApiErrorOptions {
   readonly cause?: unknown;
 }
 
-/** A "no" that the caller may read: a code for programs, a sentence for a person. Never holds a secret. */
+/** An error that is sent to the client: a code for programs, and a sentence for people. Never contains a secret. */
 export class ApiError extends Error {
   readonly code: ErrorCode;
   readonly options: ApiErrorOptions;
@@ -25,7 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What is wrong with one member of a request: `path` names it, `message` goes on where the name ends. */
+/** Describes one invalid member of a request: `path` names it, and `message` continues the sentence after the name. */
 export function invalidMember(path: string, message: string): ApiError {
   return new ApiError("VALIDATION_ERROR", `${path}: ${message}`, { issues: [{ path, message }] });
 }

@@ -5,11 +5,11 @@ import { type Config, ConfigError } from "./config.ts";
 interface Listener {
   readonly host: string;
   readonly port: number;
-  /** The variables that name the two. */
+  /** Environment variables of the host and the port. */
   readonly variables: { readonly host: string; readonly port: string };
 }
 
-/** Throws `ConfigError` when the service could not listen at its addresses. Run it before anything is written. */
+/** Throws `ConfigError` when the service could not listen at its addresses. Call it before anything is written. */
 export async function checkListeners({ host, port, metrics }: Config): Promise<void> {
   const listeners: Listener[] = [{ host, port, variables: { host: "HOST", port: "PORT" } }];
   if (metrics) {
@@ -17,7 +17,7 @@ export async function checkListeners({ host, port, metrics }: Config): Promise<v
   }
   const servers: Server[] = [];
   try {
-    // All at the same time: two of them may have been given the same port.
+    // Listens on all at the same time, since two of them may have the same port.
     for (const listener of listeners) servers.push(await listen(listener));
   } finally {
     await Promise.all(servers.map(close));

@@ -1,13 +1,16 @@
-/** The service's own log: one JSON object a line on stdout. Never given a credential or a request's contents. */
+/** The log of the service: one JSON object per line on stdout. Never contains credentials or request contents. */
 type Fields = Readonly<Record<string, unknown>>;
 
 const quietMs = 10_000;
-/** When each warning was last written, and how often it came since. */
+/** When each warning was last written, and how often it occurred since. */
 const warnings = new Map<string, { writtenAt: number; unwritten: number }>();
 
 export const log = {
   info: (message: string, fields: Fields = {}) => write("info", message, fields),
-  /** Something that passes by itself. The same message is written once in ten seconds, with how often it came. */
+  /**
+   * Logs a temporary problem. The same message is written at most once in ten seconds, with the number
+   * of occurrences.
+   */
   warn(message: string, fields: Fields = {}): void {
     const now = performance.now();
     const before = warnings.get(message);
@@ -18,9 +21,9 @@ export const log = {
     warnings.set(message, { writtenAt: now, unwritten: 0 });
     write("warn", message, { ...fields, ...(before?.unwritten && { repeated: before.unwritten }) });
   },
-  /** Written each time: whoever calls it bounds how often. */
+  /** Writes every message: the caller limits the rate. */
   each: (level: "info" | "warn", message: string, fields: Fields = {}) => write(level, message, fields),
-  /** Something that somebody has to look at. */
+  /** Logs a problem that needs attention. */
   error: (message: string, fields: Fields = {}) => write("error", message, fields),
 };
 
@@ -30,7 +33,7 @@ function write(level: "info" | "warn" | "error", message: string, fields: Fields
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** PostgreSQL puts row values into `detail` and `where`, so only the message and the stack are taken. */
+/** PostgreSQL puts row values into `detail` and `where`, so only the message and the stack are logged. */
 function describe(error: unknown, withStack: boolean): object {
   if (error === undefined) return {};
   if (!(error instanceof Error)) return { error: "an error that is not an Error" };

@@ -5,13 +5,16 @@ import { type EmbeddedPostgres, openEmbeddedPostgres } from "./embedded-postgres
 import { checkListeners } from "./listen-check.ts";
 import { log } from "./logger.ts";
 
-/** Where the command line looks when it is not told otherwise. */
+/** Default URL of the command line. */
 const defaultUrl = "http://127.0.0.1:4600";
 
-/** Longer than this, and whoever asked us to stop would kill us. */
+/** Supervisors usually kill a process that takes longer to stop. */
 const stopDeadlineMs = 10_000;
 
-/** The process: configuration, database, service; until a signal. Sets the exit code and lets the process end. */
+/**
+ * Reads the configuration, opens the database and the service, and runs until a signal. Sets the exit
+ * code and lets the process end.
+ */
 export async function main(): Promise<void> {
   const stopping = stopSignal();
   let running: Running | undefined;
@@ -67,12 +70,12 @@ async function stop({ service, postgres }: Running): Promise<void> {
 }
 
 /**
- * What asks a program to stop may ask twice at once: the terminal and npm, a supervisor that signals the group and the
- * process. Only later does a second signal mean that somebody has lost patience.
+ * One stop request may send the signal twice: from the terminal and npm, or from a supervisor that
+ * signals the group and the process. Only a later signal is a second request.
  */
 const sameSignalMs = 500;
 
-/** Resolves at the first SIGINT or SIGTERM. A second one, a moment later, ends the process at once. */
+/** Resolves at the first SIGINT or SIGTERM. A later second one ends the process immediately. */
 function stopSignal(): Promise<void> & { forget(): void } {
   const signals = ["SIGINT", "SIGTERM"] as const;
   let forget = () => {};
@@ -94,7 +97,7 @@ function stopSignal(): Promise<void> & { forget(): void } {
   return Object.assign(asked, { forget });
 }
 
-/** Talk goes to stderr; the keys of the first start are the only thing on stdout that is not the log. */
+/** Writes to stderr. Only the log and the keys of the first start are written to stdout. */
 function say(message: string): void {
   process.stderr.write(`${message}\n`);
 }

@@ -1,25 +1,23 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 
-/*
- * Files that hold secrets are for their owner alone. Windows has other rights, and Node shows none of them.
- */
+/* Files with secrets are accessible to their owner only. Windows has other permissions, which Node does not expose. */
 
 const hasModes = process.platform !== "win32";
 const ofOthers = 0o077;
 const writableByAnyone = 0o002;
-/** Others may put files into such a folder, but not replace those of somebody else. */
+/** In a sticky folder, other users may create files, but not replace those of another user. */
 const sticky = 0o1000;
 
 export type Notice = (message: string) => void;
 
-/** Makes the folder of secrets, for its owner alone. */
+/** Creates a folder for secrets, accessible to its owner only. */
 export async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
     throw withFileName(error, folder, "made");
   });
 }
 
-/** Refuses a folder in which anyone can replace files. One that is not there is fine. */
+/** Throws for a folder in which any user can replace files. A missing folder is accepted. */
 export async function checkPrivateFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -32,7 +30,7 @@ export async function checkPrivateFolder(folder: string): Promise<void> {
   );
 }
 
-/** True when `file` is there. Takes rights on it from everybody but its owner, and says so; refuses it if that fails. */
+/** Returns true when `file` exists. Removes permissions of other users and reports it; throws if that fails. */
 export async function findPrivateFile(file: string, onNotice: Notice): Promise<boolean> {
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -57,7 +55,7 @@ export async function findPrivateFile(file: string, onNotice: Notice): Promise<b
   return true;
 }
 
-/** What the system says of a file, with its name and what to do. */
+/** Returns an error with the system's message, the name of the file and what to do. */
 export function withFileName(error: unknown, file: string, what: string): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   const why = reasons[code ?? ""] ?? message;

@@ -4,10 +4,10 @@ import { type Command, UsageError } from "./commands/command.ts";
 import { restore } from "./commands/restore.ts";
 import { start } from "./commands/start.ts";
 
-/** The sub-commands. A new one is a file in `commands/` and an entry here. */
+/** The sub-commands. To add one, create a file in `commands/` and list it here. */
 const commands: readonly Command[] = [start, backup, restore];
 
-/** The program `sazabi-service`: what an operator runs on the service's own machine. Sets the exit code. */
+/** The program `sazabi-service`, for operators on the machine of the service. Sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   const [name = "--help", ...rest] = args;
   if (name === "--help" || name === "-h") {
@@ -50,7 +50,7 @@ function parse(command: Command, args: string[]) {
   try {
     return parseArgs({ args, options, allowPositionals: true });
   } catch {
-    // The parser's own message repeats the argument, which may be anything.
+    // The message of the parser repeats the argument, which may be a secret.
     throw new UsageError(`Usage: ${usageOf(command)}`);
   }
 }

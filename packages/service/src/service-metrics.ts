@@ -30,7 +30,7 @@ export interface MeasuredParts {
   readonly watchdog: EventLoopWatchdog;
 }
 
-/** What the parts of the service report. The log store registers its own. */
+/** Registers the metrics of the service. The log store registers its own. */
 export function registerServiceMetrics(metrics: Metrics, parts: MeasuredParts): void {
   const { db, keys, uses, deadKeys, reports, searches, nativeQueries, tails, bodies, unsent } = parts;
   const { connections, requests, watchdog } = parts;

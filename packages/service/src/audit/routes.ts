@@ -33,7 +33,7 @@ const listQuery = z.object({
     .optional(),
 });
 
-/** Those of the same noun, or else of the same verb, or else all. */
+/** Suggests actions with the same noun, else with the same verb, else all. */
 function nearActions(text: string): readonly AuditAction[] {
   const [noun, verb] = text.split(".", 2);
   const ofNoun = auditActions.filter((action) => action.split(".")[0] === noun);
@@ -42,7 +42,7 @@ function nearActions(text: string): readonly AuditAction[] {
   return ofVerb.length > 0 ? ofVerb : auditActions;
 }
 
-/** What was done in the organization, newest first, and the end of its chain. */
+/** Lists audit events of the organization, newest first, and the head of their hash chain. */
 export const auditRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",
@@ -58,7 +58,7 @@ export const auditRoutes = ({ db, guards: { secretKey } }: AppContext) =>
     }),
   );
 
-/** The record is one chain for the whole organization: a part of it would prove nothing. */
+/** The audit log is one hash chain per organization, and a part of it could not be verified. */
 function organizationOnly(): ApiError {
   return new ApiError("FORBIDDEN", "This key is narrowed to one project; the audit is of the whole organization.", {
     reason: "project_mismatch",

@@ -14,13 +14,13 @@ import { join, sql } from "../db/sql.ts";
 export interface NewAuditEvent {
   readonly action: AuditAction;
   readonly target: AuditTarget;
-  /** Nothing secret, nothing large: names, times, scopes. */
+  /** Small and without secrets: names, times, scopes. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** Texts that the request brought and that are kept, by member. They may hold no key; they are not recorded from here. */
+  /** Texts of the request that are stored, by member. They must not contain keys. They are checked, not recorded. */
   readonly newTexts?: Readonly<Record<string, string | null | undefined>>;
 }
 
-/** Who does something, through which request. */
+/** The author of an event, and the request that caused it. */
 export interface AuditSource {
   readonly organizationId: string;
   readonly actor: Actor;
@@ -29,8 +29,8 @@ export interface AuditSource {
 }
 
 /**
- * Adds to the organization's chain, in the transaction of what it records. The chain's end stays locked until the
- * commit, so there is never a gap or a fork.
+ * Appends events to the chain of the organization, in the transaction of the change they record. The
+ * head of the chain stays locked until the commit, so the chain has no gaps or forks.
  */
 export async function insertAuditEvents(
   tx: Queryable,
@@ -42,12 +42,15 @@ export async function insertAuditEvents(
   }
 }
 
-/** A revocation may end tens of thousands of keys. Between two statements other requests are handled. */
+/**
+ * Events per statement. A revocation may end tens of thousands of keys; other requests are handled
+ * between two statements.
+ */
 const eventsAtOnce = 500;
 
 async function insertChained(tx: Queryable, source: AuditSource, events: readonly NewAuditEvent[]): Promise<void> {
   const { organizationId } = source;
-  // The update that changes nothing locks the row, and reads it as it is then.
+  // The no-op update locks the row and reads its latest version.
   const { rows } = await tx.query<{ seq: string; hash: Buffer; now: Date }>(sql`
     insert into audit_heads as h (organization_id, seq, hash) values (${organizationId}, 0, ${Buffer.alloc(32)})
     on conflict (organization_id) do update set seq = h.seq
@@ -83,7 +86,7 @@ function chain(
       actor: source.actor,
       action,
       target,
-      // As they will be read back: the hash is of what is stored.
+      // Normalized as when read back, since the hash covers what is stored.
       details: JSON.parse(JSON.stringify(details)),
       address: source.address,
       requestId: source.requestId,
@@ -121,7 +124,7 @@ interface AuditRow {
   hash: Buffer;
 }
 
-/** Newest first. One more than `limit` when there is a next page. */
+/** Returns events, newest first: one more than `limit` when there is a next page. */
 export async function listAuditEvents(
   db: Queryable,
   organizationId: string,
@@ -139,7 +142,7 @@ export async function listAuditEvents(
   return rows.map(toEvent);
 }
 
-/** The end of the organization's chain: what a verification must arrive at. */
+/** Returns the head of the organization's chain, at which a verification must end. */
 export async function findAuditHead(db: Queryable, organizationId: string): Promise<AuditHead> {
   const { rows } = await db.query<{ seq: string; hash: Buffer }>(
     sql`select seq, hash from audit_heads where organization_id = ${organizationId}`,

@@ -1,14 +1,14 @@
 import type { KeyKind } from "@sazabi/sdk/protocol";
 
-/** Who sent a request with a secret key. */
+/** The sender of a request with a secret key. */
 export interface SecretCaller {
   readonly keyId: string;
   readonly keyName: string;
   readonly organizationId: string;
-  /** The one project the key is narrowed to. */
+  /** The only project that the key can access; undefined when it can access the whole organization. */
   readonly projectId: string | undefined;
   readonly scopes: readonly string[];
-  /** Where the key may be used from; empty for anywhere. */
+  /** Addresses and networks from which the key may be used; empty for any address. */
   readonly allowedAddresses: readonly string[];
   /** Unix milliseconds; undefined for never. */
   readonly expiresAtMs: number | undefined;
@@ -16,14 +16,14 @@ export interface SecretCaller {
   readonly requestsPerMinute: number | undefined;
 }
 
-/** Who sent a request with a public key. It has no organization-wide members: nothing but its project can be named. */
+/** The sender of a request with a public key. It has no organization-wide members: it can access its project only. */
 export interface PublicCaller {
   readonly keyId: string;
   readonly projectId: string;
   readonly projectNumber: number;
 }
 
-/** A key of either kind that asks about itself. */
+/** A key of either kind that requests information about itself. */
 export interface SelfServiceCaller extends Pick<SecretCaller, "keyId" | "keyName" | "organizationId" | "projectId"> {
   readonly kind: KeyKind;
 }

@@ -2,20 +2,20 @@ import { hasScope, type SecretKey, type scopes } from "@sazabi/sdk/protocol";
 import { ApiError } from "../errors.ts";
 import { isWithin } from "../net/ip-ranges.ts";
 
-/** What a secret key may do, for how long, and from where. */
+/** Permissions of a secret key, its lifetime and the addresses it may be used from. */
 export interface Privileges {
-  /** The one project the key is narrowed to; undefined for all of the organization. */
+  /** The only project that the key can access; undefined for the whole organization. */
   readonly projectId: string | undefined;
   readonly scopes: readonly string[];
-  /** Addresses and networks; empty for anywhere. */
+  /** Addresses and networks; empty for any address. */
   readonly allowedAddresses: readonly string[];
   /** Unix milliseconds; undefined for never. */
   readonly expiresAtMs: number | undefined;
-  /** Undefined where the default limit holds. */
+  /** Undefined where the default limit applies. */
   readonly requestsPerMinute: number | undefined;
 }
 
-/** `defaults.requestsPerMinute` is the limit of a key that has none of its own. */
+/** Returns the privileges of a key. `defaults.requestsPerMinute` applies to a key without its own limit. */
 export function privilegesOf(key: SecretKey, defaults: { readonly requestsPerMinute: number }): Privileges {
   return {
     projectId: key.projectId ?? undefined,
@@ -26,13 +26,16 @@ export function privilegesOf(key: SecretKey, defaults: { readonly requestsPerMin
   };
 }
 
-/** A secret key cannot make, import, change or rotate another that may do more than itself, for longer, or more often. */
+/**
+ * Throws 403 when a secret key creates, imports, changes or rotates another key that has more
+ * permissions, a later expiry or a higher limit.
+ */
 export function assertNoEscalation(caller: Privileges, wanted: Privileges): void {
   const refusal = escalation(caller, wanted);
   if (refusal) throw refusal;
 }
 
-/** Returns 403 with what of `wanted` the caller does not have; undefined when it has all of it. */
+/** Returns 403 with the first privilege in `wanted` that the caller lacks, or undefined when it has all of them. */
 export function escalation(caller: Privileges, wanted: Privileges): ApiError | undefined {
   return (
     otherProject(caller, wanted.projectId) ??
@@ -45,11 +48,14 @@ export function escalation(caller: Privileges, wanted: Privileges): ApiError | u
 
 interface PublicKeyPrivileges {
   readonly allowedAddresses?: readonly string[] | undefined;
-  /** Null for never; undefined where it does not change. */
+  /** Null for never; undefined when it does not change. */
   readonly expiresAt?: Date | string | null | undefined;
 }
 
-/** A secret key cannot make, import or change a public key so that it works from more addresses or for longer than itself. */
+/**
+ * Throws 403 when a secret key creates, imports or changes a public key that accepts more addresses or
+ * expires later than the secret key.
+ */
 export function assertNoWiderPublicKey(caller: Privileges, { allowedAddresses, expiresAt }: PublicKeyPrivileges): void {
   const expiresAtMs = expiresAt ? new Date(expiresAt).getTime() : undefined;
   const refusal =

@@ -9,24 +9,25 @@ import { type KeyringSource, keyringSources, openKeyringCheck, readKeyringFile }
 import { type BackupFile, type BackupManifest, manifestName } from "./manifest.ts";
 
 export interface BackupOptions extends Pick<Config, "dataDir"> {
-  /** Made by this; must not exist. */
+  /** Created by the backup; must not exist. */
   readonly folder: string;
-  /** Whether the key files go into the backup. */
+  /** Whether the backup includes the key files. */
   readonly withKeys: boolean;
   readonly onProgress: (message: string) => void;
-  /** Ends it; what was written is removed. */
+  /** Cancels the backup and removes what was written. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface BackupResult {
   readonly bytes: number;
-  /** Secrets that restoring needs and that are not in the backup. */
+  /** Secrets that a restore needs and that are not in the backup. */
   readonly missingKeyrings: readonly KeyringSource[];
 }
 
 /**
- * Backs the embedded database up, whether the service runs or not. The folder is made beside its place and renamed when
- * all of it is on disk, so that a folder of that name is a complete backup.
+ * Backs up the embedded database, whether or not the service is running. The folder is created under a
+ * temporary name and renamed when all of it is on disk, so a folder with the final name is a complete
+ * backup.
  */
 export async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const { folder } = options;
@@ -63,7 +64,10 @@ async function fill(dir: string, { url, cluster }: UsedServer, options: BackupOp
   return { bytes: files.reduce((sum, { bytes }) => sum + bytes, 0), missingKeyrings };
 }
 
-/** A file is copied only if the database was written with what is in it: the environment may have had another secret. */
+/**
+ * Copies a key file only if the database was written with its secret: the environment may have
+ * provided another one.
+ */
 async function copyKeyrings(url: string, dir: string, { dataDir, withKeys }: BackupOptions) {
   const fits = await openKeyringCheck(url);
   const copied: BackupFile[] = [];

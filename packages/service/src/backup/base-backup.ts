@@ -6,11 +6,13 @@ import pg from "pg";
 import type { BackupFile } from "./manifest.ts";
 
 /**
- * Writes a base backup of a running PostgreSQL (15 or newer) into `dir`: `base.tar`, with the WAL it needs, and
- * PostgreSQL's own `backup_manifest`. The server verifies the checksum of each page it reads.
+ * Writes a base backup of a running PostgreSQL (15 or newer) into `dir`: `base.tar`, including the WAL
+ * it needs, and the `backup_manifest` of PostgreSQL. The server verifies the checksum of each page it
+ * reads.
  *
- * It is the command that `pg_basebackup` uses, so its consistency is PostgreSQL's promise. A temporary replication slot
- * keeps the WAL until it is copied; the server drops the slot when this connection ends, however that happens.
+ * It uses the same command as `pg_basebackup`, so PostgreSQL guarantees consistency. A temporary
+ * replication slot keeps the WAL until it is copied; the server drops the slot when this connection
+ * ends for any reason.
  */
 export async function takeBaseBackup(url: string, dir: string, signal?: AbortSignal): Promise<readonly BackupFile[]> {
   const client = new pg.Client({
@@ -19,7 +21,7 @@ export async function takeBaseBackup(url: string, dir: string, signal?: AbortSig
     application_name: "sazabi backup",
     connectionTimeoutMillis: 10_000,
   } as pg.ClientConfig);
-  client.on("error", () => {}); // The command under way fails, and says why.
+  client.on("error", () => {}); // The current command fails with the reason.
   await client.connect();
   const files = new BackupFiles(dir);
   const onAbort = () => client.connection.stream.destroy(signal?.reason);
@@ -36,7 +38,7 @@ export async function takeBaseBackup(url: string, dir: string, signal?: AbortSig
   }
 }
 
-/** Unlike SQL, replication commands are in capital letters. */
+/** Unlike SQL, replication commands must be in upper case. */
 const baseBackup = "BASE_BACKUP (LABEL 'sazabi', CHECKPOINT 'fast', WAL, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256')";
 
 interface CopyConnection {
@@ -51,7 +53,7 @@ function runBaseBackup(client: pg.Client, files: BackupFiles): Promise<void> {
     query.once("end", () => resolve());
     const handleCopyData = ({ chunk }: { readonly chunk: Buffer }, { stream }: CopyConnection) => {
       try {
-        // Written at once: the server waits while we do, and the driver uses the buffer again.
+        // Written synchronously: the server waits meanwhile, and the driver reuses the buffer.
         if (!failure) files.take(chunk);
       } catch (error) {
         failure = error as Error;
@@ -62,7 +64,7 @@ function runBaseBackup(client: pg.Client, files: BackupFiles): Promise<void> {
   });
 }
 
-/** The files that the messages of a base backup describe, one after the other. */
+/** Writes the files that the messages of a base backup contain, one after the other. */
 class BackupFiles {
   readonly #dir: string;
   readonly #done: BackupFile[] = [];
@@ -72,7 +74,7 @@ class BackupFiles {
     this.#dir = dir;
   }
 
-  /** One message: the first byte is its type. */
+  /** Processes one message; its first byte is the type. */
   take(message: Buffer): void {
     const body = message.subarray(1);
     switch (String.fromCharCode(message[0] as number)) {

@@ -3,7 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { BackupFile } from "./manifest.ts";
 
-/** Copies a small file, readable by nobody else, and flushes it to disk. */
+/** Copies a small file with owner-only permissions and flushes it to disk. */
 export async function copySmallFile(from: string, to: string): Promise<BackupFile> {
   const content = await readFile(from);
   await writeDurably(to, content);
@@ -20,7 +20,7 @@ export async function writeDurably(file: string, content: string | Buffer): Prom
   }
 }
 
-/** Flushes the names in a folder. Windows cannot, and does not need it. */
+/** Flushes the entries of a folder to disk. Windows does not support it and does not need it. */
 export async function syncFolder(dir: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(dir, "r");

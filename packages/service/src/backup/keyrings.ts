@@ -13,7 +13,7 @@ export function keyringSources(dataDir: string): readonly KeyringSource[] {
   return Object.values(keyringFiles).map((one) => ({ ...one, file: join(resolve(dataDir), one.fileName) }));
 }
 
-/** The keyring in `file`; undefined when there is no file, or something else in it. */
+/** Returns the keyring in `file`, or undefined when the file is missing or invalid. */
 export async function readKeyringFile(file: string): Promise<Keyring | undefined> {
   try {
     return parseKeyring(await readFile(file, "utf8"));
@@ -25,7 +25,10 @@ export async function readKeyringFile(file: string): Promise<Keyring | undefined
 
 type KeyringCheck = (name: KeyringName, keyring: Keyring | undefined) => boolean;
 
-/** Whether a keyring is the one that the database at `url` was written with. A database without keys fits any. */
+/**
+ * Returns a check of whether a keyring is the one that the database at `url` was written with. A
+ * database without keys accepts any.
+ */
 export async function openKeyringCheck(url: string): Promise<KeyringCheck> {
   const db = openDatabase({ url, connections: 1 });
   try {

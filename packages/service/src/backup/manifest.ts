@@ -13,7 +13,7 @@ const backupFile = z.strictObject({
 const backupManifest = z.strictObject({
   format: z.literal("sazabi-backup-1"),
   madeAt: z.iso.datetime(),
-  /** The major version of PostgreSQL that can read it. */
+  /** Major version of PostgreSQL that can read the backup. */
   postgresMajor: z.number().int(),
   files: z.array(backupFile),
 });
@@ -27,10 +27,10 @@ export interface BackupFile {
 
 export type BackupManifest = z.infer<typeof backupManifest>;
 
-/** Written last: a folder without it is no backup. */
+/** Written last: a folder without it is not a complete backup. */
 export const manifestName = "sazabi-backup.json";
 
-/** The manifest of the backup in `folder`; throws for a folder that is none, or an incomplete one. */
+/** Returns the manifest of the backup in `folder`. Throws when the folder is not a complete backup. */
 export async function readManifest(folder: string): Promise<BackupManifest> {
   let text: string;
   try {

@@ -10,10 +10,10 @@ import { type BackupManifest, readManifest } from "./manifest.ts";
 import { unpackArchive } from "./unpack.ts";
 
 export interface RestoreOptions extends Pick<Config, "dataDir" | "keyPepper" | "masterKey"> {
-  /** The backup. */
+  /** The folder of the backup. */
   readonly folder: string;
   readonly onProgress: (message: string) => void;
-  /** Ends it while the backup is unpacked; what was unpacked is removed. */
+  /** Cancels unpacking and removes what was unpacked. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -23,8 +23,9 @@ export interface RestoreResult {
 }
 
 /**
- * Unpacks a backup into a data folder that holds none, and starts PostgreSQL on it once. All of it is unpacked and
- * compared with the backup's checksums before any of it gets its name; the database gets its name last.
+ * Restores a backup into a data folder without a database, and starts PostgreSQL on it once.
+ * Everything is unpacked and compared with the checksums of the backup before any of it is renamed to
+ * its final name; the database is renamed last.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreResult> {
   const { dataDir, folder, onProgress } = options;

@@ -7,14 +7,15 @@ const blockBytes = 512;
 const chunkBytes = 1024 * 1024;
 
 /**
- * Unpacks the archive of a base backup into `dir` and returns the SHA-256 of the archive. PostgreSQL writes plain ustar
- * with files and folders only; anything else, and a name that leads out of `dir`, is refused.
+ * Unpacks the archive of a base backup into `dir` and returns the SHA-256 of the archive. PostgreSQL
+ * writes plain ustar with files and folders only. Throws for any other entry, and for a path outside
+ * of `dir`.
  */
 export async function unpackArchive(archive: string, dir: string, signal?: AbortSignal): Promise<string> {
   const source = await open(archive, "r");
   const hash = createHash("sha256");
   const buffer = Buffer.allocUnsafe(chunkBytes);
-  /** Fewer bytes only at the end of the file. */
+  /** Returns fewer bytes only at the end of the file. */
   const read = async (bytes: number) => {
     signal?.throwIfAborted();
     let filled = 0;
@@ -42,7 +43,7 @@ export async function unpackArchive(archive: string, dir: string, signal?: Abort
         await writeMember(path, member.bytes, readAll);
       }
     }
-    // The end of the archive is a second empty block, and may be padded.
+    // The archive ends with a second empty block and may be padded.
     while ((await read(chunkBytes)).length > 0);
   } finally {
     await source.close();
@@ -55,7 +56,7 @@ async function writeMember(path: string, bytes: number, readAll: (bytes: number)
   const target = await open(path, "wx", 0o600);
   try {
     for (let left = bytes; left > 0; ) {
-      // Whole blocks are read; what follows the content in the last one is padding.
+      // Reads whole blocks; the rest of the last block is padding.
       const wanted = Math.min(chunkBytes, Math.ceil(left / blockBytes) * blockBytes);
       const chunk = await readAll(wanted);
       await writeAll(target, chunk.subarray(0, left));
@@ -80,7 +81,7 @@ interface Member {
   readonly bytes: number;
 }
 
-/** Undefined for the empty block at the end. */
+/** Returns undefined for the empty block at the end. */
 function readHeader(block: Buffer, archive: string): Member | undefined {
   if (block.every((byte) => byte === 0)) return undefined;
   const name = textAt(block, 0, 100);

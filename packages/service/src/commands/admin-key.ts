@@ -5,14 +5,14 @@ import { makeAdminKey } from "./make-admin-key.ts";
 
 const usage = "Usage: npm run admin:key -- [--organization <slug>]";
 
-/** `npm run admin:key`: prints a new secret key that may do everything. Sets the exit code. */
+/** `npm run admin:key`: prints a new secret key with all permissions. Sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   const organization = readOrganization(args);
   if (organization === "wrong") {
     process.exitCode = 2;
     return onProgress(usage);
   }
-  // It takes a moment, and a server that was started for it has to be stopped.
+  // Ignores the signals until it ends, so that a server started for it is stopped.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
   try {
     const { value, organization: slug } = await makeAdminKey({ ...readConfig(process.env), organization, onProgress });
@@ -28,7 +28,7 @@ function readOrganization(args: readonly string[]): string | undefined | "wrong"
   try {
     return parseArgs({ args: [...args], options: { organization: { type: "string" } } }).values.organization;
   } catch {
-    // The parser's own message repeats the argument, which may be a key.
+    // The message of the parser repeats the argument, which may be a key.
     return "wrong";
   }
 }

@@ -3,7 +3,7 @@ export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** What `--help` prints below the usage. */
+  /** Printed by `--help` below the usage. */
   readonly help: string;
   /** The names of the required arguments, in order. */
   readonly operands: readonly string[];
@@ -15,14 +15,14 @@ export interface Command {
 
 interface CommandContext {
   readonly flags: ReadonlySet<string>;
-  /** Aborted by SIGINT and SIGTERM, which do not end the process: the command removes what it made, and ends. */
+  /** Aborted by SIGINT and SIGTERM, which do not end the process: the command removes what it created, then ends. */
   readonly signal: AbortSignal;
 }
 
-/** Progress and warnings; standard output holds the result. */
+/** Prints progress and warnings to stderr; stdout is for the result. */
 export function onProgress(message: string): void {
   process.stderr.write(`${message}\n`);
 }
 
-/** The command line itself is wrong: exit code 2. */
+/** An invalid command line: exit code 2. */
 export class UsageError extends Error {}

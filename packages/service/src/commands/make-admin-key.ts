@@ -9,13 +9,13 @@ import { insertKey } from "../keys/store/keys.ts";
 import { listOrganizations, lockOrganization } from "../organizations/store.ts";
 
 export interface AdminKeyOptions extends Pick<Config, "databaseUrl" | "dataDir" | "keyPepper" | "masterKey"> {
-  /** Its slug. Undefined where there is only one. */
+  /** Slug of the organization. Undefined when there is only one. */
   readonly organization: string | undefined;
   readonly onProgress: (message: string) => void;
 }
 
 export interface AdminKey {
-  /** The key itself, which is stored nowhere. */
+  /** The key itself, which is not stored. */
   readonly value: string;
   readonly organization: string;
 }
@@ -23,8 +23,9 @@ export interface AdminKey {
 const keyName = "admin key made on the server";
 
 /**
- * Makes a secret key that may do everything in an organization, for operators who lost theirs. Whoever may run this may read
- * the database and its secrets anyway. The key is on record. Running services accept it at once.
+ * Creates a secret key with all permissions in an organization, for operators who lost theirs. An
+ * operator who can run this can already read the database and its secrets. The creation is audited.
+ * Running services accept the key immediately.
  */
 export async function makeAdminKey(options: AdminKeyOptions): Promise<AdminKey> {
   return withDatabase(options, async (db) => {
@@ -93,5 +94,5 @@ async function connected<T>(url: string, work: (db: Database) => Promise<T>): Pr
   }
 }
 
-/** A table or column that is not there. */
+/** SQLSTATEs of a missing table or column. */
 const missingSchema = new Set(["42P01", "42703"]);

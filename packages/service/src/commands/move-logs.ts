@@ -3,12 +3,13 @@ import { migrate } from "../db/migrate.ts";
 import { openEmbeddedPostgres } from "../embedded-postgres.ts";
 import { moveLogs } from "../logs/engines/clickhouse/backfill.ts";
 
-/** `npm run logs:move`: from PostgreSQL to where `SAZABI_LOG_STORE` says. Sets the exit code. */
+/** `npm run logs:move`: moves logs from PostgreSQL to the store in `SAZABI_LOG_STORE`. Sets the exit code. */
 export async function main(): Promise<void> {
   try {
     const { databaseUrl, dataDir, logStore: address, logRetentionDays: retentionDays } = readConfig(process.env);
     if (!address) throw new ConfigError("SAZABI_LOG_STORE must say where the logs shall go: clickhouse://…");
-    // With a PostgreSQL of its own the service has to be stopped meanwhile: the data folder has one owner.
+    // With the embedded PostgreSQL, the service must be stopped, since only one process can use the data
+    // folder.
     const postgres = databaseUrl
       ? undefined
       : await openEmbeddedPostgres({ dataDir, onProgress, onUnexpectedExit: onProgress });

@@ -3,17 +3,18 @@ import { setImmediate as nextRound } from "node:timers/promises";
 let last: Promise<void> = Promise.resolve();
 
 /**
- * Resolves for one caller in each round of the event loop. Requests that arrive together are ready together, and each
- * may take milliseconds: between two of them the answers of the database and other requests are handled.
+ * Resolves for one caller per iteration of the event loop. Requests that arrive together become ready
+ * together, and each may take milliseconds. Database responses and other requests are handled between
+ * them.
  */
 export function inTurn(): Promise<void> {
   last = last.then(() => nextRound());
   return last;
 }
 
-/** How long one piece of work may hold the event loop, in milliseconds. A single step is as long as it is. */
+/** Maximum milliseconds for which one piece of work may block the event loop. A single step is not interrupted. */
 const sliceMs = 4;
-/** So much work is done between two looks at the clock, which costs as much as some work itself. */
+/** Amount of work between two reads of the clock; a read costs as much as some of the work. */
 const workPerLook = 4 * 1024;
 
 /** Divides long work into slices, between which other requests are handled. */
@@ -22,8 +23,8 @@ export class TimeSlices {
   #startedAt = performance.now();
 
   /**
-   * Call it between the steps of the work. Returns a promise to wait for when the slice is used up, and undefined
-   * otherwise. `work` is the size of the step before, in characters.
+   * Call it between the steps of the work. Returns a promise to await when the slice is used up,
+   * otherwise undefined. `work` is the size of the previous step in characters.
    */
   spend(work: number): Promise<void> | undefined {
     this.#work += work;
@@ -32,20 +33,23 @@ export class TimeSlices {
     return performance.now() - this.#startedAt < sliceMs ? undefined : this.next();
   }
 
-  /** Begins a new slice, in turn with others. */
+  /** Starts a new slice, in turn with other callers. */
   async next(): Promise<void> {
     await inTurn();
     this.#startedAt = performance.now();
   }
 }
 
-/** Lets one caller in at a time. Those who wait take turns by holder, so that one with many callers delays only itself. */
+/**
+ * Admits one caller at a time. Waiting callers alternate by holder, so that a holder with many callers
+ * delays only itself.
+ */
 export class FairGate {
-  /** Waiting callers by holder; the holder whose turn is next is first. */
+  /** Waiting callers by holder, in the order of their turns. */
   readonly #waiting = new Map<string, (() => void)[]>();
   #isTaken = false;
 
-  /** Resolves to the function by which the caller leaves, once. */
+  /** Resolves to a function that the caller calls once when it leaves. */
   async enter(holder: string): Promise<() => void> {
     if (this.#isTaken) {
       await new Promise<void>((resolve) => {

@@ -1,39 +1,40 @@
 import { ApiError } from "../errors.ts";
 
-/** What one level of the hierarchy may have at once: tasks that run, and tasks that wait. */
+/** Maximum tasks of one level of the hierarchy: running and waiting. */
 interface Limit {
   readonly running: number;
   readonly waiting: number;
 }
 
 export interface ConcurrencyLimits {
-  /** Of the whole process. */
+  /** For the whole process. */
   readonly total: Limit;
   readonly organization: Limit;
-  /** Of all keys of an organization that are not narrowed to a project. */
+  /** For all keys of an organization that are not restricted to a project. */
   readonly unnarrowed: Limit;
-  /** Of all keys that are narrowed to the same project. */
+  /** For all keys that are restricted to the same project. */
   readonly project: Limit;
   readonly key: Limit;
-  /** What is limited, as the refusal calls it: `searches`. */
+  /** Name of the limited tasks in the error message: `searches`. */
   readonly what: string;
-  /** The longest time a task waits before it is refused. */
+  /** Maximum milliseconds that a task waits before it is rejected. */
   readonly waitMs: number;
 }
 
-/** Whose task it is. */
+/** The owner of a task. */
 export interface Requester {
   readonly organizationId: string;
-  /** The one project the key is narrowed to. */
+  /** The only project that the key can access. */
   readonly projectId: string | undefined;
   readonly keyId: string;
 }
 
 /**
- * Limits how many tasks of a kind run at once and schedules the others fairly. The limits form a hierarchy: process,
- * organization, project that keys are narrowed to, key. A free place goes round robin, first among organizations, then
- * among the projects of the organization, then among the keys of the project. So slow tasks of one key, or of all
- * keys of one project, delay the others by one of them and never refuse them.
+ * Limits how many tasks of a kind run at once and schedules the others fairly. The limits form a
+ * hierarchy: process, organization, project that keys are restricted to, key. Free places are assigned
+ * round robin: among organizations, then among the projects of the organization, then among the keys
+ * of the project. Slow tasks of one key, or of all keys of one project, therefore delay others by at
+ * most one task and never cause their rejection.
  */
 export class FairConcurrencyLimiter {
   readonly #limits: ConcurrencyLimits;
@@ -53,8 +54,9 @@ export class FairConcurrencyLimiter {
   }
 
   /**
-   * Runs `work` as soon as there is a place for it. Throws 429 when the queue is full or the wait takes too long. When
-   * `signal` is aborted during the wait, the task leaves the queue at once and the call rejects with the reason.
+   * Runs `work` as soon as there is a place for it. Throws 429 when the queue is full or the wait takes
+   * too long. When `signal` is aborted during the wait, the task leaves the queue immediately and the
+   * call rejects with the reason.
    */
   async run<T>(requester: Requester, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
@@ -130,7 +132,7 @@ export class FairConcurrencyLimiter {
   }
 }
 
-/** The process, an organization, a project, or a key. Only the last has a queue; the others have groups. */
+/** The process, an organization, a project or a key. Only keys have a queue; the others have groups. */
 class Group {
   readonly #limit: Limit;
   readonly #parent: Group | undefined;
@@ -138,7 +140,7 @@ class Group {
   /** In the order of their turns. */
   readonly #children = new Map<string, Group>();
   readonly counts = { running: 0, waiting: 0 };
-  /** Each starts one task; the oldest is first. */
+  /** Functions that each start one task, oldest first. */
   readonly queue = new Set<() => void>();
 
   constructor(limit: Limit, parent: Group | undefined, name: string) {
@@ -153,18 +155,21 @@ class Group {
     return child;
   }
 
-  /** Counts tasks here and in every group around this one. */
+  /** Counts tasks in this group and its ancestors. */
   count(state: "running" | "waiting", difference: 1 | -1): void {
     this.counts[state] += difference;
     this.#parent?.count(state, difference);
   }
 
-  /** Whether one more task may run. */
+  /** Returns whether one more task may run. */
   mayRun(): boolean {
     return this.counts.running < this.#limit.running && (this.#parent?.mayRun() ?? true);
   }
 
-  /** Whether one more task may wait. When a group is full, a child with less than its equal part may still add one. */
+  /**
+   * Returns whether one more task may wait. When a group is full, a child with less than its equal share
+   * may still add one.
+   */
   mayWait(): boolean {
     const parent = this.#parent;
     if (!parent) return true;
@@ -176,7 +181,10 @@ class Group {
     return this.counts.waiting < waiting || child.counts.waiting < Math.floor(waiting / this.#children.size);
   }
 
-  /** The key whose turn it is to start a waiting task; undefined when none may start. It moves behind its siblings. */
+  /**
+   * Returns the key whose turn it is to start a waiting task, and moves it behind its siblings;
+   * undefined when none may start.
+   */
   next(): Group | undefined {
     if (this.counts.waiting === 0 || this.counts.running >= this.#limit.running) return undefined;
     if (this.#children.size === 0) return this;
@@ -190,7 +198,7 @@ class Group {
     return undefined;
   }
 
-  /** Removes this group, and those around it, if nothing runs or waits in them. */
+  /** Removes this group and its ancestors if they have no running or waiting tasks. */
   prune(): void {
     if (!this.#parent || this.counts.running + this.counts.waiting > 0) return;
     this.#parent.#children.delete(this.#name);

@@ -1,48 +1,48 @@
 import { endOfJsonString, intakeLimits } from "@sazabi/sdk/protocol";
 import type { TimeSlices } from "./event-loop-fairness.ts";
 
-/** In characters. A text that is longer is not parsed in one step. */
+/** In characters. A longer text is not parsed in one step. */
 export const stepLength = 16 * 1024;
-/** No entry may have such a text: each of its characters is written as six at most. */
+/** Longest text that an entry may have: each character is written as at most six. */
 const maxStringLength = 6 * intakeLimits.entryCharacters;
-/** Far beyond what an entry may have, so that its own verdict comes first. */
+/** Far more than an entry may have, so that the check of the entry reports its own limit first. */
 const maxDepth = 10_000;
 
 export interface JsonStepsOptions {
   readonly slices: TimeSlices;
-  /** Members of objects and elements of arrays, at every depth. */
+  /** Maximum number of object members and array elements at all depths. */
   readonly maxMembers: number;
-  /** Parses a piece of the text that is JSON of its own. Default: `JSON.parse`. */
+  /** Parses a piece of the text that is valid JSON by itself. Default: `JSON.parse`. */
   readonly parse?: (text: string) => unknown;
-  /** Another length than the usual one. */
+  /** Overrides the default step length. */
   readonly stepLength?: number;
 }
 
-/** The text is no JSON. */
+/** The text is not valid JSON. */
 export class JsonFault extends Error {}
-/** The text has more of something than it may have; the message says of what. */
+/** The text exceeds a limit; the message names it. */
 export class JsonLimit extends Error {}
 
 /** An object or array that is still open. */
 interface Frame {
   readonly isObject: boolean;
-  /** Of its bracket. */
+  /** Position of its bracket. */
   readonly start: number;
-  /** What begins here is not in `value` yet. */
+  /** Start of the text that is not in `value` yet. */
   pending: number;
   lastComma: number;
-  /** Undefined while all of the container may still be parsed in one step. */
+  /** Undefined while the whole container may still be parsed in one step. */
   value: unknown[] | Record<string, unknown> | undefined;
-  /** Of the member whose value is the open container inside this one. */
+  /** Name of the member whose value is the open container inside this one. */
   key: string;
-  /** A container inside this one was added to `value`: only a comma or the end may follow. */
+  /** True after an inner container was added to `value`: only a comma or the end may follow. */
   isAfterValue: boolean;
 }
 
 /**
- * The value that `JSON.parse`, or `parse`, would return, with other requests handled while a long text is parsed. One scan finds the
- * brackets and commas; what lies between them is parsed in pieces. Throws `JsonFault` and
- * `JsonLimit`.
+ * Returns the value that `JSON.parse`, or `parse`, would return. Handles other requests while a long
+ * text is parsed. One scan finds the brackets and commas; the text between them is parsed in pieces.
+ * Throws `JsonFault` and `JsonLimit`.
  */
 export function parseInSteps(text: string, options: JsonStepsOptions): Promise<unknown> {
   return new JsonSteps(text, options).parse();
@@ -63,7 +63,7 @@ class JsonSteps {
   readonly #stepLength: number;
   readonly #frames: Frame[] = [];
   #members = 0;
-  /** Of the whole text, once its container is closed. */
+  /** The outermost container, once it is closed. */
   #root: Frame | undefined;
 
   constructor(text: string, options: JsonStepsOptions) {
@@ -90,7 +90,7 @@ class JsonSteps {
     return root.value;
   }
 
-  /** Goes on from `start` until a piece was parsed, or until `end`. Returns where it stopped. */
+  /** Scans from `start` until a piece was parsed, or until `end`. Returns the position where it stopped. */
   #scan(start: number, end: number): number {
     const text = this.#text;
     let at = start;
@@ -119,7 +119,7 @@ class JsonSteps {
     return at;
   }
 
-  /** Returns where the string ends that begins at `start`. */
+  /** Returns the end of the string that begins at `start`. */
   #skipString(start: number): number {
     const end = endOfJsonString(this.#text, start);
     if (end - start <= maxStringLength) return end;
@@ -174,7 +174,7 @@ class JsonSteps {
     return frame.value !== undefined;
   }
 
-  /** Makes values of all open containers, with what came in them before the innermost one. */
+  /** Creates the values of all open containers, with the contents before the innermost one. */
   #makeValues(): void {
     for (const [depth, frame] of this.#frames.entries()) {
       const inner = this.#frames[depth + 1];
@@ -183,7 +183,7 @@ class JsonSteps {
     }
   }
 
-  /** Adds the members before the container that begins at `start`, and reads the name of that one. */
+  /** Adds the members before the container that begins at `start`, and reads the name of its member. */
   #addBefore(frame: Frame, start: number): void {
     if (frame.isAfterValue) throw new JsonFault(`there is no comma before character ${start}`);
     if (frame.lastComma >= frame.pending) this.#addPending(frame, frame.lastComma);
@@ -196,7 +196,7 @@ class JsonSteps {
     frame.key = key;
   }
 
-  /** Parses what is pending up to `end`, and adds it to the value. */
+  /** Parses the pending text up to `end`, and adds it to the value. */
   #addPending(frame: Frame, end: number): void {
     frame.value ??= frame.isObject ? {} : [];
     const piece = this.#text.slice(frame.pending, end);
@@ -210,7 +210,7 @@ class JsonSteps {
     frame.pending = end + 1;
   }
 
-  /** A container has as many members as it has commas, and one more; an empty one counts as one, too. */
+  /** Counts one member per comma and one per container; an empty container also counts as one. */
   #count(): void {
     this.#members += 1;
     if (this.#members > this.#maxMembers) {
@@ -218,7 +218,7 @@ class JsonSteps {
     }
   }
 
-  /** `start` is where the piece begins in the text. */
+  /** `start` is the position of the piece in the text. */
   #parsePiece(piece: string, start: number): unknown {
     try {
       return this.#parse(piece);
@@ -242,7 +242,7 @@ function add(frame: Frame, value: unknown, end: number): void {
   frame.isAfterValue = true;
 }
 
-/** `__proto__` is a name like others, as it is for `JSON.parse`. */
+/** Treats `__proto__` as an ordinary name, as `JSON.parse` does. */
 function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") target[key] = value;
   else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });

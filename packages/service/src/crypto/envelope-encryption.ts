@@ -12,7 +12,7 @@ const tagBytes = 16;
 const keyBytes = 32;
 const headerBytes = 2 + nonceBytes + keyBytes + tagBytes + nonceBytes + tagBytes;
 
-/** Encrypts `plaintext` for the record named by `identity`, e.g. `keys/<id>/value`. */
+/** Encrypts `plaintext` for the record named by `identity`, for example `keys/<id>/value`. */
 export function seal(master: Keyring, identity: string, plaintext: string): Buffer {
   const dataKey = randomBytes(keyBytes);
   const version = Buffer.alloc(2);
@@ -30,7 +30,10 @@ export function seal(master: Keyring, identity: string, plaintext: string): Buff
   ]);
 }
 
-/** The plaintext. Throws when the value was altered, belongs to another record, or its master key is gone. */
+/**
+ * Returns the plaintext. Throws when the value was altered, belongs to another record, or its master
+ * key is missing.
+ */
 export function unseal(master: Keyring, identity: string, sealed: Buffer): string {
   if (sealed.length < headerBytes) throw new Error("A sealed value is too short to be one.");
   const version = sealed.readUInt16BE(0);

@@ -1,12 +1,12 @@
 import type { KeyringName } from "./keyring-store.ts";
 
-/** A secret of the service that its database is of no use without: where it is when no variable gives it. */
+/** A secret that is required to use the database: its location when no variable provides it. */
 export interface KeyringFile {
   readonly name: KeyringName;
   readonly noun: string;
-  /** In the data folder. */
+  /** File name in the data folder. */
   readonly fileName: "key-pepper" | "master-key";
-  /** The variable that goes before the file. */
+  /** Environment variable that takes precedence over the file. */
   readonly variable: string;
 }
 

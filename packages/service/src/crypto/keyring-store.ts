@@ -4,8 +4,9 @@ import { sql } from "../db/sql.ts";
 export type KeyringName = "pepper" | "master";
 
 /**
- * Records the fingerprints of a keyring's versions; returns the versions this database knows under another
- * secret. Two processes that start at once with different secrets cannot both be told that theirs is right.
+ * Records the fingerprints of the versions of a keyring. Returns the versions that this database knows
+ * with another secret. Of two processes that start concurrently with different secrets, at most one
+ * succeeds.
  */
 export async function registerFingerprints(
   db: Queryable,
@@ -25,7 +26,10 @@ export async function registerFingerprints(
   return rows.map(({ version }) => version);
 }
 
-/** The versions of all keyrings that this database was written with, by version. None before the first migration. */
+/**
+ * Returns the fingerprints of all keyrings that this database was written with, by version. Returns
+ * none before the first migration.
+ */
 export async function listFingerprints(
   db: Queryable,
 ): Promise<readonly { readonly keyring: KeyringName; readonly version: number; readonly fingerprint: Buffer }[]> {

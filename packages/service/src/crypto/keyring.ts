@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 
-/** A server secret with its versions: the first is used for what is new, the others only for what exists. */
+/** Versions of a server secret: the first is used for new data, the others only for existing data. */
 export interface Keyring {
   readonly current: KeyringEntry;
   readonly entries: readonly KeyringEntry[];
@@ -13,10 +13,10 @@ export interface KeyringEntry {
   readonly secret: Buffer;
 }
 
-/** Of a secret. */
+/** Length of a secret. */
 export const secretBytes = 32;
 
-/** Reads `2:base64,1:base64`, newest first. Undefined when any part of it is not that. */
+/** Parses `2:base64,1:base64`, newest first. Returns undefined when any part is invalid. */
 export function parseKeyring(text: string): Keyring | undefined {
   const entries: KeyringEntry[] = [];
   for (const part of text.trim().split(",")) {
@@ -32,7 +32,10 @@ export function parseKeyring(text: string): Keyring | undefined {
   return current && { current, entries };
 }
 
-/** Tells two secrets apart without telling anything about either; kept in the database to catch a wrong keyring. */
+/**
+ * Returns a value that distinguishes secrets without revealing them. It is stored in the database to
+ * detect a wrong keyring.
+ */
 export function fingerprint(entry: KeyringEntry): Buffer {
   return createHmac("sha256", entry.secret).update("sazabi keyring fingerprint").digest();
 }

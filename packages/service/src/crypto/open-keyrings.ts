@@ -9,7 +9,7 @@ import { type KeyringName, listFingerprints, registerFingerprints } from "./keyr
 
 export interface KeyringOptions {
   readonly dataDir: string;
-  /** Undefined: kept in a file of the data folder. */
+  /** Undefined: stored in a file of the data folder. */
   readonly keyPepper: Keyring | undefined;
   readonly masterKey: Keyring | undefined;
   readonly onNotice: Notice;
@@ -34,9 +34,10 @@ function placesOf({ dataDir, keyPepper, masterKey }: KeyringOptions): readonly [
 }
 
 /**
- * The keyrings of the service, compared with those that the database was written with. Those of a new database are made in the
- * data folder. Nothing is written anywhere when one is missing or wrong: a folder with new secrets would look complete,
- * and hide that the ones which the keys need are lost.
+ * Opens the keyrings of the service and compares them with those that the database was written with.
+ * For a new database, they are created in the data folder. Nothing is written when one is missing or
+ * wrong: a folder with new secrets would look complete, and hide that the secrets which existing keys
+ * need are lost.
  */
 export async function openKeyrings(db: Queryable, options: KeyringOptions): Promise<Keyrings> {
   const places = placesOf(options);
@@ -55,7 +56,7 @@ export async function readKeyrings(db: Queryable, options: KeyringOptions): Prom
   return { pepper: found.get("pepper") as Keyring, master: found.get("master") as Keyring };
 }
 
-/** Records the fingerprints. Of two processes that start at once with different secrets, one is refused here. */
+/** Records the fingerprints. Of two processes that start concurrently with different secrets, one is rejected here. */
 export async function registerKeyrings(db: Queryable, { pepper, master }: Keyrings): Promise<void> {
   for (const [name, keyring] of [["pepper", pepper] as const, ["master", master] as const]) {
     const versions = keyring.entries.map((entry) => ({ version: entry.version, fingerprint: fingerprint(entry) }));
@@ -64,7 +65,7 @@ export async function registerKeyrings(db: Queryable, { pepper, master }: Keyrin
   }
 }
 
-/** Reads and writes nothing but the modes of files. */
+/** Only reads; the only change it makes is to file modes. */
 async function findKeyrings(
   db: Queryable,
   places: readonly Place[],
@@ -105,7 +106,7 @@ async function readKeyringFile({ file, variable }: Place, onNotice: Notice): Pro
   );
 }
 
-/** The keyring of another process that was quicker, if there is one. */
+/** Creates a keyring file, or returns the keyring of another process that created it first. */
 async function createKeyringFile(place: Place): Promise<Keyring> {
   try {
     const handle = await open(place.file, "wx", 0o600);

@@ -4,31 +4,32 @@ import { OpenTransaction, sessionSettings, type Transaction } from "./database.t
 
 export interface BoundedSessionOptions {
   readonly url: string;
-  /** How it is called in `pg_stat_activity`. */
+  /** Application name in `pg_stat_activity`. */
   readonly name: string;
-  /** The server stops a statement after it. */
+  /** Time limit after which the server stops a statement. */
   readonly timeMs: number;
-  /** How long after it the server may take to do so; also how long a cancelled statement may take to end. */
+  /** Additional time in which the server must stop the statement; also the time limit for a cancelled statement. */
   readonly graceMs: number;
-  /** Aborted when nobody wants the result any more. */
+  /** Aborted when the result is no longer needed. */
   readonly signal?: AbortSignal | undefined;
-  /** What the result is rejected with when the time is over. */
+  /** Creates the error with which the result rejects after the time limit. */
   readonly overdue: () => Error;
 }
 
 export interface BoundedRun<T> {
-  /** Settles when the time is over or the signal is aborted, whatever the server does. */
+  /** Settles at the time limit or when the signal is aborted, even if the server does not respond. */
   readonly result: Promise<T>;
-  /** Resolves when the server process is gone, and with it what it holds in memory. Never rejects. */
+  /** Resolves when the server process has ended and its memory is released. Never rejects. */
   readonly ended: Promise<void>;
 }
 
-/** A server process that does not end for so long is given up: its machine is gone. */
+/** After this time, a server process that does not end is abandoned: its machine is considered lost. */
 const abandonAfterMs = 300_000;
 
 /**
- * Runs work in a transaction, on a connection of its own that is closed after it: nothing of the work stays, neither what
- * it did nor what it holds. Work that does not end in time is cancelled, and then its server process is terminated.
+ * Runs work in a transaction on a dedicated connection that is closed afterwards, so that the work
+ * leaves neither changes nor held resources. Work that exceeds the time limit is cancelled, then its
+ * server process is terminated.
  */
 export function runBounded<T>(options: BoundedSessionOptions, work: (tx: Transaction) => Promise<T>): BoundedRun<T> {
   const client = new pg.Client({
@@ -38,7 +39,7 @@ export function runBounded<T>(options: BoundedSessionOptions, work: (tx: Transac
     keepAlive: true,
     options: sessionSettings(options.timeMs),
   });
-  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  client.on("error", () => {}); // The current statement and all later ones fail.
   const gone = new Promise<void>((resolve) => client.once("end", resolve));
   const connected = client.connect();
   const running = connected.then(() => runWithin(client, options, work, gone));
@@ -49,7 +50,7 @@ export function runBounded<T>(options: BoundedSessionOptions, work: (tx: Transac
   return { result: untilAborted(running, options.signal), ended: failed };
 }
 
-/** Also while the connection is being made, which takes seconds when the database is away. */
+/** Also covers connecting, which takes seconds when the database is unavailable. */
 async function untilAborted<T>(running: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return running;
   let onAbort = () => {};
@@ -105,7 +106,8 @@ async function endSession({ client, url, graceMs, settled, gone }: Ending): Prom
   const pid = (client as { processID?: number }).processID as number;
   const isIdle = await within(settled, 0);
   if (!isIdle) await stopBackend({ url, pid, graceMs, settled });
-  // The driver cuts a connection off whose statement runs, and then nobody knows when it ends.
+  // The driver would close a connection with a running statement, and then its end could not be
+  // observed.
   if (await within(Promise.race([settled, gone]), abandonAfterMs)) {
     await client.end().catch(() => undefined);
   } else {
@@ -120,7 +122,7 @@ interface Stopping {
   readonly settled: Promise<void>;
 }
 
-/** By a connection of its own. If there is none to be had, the statement ends at its time limit. */
+/** Uses a separate connection. If it cannot connect, the statement ends at its time limit. */
 async function stopBackend({ url, pid, graceMs, settled }: Stopping): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
@@ -140,7 +142,7 @@ async function stopBackend({ url, pid, graceMs, settled }: Stopping): Promise<vo
   }
 }
 
-/** Whether it is done by then. */
+/** Returns whether the promise settles within the time. */
 async function within(done: Promise<unknown>, timeMs: number): Promise<boolean> {
   const giveUp = new AbortController();
   const late = sleep(timeMs, false, { signal: giveUp.signal }).catch(() => false);

@@ -2,7 +2,7 @@ import { type ApiError, invalidMember } from "../errors.ts";
 import type { Queryable } from "./database.ts";
 import { raw, sql } from "./sql.ts";
 
-/** For a cursor that names no item of the list: an empty page would look like its end. */
+/** Returns the error for a cursor that names no item of the list: an empty page would look like the end of the list. */
 export function unknownCursor(): ApiError {
   return invalidMember("cursor", "is of no page of this list; begin again without it");
 }

@@ -2,22 +2,22 @@ import pg from "pg";
 import { runTogether, type Step } from "./pipeline.ts";
 import { type Sql, sql } from "./sql.ts";
 
-/** One connection of one's own that also hears notifications. */
+/** A dedicated connection that also receives notifications. */
 export interface Listener extends Queryable {
   close(): Promise<void>;
 }
 
-/** One connection of one's own, for work under a lock of the session's. */
+/** A dedicated connection, for work under a session-level lock. */
 export interface Session extends Queryable {
-  /** At once: what is under way is left to the server, which ends it. */
+  /** Closes immediately. The server ends statements in progress. */
   close(): Promise<void>;
 }
 
 export interface SessionOptions {
   readonly url: string;
-  /** How it is called in `pg_stat_activity`. */
+  /** Application name in `pg_stat_activity`. */
   readonly name: string;
-  /** PostgreSQL settings of the session. Those that the server does not have are refused by it. */
+  /** PostgreSQL settings of the session. The server rejects unknown ones. */
   readonly settings: Readonly<Record<string, string>>;
 }
 
@@ -25,39 +25,43 @@ export interface ListenerOptions {
   readonly url: string;
   readonly channels: readonly string[];
   readonly onNotification: (channel: string, payload: string) => void;
-  /** The connection is gone; nothing will be heard any more. Not told after `close`. */
+  /** Called when the connection is lost, after which no notifications arrive. Not called after `close`. */
   readonly onEnd: () => void;
-  /** Bounds connecting and every statement. */
+  /** Time limit for connecting and for every statement. */
   readonly timeoutMs: number;
 }
 
-/** The pool or a transaction: a store function does not care which, so its caller decides what is atomic. */
+/** The pool or a transaction. Store functions accept either, so their caller decides what is atomic. */
 export interface Queryable {
   query<Row>(statement: Sql): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
 }
 
 export interface Transaction extends Queryable {
-  /** Runs a text that is somebody else's: it is one statement, or refused. */
+  /** Runs SQL from an untrusted source; rejects more than one statement. */
   single(text: string): Promise<void>;
-  /** The last of it: runs the steps and commits, in one round trip. */
+  /** Runs the steps and commits, in one round trip. No statement may follow. */
   finish(steps: readonly Step[]): Promise<void>;
 }
 
 export interface Database extends Queryable {
-  /** When `signal` is aborted, the statement is cancelled at the server and the call rejects with the signal's reason. */
+  /**
+   * Runs a statement. When `signal` is aborted, the statement is cancelled at the server and the call
+   * rejects with the signal's reason.
+   */
   query<Row>(
     statement: Sql,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<{ readonly rows: Row[]; readonly rowCount: number }>;
   /**
-   * Runs `work` in one transaction, that begins with its first statement: committed when it resolves, rolled back when it
-   * throws. When `signal` is aborted, the statement that runs is cancelled, and the call rejects with the signal's reason.
+   * Runs `work` in one transaction, which begins with its first statement. It commits when `work`
+   * resolves, and rolls back when it throws. When `signal` is aborted, the running statement is
+   * cancelled and the call rejects with the signal's reason.
    */
   transaction<T>(
     work: (tx: Transaction) => Promise<T>,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<T>;
-  /** The pool as it is now. `waiting` is how many wait for a connection. */
+  /** Current state of the pool. `waiting`: number of callers that wait for a connection. */
   connections(): { readonly total: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
 }
@@ -65,9 +69,12 @@ export interface Database extends Queryable {
 export interface DatabaseOptions {
   readonly url: string;
   readonly connections: number;
-  /** A statement that runs longer is stopped (SQLSTATE 57014). Default 30 s: only one that waits for somebody takes so long. */
+  /**
+   * A statement that runs longer is stopped (SQLSTATE 57014). Default 30 s, which only a statement that
+   * waits for a lock exceeds.
+   */
   readonly statementTimeoutMs?: number;
-  /** Told of a connection that dropped while idle; the pool has already replaced it. */
+  /** Called when an idle connection is lost; the pool has already replaced it. */
   readonly onIdleError?: (error: Error) => void;
 }
 
@@ -82,15 +89,15 @@ export function openDatabase({
     max: connections,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
-    // A server that vanished without a word answers nothing, not even its own time limit.
+    // A server that disappeared does not respond, so its own time limit does not apply.
     query_timeout: statementTimeoutMs + 5_000,
     keepAlive: true,
     application_name: "sazabi",
     options: sessionSettings(statementTimeoutMs),
   });
-  // Without a listener, an idle connection that drops would end the process.
+  // Without a listener, the loss of an idle connection would end the process.
   pool.on("error", (error) => onIdleError?.(error));
-  // And so would one that drops between two statements of a transaction; the next statement fails, and says why.
+  // The same applies between two statements of a transaction; the next statement fails with the reason.
   pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
@@ -102,18 +109,18 @@ export function openDatabase({
   };
 }
 
-/** A process that stops in the middle of a transaction, frozen or cut off, must not keep its locks for longer. */
+/** A process that is suspended or disconnected during a transaction must not keep its locks longer. */
 const idleInTransactionMs = 5_000;
 
 export function sessionSettings(statementTimeoutMs: number): string {
-  // An acknowledged write is on disk, whatever the server's own default.
+  // Acknowledged writes are on disk, regardless of the server's default.
   return (
     "-c search_path=sazabi,public -c timezone=UTC -c synchronous_commit=on " +
     `-c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=${idleInTransactionMs}`
   );
 }
 
-/** Connects and listens; when this resolves, no notification of a later commit is missed until `onEnd`. */
+/** Connects and listens. After it resolves, no notification of a later commit is missed until `onEnd`. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const { url, channels, onNotification, onEnd, timeoutMs } = options;
   const client = new pg.Client({
@@ -125,7 +132,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     options: sessionSettings(timeoutMs),
   });
   let closed = false;
-  client.on("error", () => {}); // "end" follows, and says all there is to say.
+  client.on("error", () => {}); // "end" follows.
   client.once("end", () => {
     if (!closed) onEnd();
   });
@@ -144,7 +151,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   return { query: (statement) => run(client, statement), close };
 }
 
-/** Connects, for statements that may take as long as they need. */
+/** Connects without a time limit for statements. */
 export async function openSession({ url, name, settings }: SessionOptions): Promise<Session> {
   const more = Object.entries(settings).map(([setting, value]) => ` -c ${setting}=${value}`);
   const client = new pg.Client({
@@ -154,7 +161,7 @@ export async function openSession({ url, name, settings }: SessionOptions): Prom
     keepAlive: true,
     options: sessionSettings(0) + more.join(""),
   });
-  client.on("error", () => {}); // The statement under way fails, and so does every later one.
+  client.on("error", () => {}); // The current statement and all later ones fail.
   await client.connect();
   return {
     query: (statement) => run(client, statement),
@@ -162,7 +169,7 @@ export async function openSession({ url, name, settings }: SessionOptions): Prom
   };
 }
 
-/** Whether the database answers at all, within the time a connection may take. */
+/** Returns whether the database responds within the time limit for connecting. */
 export async function ping(db: Queryable): Promise<boolean> {
   try {
     await db.query(sql`select 1`);
@@ -194,11 +201,12 @@ async function runUnlessAborted<Row>(
     cancelling = cancelStatement(url, client);
   };
   try {
-    // It may have been aborted while we waited for the connection.
+    // The signal may have been aborted during the wait for the connection.
     signal.throwIfAborted();
     signal.addEventListener("abort", onAbort, { once: true });
     return await run<Row>(client, statement).catch((error: Error) => {
-      // After an error of the server's the connection is good; after any other nobody knows.
+      // After an error from the server, the connection is usable; after any other error, its state is
+      // unknown.
       if (sqlState(error) === undefined) broken = error;
       throw error;
     });
@@ -207,13 +215,16 @@ async function runUnlessAborted<Row>(
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    // Not handed on before: the cancellation would hit whatever runs on the connection next.
+    // Wait before releasing the connection: the cancellation would otherwise hit the next statement on it.
     await cancelling;
     client.release(broken);
   }
 }
 
-/** By a connection of its own, since those of the pool may all wait. If it fails, the statement ends at its time limit. */
+/**
+ * Uses a separate connection, since those of the pool may all be in use. If it fails, the statement
+ * ends at its time limit.
+ */
 async function cancelStatement(url: string, target: pg.PoolClient): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: "sazabi", connectionTimeoutMillis: 5_000 });
   client.on("error", () => {});
@@ -246,7 +257,8 @@ async function transaction<T>(
     await tx.commit();
     return result;
   } catch (error) {
-    // Whatever is to be cancelled is cancelled by now: not the rollback, nor what runs on the connection next.
+    // All cancellations are complete here, so the rollback and later statements on the connection are not
+    // affected.
     reader?.signal.removeEventListener("abort", onAbort);
     await cancelling;
     await client.query("rollback").catch((lost: Error) => {
@@ -257,11 +269,11 @@ async function transaction<T>(
   } finally {
     reader?.signal.removeEventListener("abort", onAbort);
     await cancelling;
-    client.release(broken); // A connection that cannot roll back does not go back to the pool.
+    client.release(broken); // A connection that cannot roll back is not returned to the pool.
   }
 }
 
-/** `begin` goes out with the first statement, and costs no round trip of its own. */
+/** Sends `begin` together with the first statement, which saves a round trip. */
 export class OpenTransaction implements Transaction {
   readonly #client: pg.ClientBase;
   #state: "new" | "begun" | "committed" = "new";
@@ -277,7 +289,7 @@ export class OpenTransaction implements Transaction {
     return result as { rows: Row[]; rowCount: number };
   }
 
-  /** The extended protocol takes one statement, where a plain query would take several. */
+  /** The extended protocol accepts one statement, whereas a simple query accepts several. */
   async single(text: string): Promise<void> {
     if (this.#state === "new") await this.#client.query(begin.text);
     this.#state = "begun";
@@ -299,15 +311,15 @@ export class OpenTransaction implements Transaction {
 const begin = sql`begin`;
 const commit = sql`commit`;
 
-/** The five-character SQLSTATE of a PostgreSQL error, e.g. `23505`; undefined for anything else. */
+/** Returns the five-character SQLSTATE of a PostgreSQL error, for example `23505`; undefined for any other error. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
 /**
- * Connection exceptions (class 08), insufficient resources (class 53: connections, disk, memory, the lock table), a server
- * that stops, crashes, starts or became a standby, and locks or statements that took too long because somebody else holds
- * what they need.
+ * Connection exceptions (class 08); insufficient resources (class 53: connections, disk, memory, the
+ * lock table); a server that stops, crashes, starts or became a standby; and locks or statements that
+ * timed out because another session holds what they need.
  */
 const unavailableStates = /^(?:08...|53...|57P0[1-5]|25006|25P03|55P03|57014)$/;
 const networkErrors = new Set([
@@ -322,11 +334,11 @@ const networkErrors = new Set([
   "ENETDOWN",
   "ECONNABORTED",
 ]);
-/** node-postgres gives these no code. */
+/** node-postgres sets no code on these errors. */
 const lostConnection =
   /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable|Cannot use a pool/;
 
-/** True when the database could not be asked, whatever the statement: worth a retry by the caller, later. */
+/** Returns true when the database was unavailable, regardless of the statement: the caller may retry later. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const state = sqlState(error);
@@ -335,18 +347,21 @@ export function isUnavailable(error: unknown): boolean {
   return (code !== undefined && networkErrors.has(code)) || lostConnection.test(error.message);
 }
 
-/** Another transaction was in the way of this one, and nothing of it was done: it may be repeated. */
+/** Returns true when another transaction conflicted with this one. Nothing was committed, so it may be repeated. */
 export function isConflict(error: unknown): boolean {
   const state = sqlState(error);
   return state === "40P01" || state === "40001";
 }
 
-/** The values themselves were refused (SQLSTATE classes 22, 23 and 54), not the moment. */
+/**
+ * Returns true when the values themselves were rejected (SQLSTATE classes 22, 23 and 54), so that a
+ * retry would fail too.
+ */
 export function isRefusedData(error: unknown): boolean {
   return /^(?:22|23|54)/.test(sqlState(error) ?? "");
 }
 
-/** True when PostgreSQL stopped the statement at its time limit. */
+/** Returns true when PostgreSQL stopped the statement at its time limit. */
 export function isTimeout(error: unknown): boolean {
   return sqlState(error) === "57014";
 }

@@ -11,16 +11,16 @@ interface Migration {
 
 const folder = new URL("../../migrations/", import.meta.url);
 
-/** One number for every Sazabi process: two that start at once migrate one after the other. */
+/** Lock id shared by all Sazabi processes, so that concurrent migrations run one after the other. */
 const migrationLock = 4_600_001;
 
-/** The oldest server whose SQL the migrations use. */
+/** Oldest server version that supports the SQL of the migrations. */
 const minimumServerVersion = 150_000;
 
 /**
- * Brings the database up to this code, each migration in a transaction of its own. Says what it applied.
- * Refuses a database that is ahead of the code, one whose applied migrations differ from ours, and PostgreSQL
- * below 15.
+ * Migrates the database to the version of this code, each migration in a separate transaction. Calls
+ * `onApply` for each. Throws for a database that is newer than the code, one whose applied migrations
+ * differ, and PostgreSQL below 15.
  */
 export async function migrate(url: string, onApply?: (name: string) => void): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: "sazabi migrate" });
@@ -28,7 +28,7 @@ export async function migrate(url: string, onApply?: (name: string) => void): Pr
   try {
     await checkServer(client);
     await client.query("select pg_advisory_lock($1)", [migrationLock]);
-    // Asked first, since whoever may not make a schema may not even ask PostgreSQL to leave one that exists.
+    // Checked first: a role that may not create schemas may not run `create schema if not exists` either.
     const { rowCount: exists } = await client.query("select from pg_namespace where nspname = 'sazabi'");
     if (!exists) await client.query("create schema sazabi");
     await client.query(`

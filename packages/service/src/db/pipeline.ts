@@ -1,13 +1,19 @@
 import pg from "pg";
 import { Sql } from "./sql.ts";
 
-/** `COPY … FROM STDIN` with its rows, in PostgreSQL's text format. They are in memory, and may be cut anywhere. */
+/**
+ * `COPY … FROM STDIN` with its rows, in the text format of PostgreSQL. The rows are in memory and may
+ * be split anywhere.
+ */
 interface CopyRows {
   readonly copy: string;
   readonly rows: readonly Uint8Array[];
 }
 
-/** A statement whose end is told at once, while those after it still run. It is not told of one that fails. */
+/**
+ * A statement whose completion is reported immediately, while later ones still run. A failed statement
+ * is not reported.
+ */
 interface ToldStatement {
   readonly statement: Sql;
   readonly onDone: () => void;
@@ -21,8 +27,8 @@ export interface StepResult {
 }
 
 /**
- * Runs the steps one after the other, all of them sent before the first is answered: one round trip. The first that
- * fails ends it, and those after it are not run (PostgreSQL, "Pipelining" in "Extended Query").
+ * Runs the steps in order, all sent before the first is answered: one round trip. Stops at the first
+ * failure; later steps do not run (PostgreSQL, "Pipelining" in "Extended Query").
  */
 export function runTogether(client: pg.ClientBase, steps: readonly Step[]): Promise<readonly StepResult[]> {
   return new Promise((resolve, reject) => {
@@ -30,7 +36,7 @@ export function runTogether(client: pg.ClientBase, steps: readonly Step[]): Prom
   });
 }
 
-/** What node-postgres has for one statement: it writes its messages, and reads the answers to them. */
+/** The interface of node-postgres for one statement: it writes its messages and reads the responses. */
 interface Statement extends pg.Submittable {
   readonly name: string | undefined;
   readonly text: string;
@@ -48,15 +54,15 @@ interface Connection extends pg.Connection {
 
 type Done = (error: Error | null | undefined, results: readonly StepResult[]) => void;
 
-/** Several statements that node-postgres takes for one. Its client calls the members that begin with `handle`. */
+/** Several statements that node-postgres handles as one. Its client calls the members that begin with `handle`. */
 class Together implements pg.Submittable {
-  /** Wrapped by the client, to end what takes too long. */
+  /** Wrapped by the client to enforce a time limit. */
   callback: Done;
   readonly steps: readonly (Statement | Copy)[];
   readonly onDone: readonly ((() => void) | undefined)[];
   readonly results: StepResult[] = [];
   failure: Error | undefined;
-  /** The step whose answer comes next. */
+  /** Index of the step whose response comes next. */
   at = 0;
 
   constructor(steps: readonly Step[], done: Done) {
@@ -65,7 +71,7 @@ class Together implements pg.Submittable {
     this.onDone = steps.map((step) => ("onDone" in step ? step.onDone : undefined));
   }
 
-  /** The client notes by them which statements are prepared. */
+  /** The client uses it to track which statements are prepared. */
   get name(): string | undefined {
     return this.steps[this.at]?.name;
   }
@@ -75,15 +81,16 @@ class Together implements pg.Submittable {
   }
 
   submit(connection: pg.Connection): void {
-    // Statements end with a Sync, after which an error would not keep the next from running: there is one for all.
+    // Statements end with a Sync, after which an error would not stop the next one. One Sync is sent for
+    // all.
     const unsynced = Object.create(connection, { sync: { value: () => {} } }) as pg.Connection;
     connection.stream.cork();
     try {
       for (const [index, step] of this.steps.entries()) {
         step.submit(unsynced);
-        // A value that cannot be written: what would come after is not sent.
+        // A value could not be serialized, so the following messages are not sent.
         if (this.failure) break;
-        // Otherwise the server keeps its answer until it has the others.
+        // Without a flush, the server buffers its response until the end of the pipeline.
         if (this.onDone[index]) connection.flush();
       }
     } finally {
@@ -110,11 +117,11 @@ class Together implements pg.Submittable {
     this.at += 1;
   }
 
-  /** The rows are on their way already. */
+  /** The rows have already been sent. */
   handleCopyInResponse(): void {}
 
   handleError(error: Error, connection: Connection): void {
-    // Those that were not run were not prepared either.
+    // Statements that did not run were not prepared either.
     for (const { name } of this.steps.slice(this.at)) {
       if (name !== undefined) delete connection.submittedNamedStatements[name];
     }
@@ -148,7 +155,7 @@ function statementOf(step: Sql | ToldStatement): Sql {
   return step instanceof Sql ? step : step.statement;
 }
 
-/** Sends the rows without waiting to be asked for them: a server that refused the COPY passes over them. */
+/** Sends the rows without waiting for the server to request them. A server that rejected the COPY skips them. */
 class Copy implements pg.Submittable {
   readonly name = undefined;
   readonly text: string;
@@ -171,7 +178,7 @@ class Copy implements pg.Submittable {
   }
 }
 
-/** The length counts itself, and not the letter (PostgreSQL, "Message Formats"). */
+/** The length includes itself, but not the type byte (PostgreSQL, "Message Formats"). */
 function copyDataHeader(bytes: number): Buffer {
   const header = Buffer.from([0x64, 0, 0, 0, 0]);
   header.writeUInt32BE(bytes + 4, 1);

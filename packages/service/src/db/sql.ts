@@ -1,11 +1,11 @@
 /**
- * SQL text with its parameters, as node-postgres takes it. Plain fields: node-postgres clones query objects
- * through their prototype, which private fields do not survive.
+ * SQL text with its parameters, as node-postgres accepts it. Its fields are plain, since node-postgres
+ * clones query objects through their prototype, which private fields do not survive.
  */
 export class Sql {
   readonly text: string;
   readonly values: readonly unknown[];
-  /** Given, the server plans the statement once for each connection. */
+  /** If set, the server plans the statement once per connection. */
   readonly name: string | undefined;
 
   constructor(text: string, values: readonly unknown[], name?: string) {
@@ -16,8 +16,8 @@ export class Sql {
 }
 
 /**
- * A statement. `${value}` is always a parameter, never text; a nested `sql` fragment is spliced in with its own
- * parameters.
+ * Builds a statement. `${value}` is always a parameter, never text; a nested `sql` fragment is
+ * inserted with its own parameters.
  */
 export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[]): Sql {
   const values: unknown[] = [];
@@ -29,19 +29,19 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[])
   return new Sql(text, values);
 }
 
-/** A statement that runs often, to be planned once for each connection. One name, one text. */
+/** Names a frequent statement, so that it is planned once per connection. Each name must have one text. */
 export function prepared(name: string, { text, values }: Sql): Sql {
   return new Sql(text, values, name);
 }
 
-/** Fragments one after the other: `join(conditions, " and ")`. The separator is ours, never a caller's text. */
+/** Joins fragments: `join(conditions, " and ")`. The separator must be trusted text. */
 export function join(fragments: readonly Sql[], separator: string): Sql {
   const values: unknown[] = [];
   const text = fragments.map((fragment) => splice(fragment, values)).join(separator);
   return new Sql(text, values);
 }
 
-/** Text that is already SQL and holds no value: a table name of ours, a keyword. */
+/** Wraps trusted SQL text without values: a table name or a keyword. */
 export function raw(text: string): Sql {
   return new Sql(text, []);
 }

@@ -14,9 +14,9 @@ export interface Binaries {
 }
 
 /**
- * The PostgreSQL programs that npm installed for this platform, made runnable for `user`: what the package's
- * postinstall script would have done is done here when a package manager refused to run it, and a folder the user
- * cannot reach (a clone under /root) is copied into the data folder.
+ * Returns the PostgreSQL programs that npm installed for this platform, executable for `user`. It does
+ * the work of the package's postinstall script, in case a package manager did not run it. A folder
+ * that the user cannot access (a clone under /root) is copied into the data folder.
  */
 export async function openBinaries(
   dataDir: string,
@@ -70,14 +70,17 @@ function pathsTo({ initdb, postgres }: Binaries): string[] {
   return [...foldersAbove(postgres), join(nativeDir, "lib"), join(nativeDir, "share", "postgresql"), initdb, postgres];
 }
 
-/** npm packages cannot hold symbolic links, so the package lists those its libraries need: `libpq.so.5` and so on. */
+/**
+ * npm packages cannot contain symbolic links, so the package lists those that its libraries need:
+ * `libpq.so.5` and so on.
+ */
 async function linkLibraries(nativeDir: string): Promise<void> {
   const list = await readFile(join(nativeDir, "pg-symlinks.json"), "utf8").catch(() => "[]");
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     const link = join(dirname(nativeDir), target);
     if (await exists(link)) continue;
     await symlink(basename(source), link).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error; // Another start was quicker.
+      if (error.code !== "EEXIST") throw error; // A concurrent start created it first.
     });
   }
 }
@@ -87,7 +90,7 @@ async function makeExecutable(file: string): Promise<void> {
   if ((mode & 0o111) !== 0o111) await chmod(file, mode | 0o555);
 }
 
-/** Copied beside its place and renamed, so that a copy that exists is complete. */
+/** Copies to a temporary name and renames, so that an existing copy is complete. */
 async function copyReadable(from: string, to: string): Promise<void> {
   const unfinished = `${to}.new-${randomBytes(4).toString("hex")}`;
   try {
@@ -96,7 +99,7 @@ async function copyReadable(from: string, to: string): Promise<void> {
     await rename(unfinished, to);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
-    if (!(await exists(to))) throw error; // Otherwise another start made the same copy first.
+    if (!(await exists(to))) throw error; // Otherwise a concurrent start made the same copy first.
   }
 }
 

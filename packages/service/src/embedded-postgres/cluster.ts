@@ -9,25 +9,25 @@ import { findBarred, findServerUser, foldersAbove, type SystemUser } from "./sys
 
 const run = promisify(execFile);
 
-/** The name of PostgreSQL's superuser and of our database in it. */
+/** Name of the PostgreSQL superuser and of its database. */
 export const ownerName = "sazabi";
 
-/** In the data folder while a backup is being restored into it. */
+/** File in the data folder while a backup is being restored into it. */
 export const unfinishedRestoreName = "restore-unfinished";
 
-/** A database cluster on disk, and what it takes to run a server on it. */
+/** A database cluster on disk, and what is needed to run a server on it. */
 export interface Cluster {
   readonly dir: string;
   readonly logFile: string;
   readonly password: string;
   readonly binaries: Binaries;
-  /** Whom the server runs as; undefined: as ourselves. */
+  /** The account of the server; undefined for that of this process. */
   readonly user: SystemUser | undefined;
-  /** Made just now. */
+  /** True when this call created the cluster. */
   readonly isNew: boolean;
 }
 
-/** The cluster under `dataDir`, made when there is none. */
+/** Opens the cluster under `dataDir`, and creates it if it does not exist. */
 export async function openCluster(dataDir: string, onProgress: (message: string) => void): Promise<Cluster> {
   const home = await makeDataDir(dataDir);
   const dir = join(home, "postgres");
@@ -51,10 +51,14 @@ export async function openCluster(dataDir: string, onProgress: (message: string)
   }
 }
 
-/** The environment of PostgreSQL's programs: nothing of ours, which may hold keys. */
+/**
+ * Returns the environment of the PostgreSQL programs. It excludes the variables of this process, which
+ * may contain keys.
+ */
 export function serverEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => ["PATH", "TZ", "SystemRoot"].includes(name));
-  // LC_ALL also keeps macOS from starting a thread for the locale, with which the server would refuse to run.
+  // LC_ALL also keeps macOS from starting a thread for the locale, with which the server would not
+  // start.
   return { ...Object.fromEntries(kept), LC_ALL: "C" };
 }
 
@@ -72,7 +76,7 @@ async function makeDataDir(dataDir: string): Promise<string> {
   }
 }
 
-/** Lets PostgreSQL's user pass through (not read) the data folder; the folders above it are not ours to open. */
+/** Lets the PostgreSQL user enter (not read) the data folder. Permissions of its parent folders are not changed. */
 async function letIn(user: SystemUser, home: string): Promise<void> {
   const { mode, uid } = await stat(home);
   if (uid === 0) await chmod(home, mode | 0o011);
@@ -102,7 +106,10 @@ function otherMajor(dir: string, version: number, { major }: Binaries): string {
   );
 }
 
-/** The superuser's password, in a file only PostgreSQL's user (and root) can read. Never in an argument or variable. */
+/**
+ * Stores the password of the superuser in a file that only the PostgreSQL user (and root) can read. It
+ * is never passed as an argument or variable.
+ */
 async function makePasswordFile(
   home: string,
   user: SystemUser | undefined,
@@ -115,7 +122,7 @@ async function makePasswordFile(
   const unfinished = `${file}.new-${randomBytes(4).toString("hex")}`;
   await writeFile(unfinished, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600 });
   if (user) await chown(unfinished, user.uid, user.gid);
-  // A link, unlike a rename, leaves the password of a start that was quicker in its place.
+  // Unlike a rename, a link does not replace the password of a concurrent start.
   await link(unfinished, file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });
@@ -131,8 +138,8 @@ interface Initialisation {
 }
 
 /**
- * Made beside its place and renamed, so that a cluster that exists is complete, however this ends.
- * False when another start made it first.
+ * Creates the cluster under a temporary name and renames it, so that an existing cluster is complete.
+ * Returns false when a concurrent start created it first.
  */
 async function initialise(dir: string, { binaries, user, passwordFile, onProgress }: Initialisation): Promise<boolean> {
   onProgress(`Making a PostgreSQL ${binaries.version} database in ${dir}`);
@@ -149,8 +156,8 @@ async function initialise(dir: string, { binaries, user, passwordFile, onProgres
 }
 
 /**
- * The character type has to be UTF-8, or trigrams drop every letter that is not ASCII; the order is that of code
- * points. The first locale that this system has is taken.
+ * The character type must be UTF-8, otherwise trigrams drop all letters that are not ASCII; the sort
+ * order is by code point. The first locale that this system has is used.
  */
 const localeChoices = [
   ["--locale=C.UTF-8"],
@@ -194,7 +201,7 @@ function explainForbidden(error: unknown, home: string): unknown {
   );
 }
 
-/** Of the database `sazabi` on a server of the cluster. */
+/** Returns the URL of the database `sazabi` on a server of the cluster. */
 export function urlOf({ password }: Cluster, port: number): string {
   return `postgres://${ownerName}:${password}@127.0.0.1:${port}/${ownerName}`;
 }

@@ -10,13 +10,13 @@ import { type Cluster, serverEnvironment } from "./cluster.ts";
 
 const run = promisify(execFile);
 
-/** A running PostgreSQL server: its first process, and where it listens. */
+/** A running PostgreSQL server: its main process and its port. */
 export interface Postmaster {
   readonly pid: number;
   readonly port: number;
 }
 
-/** The server that runs on this cluster already, whoever started it. */
+/** Returns the server that already runs on this cluster, regardless of which process started it. */
 export async function findPostmaster({ dir }: Cluster): Promise<Postmaster | undefined> {
   const lines = (await readFile(pidFile(dir), "utf8").catch(() => "")).split("\n");
   const [pid, port] = [Number(lines[0]), Number(lines[3])];
@@ -27,17 +27,20 @@ export async function findPostmaster({ dir }: Cluster): Promise<Postmaster | und
 }
 
 /**
- * Whether process `pid` is the server of this cluster. A number alone proves nothing: it may have been given to
- * another program since, or be a dead process whose parent has not looked yet.
+ * Returns whether process `pid` is the server of this cluster. The number alone is not sufficient: it
+ * may have been reused by another program, or belong to a zombie process.
  */
 export async function isPostmaster(pid: number, clusterDir: string): Promise<boolean> {
   if (!isAlive(pid)) return false;
   const command = `${await readCommand(pid)} `;
   if (!/(^|\/)(postgres|postmaster)(\.exe)? /.test(command)) return false;
-  return command.includes(` -D ${clusterDir} `) || !command.includes(" -D "); // Without one we take the careful side.
+  return command.includes(` -D ${clusterDir} `) || !command.includes(" -D "); // Without -D, assume that it is.
 }
 
-/** Runs a server, in a process group of its own: Ctrl-C in a terminal is for us, who stop the server after flushing. */
+/**
+ * Starts a server in a separate process group, so that Ctrl-C in a terminal reaches only this process,
+ * which stops the server after flushing.
+ */
 export async function startPostmaster(
   cluster: Cluster,
   port: number,
@@ -59,19 +62,19 @@ export async function startPostmaster(
       windowsHide: true,
     });
     await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
-    child.unref(); // We follow it by its connection and its process id, as we do a server that we adopted.
+    child.unref(); // Tracked by its connection and process id, like an adopted server.
     return { pid: child.pid as number, port };
   } finally {
     closeSync(log);
   }
 }
 
-/** Stops the server: open transactions are rolled back, everything committed is on disk. */
+/** Stops the server. Open transactions are rolled back, and all committed data is on disk. */
 export async function stopPostmaster({ pid }: Postmaster, cluster: Cluster): Promise<void> {
   if (!(await isPostmaster(pid, cluster.dir))) return;
   await signal(pid, "INT", cluster);
   if (await waitForEnd(pid, cluster.dir, 10_000)) return;
-  await signal(pid, "QUIT", cluster); // At once; it recovers from its log at the next start.
+  await signal(pid, "QUIT", cluster); // Immediate shutdown; it recovers from its log at the next start.
   if (await waitForEnd(pid, cluster.dir, 5_000)) return;
   throw new Error(`PostgreSQL (process ${pid}) does not stop. Its log is ${cluster.logFile}.`);
 }
@@ -86,13 +89,13 @@ export async function findFreePort(): Promise<number> {
 
 const logBytesKept = 10 * 1024 * 1024;
 
-/** Keeps the server's log bounded: a long one becomes `postgres.log.1`, in place of the one before. */
+/** Limits the size of the server's log: a long log is renamed to `postgres.log.1` and replaces the previous one. */
 export async function rotateLog({ logFile }: Cluster): Promise<void> {
   const size = (await stat(logFile).catch(() => undefined))?.size ?? 0;
   if (size > logBytesKept) await rename(logFile, `${logFile}.1`);
 }
 
-/** The last lines of the server's log, for an error message. */
+/** Returns the last lines of the server's log, for an error message. */
 export async function readLogEnd({ logFile }: Cluster, lines = 8): Promise<string> {
   const file = await open(logFile, "r").catch(() => undefined);
   if (!file) return "(no log)";
@@ -118,7 +121,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The command line of a process; empty for one that is gone, or dead and not collected yet. */
+/** Returns the command line of a process; empty for one that has ended or is a zombie. */
 async function readCommand(pid: number): Promise<string> {
   if (process.platform === "linux") {
     const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
@@ -133,9 +136,10 @@ async function readCommand(pid: number): Promise<string> {
 }
 
 /**
- * PostgreSQL refuses to start when `postmaster.pid` names a living process of its user, even one that only got the
- * number of the server that died. It does not mind its own parent: us. The other lines stay, because by them it
- * notices processes of the dead server that still use its memory.
+ * PostgreSQL does not start when `postmaster.pid` names a living process of its user, even one that
+ * only reused the number of the dead server. It accepts the number of its parent, which is this
+ * process. The other lines are kept, because they let it detect processes of the dead server that
+ * still use its memory.
  */
 async function disown(clusterDir: string, [, ...rest]: readonly string[]): Promise<void> {
   await writeFile(pidFile(clusterDir), [process.pid, ...rest].join("\n"));
@@ -161,8 +165,8 @@ async function waitForEnd(pid: number, clusterDir: string, timeoutMs: number): P
 }
 
 /**
- * Loopback only, never a socket file. Statements and the values in them stay out of the log: an error of theirs is
- * reported to the service, which knows what may be written down.
+ * Listens on loopback only, without a socket file. Statements and their values are not logged by the
+ * server: errors are reported to the service, which decides what may be logged.
  */
 function serverSettings(port: number): Record<string, string> {
   const memory = memoryBytes();
@@ -184,7 +188,7 @@ function serverSettings(port: number): Record<string, string> {
   };
 }
 
-/** What this process may use: in a container less than the machine has. */
+/** Returns the memory available to this process, which in a container is less than that of the machine. */
 function memoryBytes(): number {
   const allowed = process.constrainedMemory();
   return allowed > 0 && allowed < totalmem() ? allowed : totalmem();

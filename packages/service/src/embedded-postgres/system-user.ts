@@ -5,15 +5,16 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** The account PostgreSQL runs under. */
+/** The account that PostgreSQL runs under. */
 export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
 }
 
 /**
- * PostgreSQL refuses to run as root. As root we run it as whoever owns the cluster already, else as `postgres`,
- * which is created when there is none. Undefined when we are not root: then it runs as ourselves.
+ * PostgreSQL does not run as root. When this process runs as root, returns the owner of the cluster,
+ * else `postgres`, which is created if it does not exist. Otherwise returns undefined: PostgreSQL then
+ * runs as the current user.
  */
 export async function findServerUser(clusterDir: string): Promise<SystemUser | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -27,7 +28,7 @@ async function findPostgresUser(): Promise<SystemUser | undefined> {
     const [uid, gid] = await Promise.all([run("id", ["-u", "postgres"]), run("id", ["-g", "postgres"])]);
     return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
   } catch {
-    return undefined; // `id` fails for a name nobody has.
+    return undefined; // `id` fails for an unknown name.
   }
 }
 
@@ -47,20 +48,23 @@ async function createPostgresUser(): Promise<SystemUser> {
   return user;
 }
 
-/** The first of `paths` that `user` may not enter (a folder) or execute (a file). The kernel decides, not mode bits. */
+/**
+ * Returns the first of `paths` that `user` may not enter (a folder) or execute (a file). The kernel
+ * decides, not the mode bits.
+ */
 export async function findBarred(paths: readonly string[], { uid, gid }: SystemUser): Promise<string | undefined> {
   const script = 'for path; do [ -x "$path" ] || { printf %s "$path"; exit; }; done';
   const { stdout } = await run("/bin/sh", ["-c", script, "sh", ...paths], { uid, gid, cwd: "/", env: {} });
   return stdout === "" ? undefined : stdout;
 }
 
-/** `/a/b/c` → `/`, `/a`, `/a/b`: the folders one has to pass to reach it. */
+/** Returns the parent folders of a path: `/a/b/c` → `/`, `/a`, `/a/b`. */
 export function foldersAbove(path: string): string[] {
   const parent = dirname(path);
   return parent === path ? [] : [...foldersAbove(parent), parent];
 }
 
-/** Gives a file, or a folder with all that is in it, to `user`. */
+/** Changes the owner of a file, or of a folder and its contents, to `user`. */
 export async function chownTree(path: string, user: SystemUser): Promise<void> {
   await chown(path, user.uid, user.gid);
   if (!(await lstat(path)).isDirectory()) return;

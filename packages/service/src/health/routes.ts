@@ -5,15 +5,16 @@ import { ApiError } from "../errors.ts";
 import type { HttpEnv } from "../http/context.ts";
 import { okBare } from "../http/respond.ts";
 
-/** Half of the lease: a process that stops for so long is about to lose it. */
+/** Half of the lease: a process that stalls this long is about to lose it. */
 const stalledMs = 3_000;
 
 export const healthRoutes = ({ db, leaseHeld, recentStallMs }: AppContext) =>
   new Hono<HttpEnv>()
-    // Alive: the process answers.
+    // Liveness: the process responds.
     .get("/healthz", (c) => okBare(c, { status: "ok" }))
 
-    // Ready: the database answers too, keys are checked from memory, and the process did not stall just now. A load balancer sends requests elsewhere meanwhile.
+    // Readiness: the database responds, keys are verified from the cache, and the process did not stall
+    // recently. Otherwise a load balancer sends requests to other processes.
     .get("/readyz", async (c) => {
       c.env.operationId = "health.ready";
       if (!(await ping(db))) {

@@ -2,30 +2,30 @@ import { ApiError } from "../errors.ts";
 import { subscriberBlock } from "../net/ip-ranges.ts";
 
 export interface BodyBudgetLimits {
-  /** Bytes of bodies that came with a key in their headers. */
+  /** Bytes of bodies of requests with a key in their headers. */
   readonly keyedBytes: number;
-  /** Bytes of bodies that came without one. */
+  /** Bytes of bodies of requests without a key in their headers. */
   readonly keylessBytes: number;
 }
 
 const defaultLimits: BodyBudgetLimits = { keyedBytes: 128 * 1024 * 1024, keylessBytes: 16 * 1024 * 1024 };
 
-/** Who holds memory: the organization, the project and the key of a request. */
+/** The owners of a memory reservation: the organization, the project and the key of a request. */
 export type BodyHolders = readonly [organizationId: string, projectId: string, keyId: string];
 
 export const holderLevels = 3;
 
-/** Memory that one request holds for its body. */
+/** Memory reserved for the body of one request. */
 export interface BodyReservation {
-  /** Takes more. Throws 429 when the sender holds more than its share, 503 when the budget is used up. */
+  /** Reserves more bytes. Throws 429 when the sender exceeds its share, 503 when the budget is used up. */
   grow(bytes: number): void;
-  /** Gives everything back. It may be called again. */
+  /** Releases the whole reservation. Repeated calls have no effect. */
   release(): void;
 }
 
 /**
- * The memory of all request bodies that this process has in hand, as they came and decompressed. Bodies without a key
- * have a budget of their own, so that a stranger takes nothing from those who have one.
+ * Memory budget of all request bodies in this process, compressed and decompressed. Requests without a
+ * key have a separate budget, so that they cannot use up the memory for requests with a key.
  */
 export class BodyBudget {
   readonly #keyed: Budget;
@@ -36,20 +36,20 @@ export class BodyBudget {
     this.#keyless = new Budget(keylessBytes, ["address"]);
   }
 
-  /** `holders` is undefined while a request has shown no key. */
+  /** `holders` is undefined until the request is associated with a key. */
   reserve(holders: BodyHolders | undefined, address: string): BodyReservation {
     return holders
       ? new Reservation(this.#keyed, pathsOf(holders))
       : new Reservation(this.#keyless, [subscriberBlock(address)]);
   }
 
-  /** Current figures, for metrics. */
+  /** Returns the current values, for metrics. */
   gauges() {
     return { keyed: this.#keyed.gauges(), keyless: this.#keyless.gauges() };
   }
 }
 
-/** Each with those around it, so that names of different levels are not mixed up. */
+/** Returns the path of each level, including its parents, so that names on different levels stay distinct. */
 export function pathsOf(holders: readonly string[]): readonly string[] {
   return holders.map((_, level) => holders.slice(0, level + 1).join(" "));
 }
@@ -76,13 +76,14 @@ class Reservation implements BodyReservation {
 }
 
 /**
- * Bytes shared by dynamic thresholds (Choudhury and Hahne, 1998): a holder may have as many as are left free. So one
- * gets half at most, two a third each, and there is always room for one more. Holders are in levels: what is left free
- * of an organization's part is shared by its projects in the same way, and of a project's by its keys.
+ * Shares bytes by dynamic thresholds (Choudhury and Hahne, 1998): a holder may use as many bytes as
+ * are free. One holder gets at most half, two get a third each, and there is always room for another.
+ * Holders form levels: the projects of an organization share its part in the same way, as do the keys
+ * of a project.
  */
 class Budget {
   readonly #limit: number;
-  /** What the holders of each level are called. */
+  /** The name of each level, for messages. */
   readonly #levels: readonly string[];
   readonly #held = new Map<string, number>();
   #total = 0;
@@ -93,7 +94,7 @@ class Budget {
     this.#levels = levels;
   }
 
-  /** `holders`: one of each level. */
+  /** `holders` has one name per level. */
   take(holders: readonly string[], bytes: number): void {
     let free = this.#limit - this.#total - bytes;
     if (free < 0) throw this.#refuse("UNAVAILABLE", "The service has as many request bodies in hand as it can hold.");

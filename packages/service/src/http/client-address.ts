@@ -1,9 +1,10 @@
 import { type AddressList, parseAddress } from "../net/ip-ranges.ts";
 
 /**
- * Where a request comes from: the right-most entry of `X-Forwarded-For` that is not one of our proxies. An entry is
- * believed only when a proxy of ours wrote it, so what a client puts on the left never counts; one that is no address
- * ends the walk, and the proxy that sent it is the client.
+ * Returns the address of the client: the right-most entry of `X-Forwarded-For` that is not a trusted
+ * proxy. An entry counts only when a trusted proxy wrote it, so entries that a client adds on the left
+ * are ignored. The search stops at an entry that is not an address; the proxy that sent it is then the
+ * client.
  */
 export function forwardedAddress(peer: string, forwardedFor: string | undefined, trusted: AddressList): string {
   if (forwardedFor === undefined) return peer;
@@ -17,7 +18,7 @@ export function forwardedAddress(peer: string, forwardedFor: string | undefined,
   return client;
 }
 
-/** An address, or one with a port as some proxies write it: `192.0.2.1:5000`, `[2001:db8::1]:5000`. */
+/** Parses an address, or an address with a port as some proxies write it: `192.0.2.1:5000`, `[2001:db8::1]:5000`. */
 function readEntry(entry: string): string | undefined {
   const withPort = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(entry) ?? /^([^:]+):\d{1,5}$/.exec(entry);
   return parseAddress(withPort?.[1] ?? entry);

@@ -8,23 +8,23 @@ const logEveryMs = 10_000;
 const defaultStuckMs = 60_000;
 
 /**
- * The connections of a server, counted by address (of IPv6: by /64), so that one address cannot take all of them. One whose
- * client takes nothing of its answer for a minute is closed.
+ * Counts the connections of a server by address (IPv6: by /64), so that one address cannot use all of
+ * them. Closes a connection whose client reads nothing of its response for a minute.
  */
 export class Connections {
-  /** How many are open now. */
+  /** Number of open connections. */
   open = 0;
-  /** How many were closed because their address had 1,000 open, since the start. */
+  /** Connections closed since startup because their address had 1,000 open. */
   refused = 0;
-  /** How many were closed because their client took nothing of its answer, since the start. */
+  /** Connections closed since startup because the client did not read the response. */
   stuck = 0;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
-  /** Each with what its client had taken, and when it took something last. */
+  /** For each connection, the bytes that the client had read and the time of its last progress. */
   readonly #sockets = new Map<Socket, { takenBytes: number; atMs: number }>();
   readonly #stuckMs: number;
   readonly #sweeps: NodeJS.Timeout;
   readonly #byBlock = new Map<string, number>();
-  /** Their connections are those of many clients, and only bounded together. */
+  /** Connections from trusted proxies carry many clients, so only their total is limited. */
   readonly #trustedProxies: AddressList | undefined;
 
   constructor(trustedProxies: AddressList | undefined, stuckMs = defaultStuckMs) {
@@ -58,7 +58,7 @@ export class Connections {
     });
   }
 
-  /** Nothing is said of a connection without an answer on its way: it waits for a request, or we do for its answer. */
+  /** Connections without a pending response are skipped: either side may be idle between requests. */
   #closeStuck(): void {
     const nowMs = performance.now();
     for (const [socket, last] of this.#sockets) {

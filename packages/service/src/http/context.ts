@@ -9,31 +9,33 @@ import type { BodyBudget, BodyHolders, BodyReservation } from "./body-budget.ts"
 import { forwardedAddress } from "./client-address.ts";
 import type { UnsentAnswers } from "./unsent-answers.ts";
 
-/** A request that was admitted, to be judged again: a key may lose its rights while the request is under way. */
+/** An admitted request, which can be checked again: a key may lose permissions while the request is in progress. */
 export interface Admission {
   /**
-   * Throws what a new request with the same credential would be refused with, and 403 when the key was narrowed since. It
-   * does not count as a request. As `tx` sees the key; without one from memory under the lease, or from the database.
+   * Throws the error that a new request with the same credential would receive, and 403 when the key was
+   * restricted since. It does not count as a request. Reads the key through `tx`. Without `tx`, reads it
+   * from the cache under the lease, or from the database.
    */
   assertStillAllowed(tx?: Queryable): void | Promise<void>;
-  /** Who takes the memory of the request's body. */
+  /** The owners of the memory that the request body uses. */
   readonly holders: BodyHolders;
 }
 
 /**
- * What comes with each request: node's request and answer, the proxies whose word on its origin counts, and what we
- * note about it. Notes are plain members, since Hono's variables and headers cost more than checking a key does.
+ * Bindings of each request: the request and response of Node, the trusted proxies, and notes about the
+ * request. Notes are plain members, since the variables and headers of Hono cost more than checking a
+ * key.
  */
 interface RequestBindings extends HttpBindings {
   readonly trustedProxies?: AddressList | undefined;
   readonly bodies: BodyBudget;
   readonly unsent: UnsentAnswers;
-  /** Found once for each request that came through a proxy. */
+  /** Computed once for each request that came through a proxy. */
   clientAddress?: string;
-  /** The name an error is reported under, e.g. `secretKeys.create`. */
+  /** The operation under which errors are reported, for example `secretKeys.create`. */
   operationId?: string;
   requestId?: string;
-  /** Set by a receiver whose senders read errors in another encoding than JSON. */
+  /** Set by receivers whose clients expect errors in an encoding other than JSON. */
   encodeError?: (c: HttpContext, body: ErrorBody, status: number) => Response;
   answerHeaders?: Record<string, string>;
   /** Set when the guard admits the request. */
@@ -46,21 +48,24 @@ export interface HttpEnv {
 
 export type HttpContext = Context<HttpEnv>;
 
-/** A header as it came, without building a `Headers` object. Repeated headers are joined by node with `, `. */
+/** Returns a header as received, without building a `Headers` object. Node joins repeated headers with `, `. */
 export function header(c: HttpContext, name: string): string | undefined {
   const value = c.env.incoming.headers[name];
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** The caller's `X-Request-Id` when it is a plain one of 8 to 64 characters and no key, else one of ours. */
+/**
+ * Returns the `X-Request-Id` of the client when it has 8 to 64 plain characters and is not a key.
+ * Otherwise returns a generated id.
+ */
 export function requestId({ env }: HttpContext): string {
   env.requestId ??= givenRequestId(env.incoming.headers["x-request-id"]) ?? randomUUID();
   return env.requestId;
 }
 
 /**
- * The headers of the answer to come, in lower case. No answer may be stored by a cache, or be taken for another type than it
- * says. Set members of it at any time before the answer is made.
+ * Returns the headers of the response, in lower case. They forbid caching and content sniffing.
+ * Members may be set until the response is created.
  */
 export function answerHeaders(c: HttpContext): Record<string, string> {
   c.env.answerHeaders ??= {
@@ -71,7 +76,10 @@ export function answerHeaders(c: HttpContext): Record<string, string> {
   return c.env.answerHeaders;
 }
 
-/** Sets the headers that show the state of a limit. As one object: to add members one by one costs more than their texts. */
+/**
+ * Sets the rate-limit headers. They are set as one object, since adding members one by one costs more
+ * than formatting them.
+ */
 export function setRateLimitHeaders(
   c: HttpContext,
   { limit, remaining, reset }: { limit: string; remaining: string; reset: string },
@@ -88,7 +96,10 @@ export function setRateLimitHeaders(
   c.env.answerHeaders = answerHeaders ? Object.assign(answerHeaders, headers) : headers;
 }
 
-/** Memory for the body of a request: of its key's part, or without one of its address's. Release it when the work on it ends. */
+/**
+ * Reserves memory for the request body, for its key, or for its address when it has no key. Release it
+ * when the work ends.
+ */
 export function reserveBody(c: HttpContext): BodyReservation {
   return c.env.bodies.reserve(c.env.admission?.holders, clientAddress(c));
 }
@@ -98,8 +109,8 @@ function givenRequestId(given: string | string[] | undefined): string | undefine
 }
 
 /**
- * The client's address: the other end of the connection, or, behind our own proxies, whom they say they act for.
- * IPv4 is always written as IPv4. `unknown` when the connection is gone.
+ * Returns the client address: the peer of the connection or, behind trusted proxies, the address they
+ * report. IPv4 is always written as IPv4. `unknown` when the connection is closed.
  */
 export function clientAddress(c: HttpContext): string {
   const peer = peerAddress(c.env.incoming.socket.remoteAddress);

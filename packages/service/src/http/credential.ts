@@ -9,11 +9,12 @@ const howToSend: Readonly<Record<KeyKind, string>> = {
 };
 
 /**
- * The text that the headers carry as a key, whatever it is; undefined when they carry none. A public key may also be the
- * name of the host. 400 when there are two different ones. Costs no I/O.
+ * Returns the key in the headers, without validation; undefined when they contain none. The host name
+ * may also contain a public key. Throws 400 when there are two different keys. Does no I/O.
  */
 export function findCredential(c: HttpContext, takes: KeyKind | "any"): string | undefined {
-  // Each by its name in the code, not by a variable: so the compiler knows where it is, or that it is not there.
+  // Each header is read by a literal name, not by a variable, so that the compiler can optimize the
+  // access.
   const { headers } = c.env.incoming;
   let found = fromAuthorization(c, takes);
   found = sameOf(found, keyIn(headers["x-sazabi-secret-key"]));
@@ -49,13 +50,14 @@ export function malformedKey(): ApiError {
 }
 
 /**
- * `Bearer` (spec/1) or `ApiKey` (spec/4), in any case (RFC 9110, section 11.1). A public key also as the senders of Loki
- * and Elasticsearch have it: the password of `Basic`, or the second half of an `ApiKey`.
+ * Reads `Bearer` (spec/1) or `ApiKey` (spec/4), case-insensitively (RFC 9110, section 11.1). A public
+ * key may also come as the clients of Loki and Elasticsearch send it: the password of `Basic`, or the
+ * second half of an `ApiKey`.
  */
 function fromAuthorization(c: HttpContext, takes: KeyKind | "any"): string | undefined {
   const value = c.env.incoming.headers.authorization;
   if (!value) return undefined;
-  // As nearly everybody writes it; quicker than the expression below, which means the same.
+  // The usual spelling; faster than the expression below, which is equivalent.
   if (value.startsWith("Bearer ") && value.indexOf(" ", 7) === -1 && value.length > 7) return value.slice(7);
   const [, scheme = "", text = ""] = /^(bearer|apikey|basic) +(\S+) *$/i.exec(value) ?? [];
   const kind = scheme.toLowerCase();
@@ -70,13 +72,16 @@ function fromAuthorization(c: HttpContext, takes: KeyKind | "any"): string | und
   );
 }
 
-/** The text of a header that holds nothing but a key. */
+/** Returns a header that contains only a key. */
 function keyIn(value: string | string[] | undefined): string | undefined {
   if (value === undefined) return undefined;
   return (Array.isArray(value) ? value.join(", ") : value).trim() || undefined;
 }
 
-/** The published senders' `<32 hexadecimal digits>.<region>.intake.<domain>`, also with a word and a dash before. */
+/**
+ * Reads `<32 hexadecimal digits>.<region>.intake.<domain>`, which published clients use, with an
+ * optional word and dash before it.
+ */
 function fromHostName(c: HttpContext): string | undefined {
   const { host } = c.env.incoming.headers;
   if (host === undefined || !host.includes(".intake.")) return undefined;
@@ -84,7 +89,7 @@ function fromHostName(c: HttpContext): string | undefined {
   return digits && `sazabi_public_${digits}`;
 }
 
-/** What follows the colon in base64 of `name:key`; undefined when it is nothing of that kind. */
+/** Returns the text after the colon in base64 of `name:key`, or undefined for any other text. */
 function secondHalf(base64: string): string | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(base64)) return undefined;
   return /^[^:]*:([\x21-\x7e]+)$/.exec(Buffer.from(base64, "base64").toString("latin1"))?.[1];

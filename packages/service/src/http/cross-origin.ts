@@ -2,15 +2,18 @@ import { answerHeaders, type HttpContext } from "./context.ts";
 import { noContent } from "./respond.ts";
 
 /*
- * CORS (Fetch standard, section 3.3) for the one route that web pages send to. Headers are set before the
- * answer exists: a middleware that adds them afterwards makes each answer cost twice as much.
+ * CORS (Fetch standard, section 3.3) for the one route that web pages use. Headers are set before the
+ * response exists: a middleware that adds them afterwards doubles the cost of each response.
  */
 
 const allowedHeaders = "authorization, content-type, content-encoding, idempotency-key, x-api-key, x-sazabi-key";
 const exposedHeaders = "retry-after, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-request-id";
 const maxAgeSeconds = 86_400;
 
-/** A handler that pages of any origin may ask: what a public key allows, it allows in a browser. */
+/**
+ * Returns a handler that accepts requests from pages of any origin: a public key has the same
+ * permissions in a browser.
+ */
 export function fromAnyPage<Answer>(handle: (c: HttpContext) => Answer): (c: HttpContext) => Answer {
   return (c) => {
     const headers = answerHeaders(c);
@@ -20,7 +23,7 @@ export function fromAnyPage<Answer>(handle: (c: HttpContext) => Answer): (c: Htt
   };
 }
 
-/** What a browser asks before it sends. */
+/** Answers the preflight request of a browser. */
 export function preflight(c: HttpContext): Response {
   Object.assign(answerHeaders(c), {
     "access-control-allow-origin": "*",

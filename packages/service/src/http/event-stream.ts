@@ -1,40 +1,43 @@
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { answerHeaders, type HttpContext } from "./context.ts";
 
-/** An answer of Server-Sent Events (WHATWG HTML, section 9.2) that goes on until one side ends it. */
+/** A response of Server-Sent Events (WHATWG HTML, section 9.2) that stays open until one side ends it. */
 export interface EventStream {
-  /** Aborted when either side has ended it. */
+  /** Aborted when either side ends the stream. */
   readonly ended: AbortSignal;
-  /** False while frames are on their way that the client has not taken yet: more would pile up, or come between. */
+  /** False while the client has not read earlier frames, so that frames neither accumulate nor interleave. */
   readonly isReady: boolean;
-  /** Sends frames; resolves when the client can take more, or the stream has ended. */
+  /** Sends frames. Resolves when the client can receive more, or when the stream has ended. */
   send(frames: string): Promise<void>;
-  /** Ends it when the client has taken what was sent, or takes nothing for a minute. */
+  /** Ends the stream when the client has read all frames, or has read nothing for a minute. */
   end(): void;
-  /** Ends it at once, and drops what the client has not taken yet. */
+  /** Ends the stream immediately and drops unread frames. */
   destroy(): void;
 }
 
-/** Written at once, so that also a slow client is seen to take something. */
+/** Bytes of one write, so that progress of a slow client is visible. */
 const pieceBytes = 64 * 1024;
-/** A client that takes not even one piece for so long is cut off: it comes back when it can. */
+/** A client that does not read one piece in this time is disconnected; it can reconnect. */
 const stuckMs = 60_000;
 
-/** Sends the headers at once. The handler returns `RESPONSE_ALREADY_SENT`, and nothing it throws can be answered any more. */
+/**
+ * Sends the headers immediately. The handler returns `RESPONSE_ALREADY_SENT`; errors it throws
+ * afterwards cannot be sent.
+ */
 export function openEventStream(c: HttpContext): EventStream {
   const { outgoing } = c.env;
   const ended = new AbortController();
   outgoing.once("close", () => ended.abort());
   outgoing.on("error", () => ended.abort());
-  // It may have left while we got ready; there will be no event about that.
+  // The client may have disconnected during the preparation; no further event is emitted.
   if (outgoing.destroyed) ended.abort();
   outgoing.writeHead(200, {
     ...answerHeaders(c),
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store, no-transform",
-    // Nothing follows on this connection: when the service stops, it need not wait for it.
+    // The connection is not reused, so a shutdown need not wait for it.
     connection: "close",
-    // nginx would collect the frames otherwise.
+    // Disables buffering of frames in nginx.
     "x-accel-buffering": "no",
   });
   outgoing.flushHeaders();

@@ -23,41 +23,42 @@ export interface Authentication {
   readonly failures: FailedAttempts;
   readonly deadKeys: DeadKeyUses;
   readonly limiter: RateLimiter;
-  /** Requests a minute for a secret key without a limit of its own. */
+  /** Requests per minute of a secret key without its own limit. */
   readonly requestsPerMinute: number;
 }
 
 type SecretHandler = (c: HttpContext, caller: SecretCaller) => Response | Promise<Response>;
 type OwnHandler = (c: HttpContext, caller: SelfServiceCaller) => Response | Promise<Response>;
 type PublicHandler = (c: HttpContext, caller: PublicCaller) => Response | Promise<Response>;
-/** For a request whose headers carry no key: finds one elsewhere and has it admitted, or throws. */
+/** Handles a request without a key in its headers: finds a key elsewhere and admits the request, or throws. */
 type KeylessHandler = (c: HttpContext, keyless: KeylessRequest) => Response | Promise<Response>;
 
 export interface KeylessRequest {
-  /** Throws 429 while the address of the request has failed too often. Call it before the body is read. */
+  /** Throws 429 while the address has too many failures. Call it before reading the body. */
   refuseTooMany(): void;
-  /** Counts against the address that its request was read and carried no key. */
+  /** Counts a failure of the address: its request was read and contained no key. */
   countFailure(): void;
   admit(key: string, handle: PublicHandler): Response | Promise<Response>;
 }
 
 /**
- * Makes the two kinds of guarded handler. The guard runs inside the handler, not as a middleware: a layer of
- * middleware costs more than the check itself. A handler that asks for a secret key cannot be written without one.
+ * Creates guarded handlers for each kind of key. The guard runs inside the handler, not as middleware,
+ * since a layer of middleware costs more than the check. A handler that needs a secret key cannot be
+ * registered without one.
  */
 export function guards(auth: Authentication) {
   return {
-    /** A handler for secret keys that have `scope`; of any scope when that is undefined. */
+    /** Returns a handler for secret keys that have `scope`, or any scope when it is undefined. */
     secretKey: (operationId: string, scope: Scope | undefined, handle: SecretHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "secret", scope, handle),
 
-    /** As `secretKey`, for an answer that goes on: the handler itself asks `assertStillAllowed` before each part of it. */
+    /** As `secretKey`, for a streaming response: the handler calls `assertStillAllowed` before each part. */
     secretKeyStream: (operationId: string, scope: Scope, handle: SecretHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "secret", scope, handle, { isStream: true }),
 
     /**
-     * A handler for public keys. Intake is bounded by bytes; by requests only for a key with a limit of its own.
-     * `whenKeyless` is for formats in which the key may stand in the body.
+     * Returns a handler for public keys. Ingestion is limited by bytes, and by requests only for a key
+     * with its own limit. `whenKeyless` handles formats in which the body may contain the key.
      */
     publicKey(operationId: string, handle: PublicHandler, whenKeyless?: KeylessHandler) {
       const handlePublic = asPublic(handle);
@@ -75,7 +76,7 @@ export function guards(auth: Authentication) {
       return (c: HttpContext) => guarded(auth, c, operationId, "public", undefined, handlePublic, { keyless });
     },
 
-    /** A handler for what whoever holds a key may ask with it, of either kind and without a scope. */
+    /** Returns a handler for operations that a key of either kind may do on itself, without a scope. */
     anyKey: (operationId: string, handle: OwnHandler) => (c: HttpContext) =>
       guarded(auth, c, operationId, "any", undefined, handle),
   };
@@ -83,16 +84,16 @@ export function guards(auth: Authentication) {
 
 export type Guards = ReturnType<typeof guards>;
 
-/** Who makes a change: on record as an audit source, and checked again inside the transaction of the change. */
+/** The author of a change: recorded as an audit source, and checked again inside the transaction of the change. */
 export interface ChangeAuthor extends AuditSource, Requester {
   /**
-   * Throws 401 or 403 when the caller's key was revoked, expired, rotated away, fenced off or narrowed since the request
-   * was admitted: as `tx` sees it, or without one as this process knows it under its lease.
+   * Throws 401 or 403 when the key of the caller was revoked, expired, rotated or restricted since the
+   * request was admitted. Reads the key through `tx`, or from the cache under the lease without it.
    */
   assertStillAllowed(tx?: Queryable): void | Promise<void>;
 }
 
-/** The caller as the author of changes. Call it in a guarded handler only. */
+/** Returns the caller as the author of changes. Call it only in a guarded handler. */
 export function authorOf(c: HttpContext, caller: Omit<SelfServiceCaller, "kind">): ChangeAuthor {
   const { organizationId, projectId, keyId, keyName } = caller;
   const { admission } = c.env;
@@ -108,18 +109,18 @@ export function authorOf(c: HttpContext, caller: Omit<SelfServiceCaller, "kind">
   };
 }
 
-/** Judges an admitted request again. A promise only where the key is not in memory. */
+/** Checks an admitted request again. Returns a promise only when the key is not cached. */
 export function assertStillAllowed(c: HttpContext): void | Promise<void> {
   return c.env.admission?.assertStillAllowed();
 }
 
 type Handle = (c: HttpContext, key: CachedKey) => Response | Promise<Response>;
 
-/** What a request is checked with, at its start and again later. */
+/** The state needed to check a request, at its start and again later. */
 class Check implements Admission {
   /** The credential. */
   text = "";
-  /** The key as the handler got it. */
+  /** The key as the handler received it. */
   admitted: CachedKey | undefined;
 
   constructor(
@@ -143,7 +144,7 @@ class Check implements Admission {
     return [organizationId, projectId ?? "", keyId];
   }
 
-  /** True for a request that changes nothing: its answer can still be refused when it is there. */
+  /** True for a request that changes nothing: its response can still be replaced with an error. */
   get isRead(): boolean {
     return this.c.req.method === "GET" || (this.scope !== undefined && !this.scope.startsWith("write:"));
   }
@@ -162,7 +163,7 @@ interface GuardOptions {
 
 const noOptions: GuardOptions = {};
 
-/** Answers without a pause where the key is in memory: a promise for each request costs more than the check. */
+/** Runs synchronously when the key is cached, since a promise per request costs more than the check. */
 function guarded(
   auth: Authentication,
   c: HttpContext,
@@ -183,13 +184,13 @@ function guarded(
 function identify(check: Check, text: string): Response | Promise<Response> {
   const { keys } = check.auth;
   check.text = text;
-  // Reading a clock costs as much as a look-up: once is enough where nothing is waited for.
+  // Reading the clock costs as much as a cache look-up, so it is read once where nothing is awaited.
   const monotonic = keys.monotonic();
   const known = keys.known(text, monotonic);
   return known ? admit(check, known, keys.now(monotonic)) : lookUp(check, text);
 }
 
-/** For a text that is not in memory. One that is no key costs no I/O, but whoever sends it counts as failing. */
+/** Looks up a text that is not cached. A malformed key causes no I/O, but counts as a failure of its sender. */
 async function lookUp(check: Check, text: string): Promise<Response> {
   const { auth, takes, address } = check;
   const parsed = parseKey(text);
@@ -204,7 +205,7 @@ async function lookUp(check: Check, text: string): Promise<Response> {
 }
 
 function admit(check: Check, key: CachedKey | undefined, nowMs: number): Response | Promise<Response> {
-  // The owner sees who still uses a key that is dead.
+  // Records the use, so that the owner sees clients that still use a dead key.
   if (key && deathOf(key, nowMs)) recordUse(check, key, "dead", nowMs);
   refuseDead(check, key, nowMs);
   const refusal = refusalOf(check, key, nowMs);
@@ -228,7 +229,10 @@ function recordUse({ auth, c, address }: Check, key: CachedKey, verdict: UseVerd
   auth.uses.record(key, verdict, nowMs, address, c.env.incoming.headers["user-agent"]);
 }
 
-/** A key of the caller's organization; of others' it is not for the caller to know. */
+/**
+ * Rejects imported keys of the caller's own organization in the URL. Keys of other organizations must
+ * not be revealed to the caller.
+ */
 async function refuseImportedInUrl({ auth, c }: Check, { organizationId }: CachedKey): Promise<void> {
   const candidates = importedKeyCandidatesOf(c.env.incoming.url ?? "");
   if ((await auth.keys.importedAmong(organizationId, candidates)) !== undefined) throw keyInUrl();
@@ -239,7 +243,7 @@ function handled(check: Check, key: CachedKey): Response | Promise<Response> {
   return answer instanceof Promise && !check.isStream && check.isRead ? judgedAgain(check, answer) : answer;
 }
 
-/** What was read for a key that lost its rights meanwhile is not handed over. */
+/** Checks the caller again, so that data is not sent to a key that lost its permissions meanwhile. */
 async function judgedAgain(check: Check, answer: Promise<Response>): Promise<Response> {
   const response = await answer;
   await check.assertStillAllowed();
@@ -247,8 +251,9 @@ async function judgedAgain(check: Check, answer: Promise<Response>): Promise<Res
 }
 
 /**
- * Returns the reason to reject a request with a valid key, or undefined. The rate limit comes last. A request from where the
- * key may not be used does not use it up, since others could send many; one that lacks a scope does.
+ * Returns the reason to reject a request with a valid key, or undefined. The rate limit is checked
+ * last. A request from a forbidden address does not count against it, since third parties could send
+ * many; a request that lacks a scope does.
  */
 function refusalOf(check: Check, key: CachedKey, nowMs: number): ApiError | undefined | Promise<ApiError | undefined> {
   const { auth, c } = check;
@@ -263,12 +268,12 @@ function refusalOf(check: Check, key: CachedKey, nowMs: number): ApiError | unde
     : tell(c, state, refusal, counts);
 }
 
-/** Whether a live key may be used for this request: from its address and page, and with its scopes. */
+/** Returns why a live key may not be used for this request: its address, its origin or a missing scope. */
 function requestRefusal({ c, address, scope }: Check, key: CachedKey): ApiError | undefined {
   return addressRefusal(key, address) ?? originRefusal(c, key) ?? scopeRefusal(key, scope);
 }
 
-/** The handler works with the rights that the key had: none of them may have been taken away since. */
+/** Rejects the request when the key lost a permission that the handler relies on. */
 function narrowedRefusal(now: CachedKey, admitted: CachedKey | undefined): ApiError | undefined {
   if (!admitted || now === admitted || now.kind !== "secret") return undefined;
   const gotLimit = now.requestsPerMinute !== undefined && admitted.requestsPerMinute === undefined;
@@ -283,7 +288,7 @@ function bucketOf(limiter: RateLimiter, key: CachedKey): Bucket {
   return key.bucket;
 }
 
-/** A public key has a project: only a secret one can do without. */
+/** A public key always has a project; only a secret key may have none. */
 function asPublic(handle: PublicHandler): Handle {
   return (c, key) => handle(c, key as CachedKey & PublicCaller);
 }
@@ -295,7 +300,7 @@ function addressRefusal({ addresses }: CachedKey, address: string): ApiError | u
   });
 }
 
-/** A fence, not a lock: a browser says truly where a page is from, another program says what it likes. */
+/** Checks the `Origin` header. It restricts browsers only, since other clients can send any value. */
 function originRefusal(c: HttpContext, { origins }: CachedKey): ApiError | undefined {
   if (!origins) return undefined;
   const { origin } = c.env.incoming.headers;
@@ -325,7 +330,7 @@ function refuseDead(check: Check, record: CachedKey | undefined, nowMs: number):
   throw deadRefusal(record, reason);
 }
 
-/** Why a key is not valid at this time; undefined while it is. */
+/** Returns why a key is not valid at this time, or undefined while it is valid. */
 export function deathOf(record: CachedKey, nowMs: number): DeadReason | undefined {
   if (record.revoked) return "revoked";
   if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return "expired";
@@ -353,11 +358,11 @@ function isoText(ms: number | undefined): string {
   return new Date(ms as number).toISOString();
 }
 
-/** Most requests have the limit and the second of the one before. */
+/** Most requests have the same limit and second as the previous one. */
 const limitText = rememberedText();
 const resetText = rememberedText();
 
-/** A number as a text, made anew only for another number than the last. */
+/** Returns a function that formats numbers and reuses the text of the previous number. */
 function rememberedText(): (value: number) => string {
   let last = 0;
   let text = "0";
@@ -370,7 +375,7 @@ function rememberedText(): (value: number) => string {
   };
 }
 
-/** Puts the state of the limit into the headers of the answer, and throws 429 when the limit is used up. */
+/** Sets the rate-limit headers on the response. Throws 429 when the limit is used up. */
 function tell(
   c: HttpContext,
   state: RateLimitState,

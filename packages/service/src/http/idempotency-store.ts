@@ -6,7 +6,10 @@ export interface KeptAnswer {
   readonly sealed: Buffer;
 }
 
-/** The answer kept under `name`. Whoever asks for the same one waits until this transaction ends. */
+/**
+ * Locks `name` and returns the response stored under it. Other requests for the same name wait until
+ * this transaction ends.
+ */
 export async function lockAnswer(tx: Queryable, organizationId: string, name: Buffer): Promise<KeptAnswer | undefined> {
   await tx.query(sql`select pg_advisory_xact_lock(${name.readInt32BE(0)}, ${name.readInt32BE(4)})`);
   const { rows } = await tx.query<{ request_hash: Buffer; sealed_answer: Buffer }>(sql`
@@ -25,7 +28,7 @@ export async function keepAnswer(
     values (${organizationId}, ${name}, ${requestHash}, ${sealed})`);
 }
 
-/** Answers are kept for a day: longer than anybody retries, and no longer than they must be. */
+/** Deletes responses that are more than a day old. */
 export async function deleteOldAnswers(db: Queryable): Promise<void> {
   await db.query(sql`delete from idempotent_answers where created_at < now() - interval '1 day'`);
 }

@@ -8,7 +8,7 @@ import { holdsKey } from "../redaction/key-redaction.ts";
 import { type HttpContext, header } from "./context.ts";
 import { keepAnswer, lockAnswer } from "./idempotency-store.ts";
 
-/** The caller's `Idempotency-Key`, 1 to 200 visible ASCII characters. */
+/** Returns the `Idempotency-Key` of the request: 1 to 200 visible ASCII characters. */
 export function readIdempotencyKey(c: HttpContext): string | undefined {
   const key = header(c, "idempotency-key");
   if (key === undefined) return undefined;
@@ -25,19 +25,19 @@ export interface IdempotentWork<Answer> {
   readonly request: unknown;
   readonly work: () => Promise<Answer>;
   /**
-   * Throws when the caller, as it is now, may not have the stored answer: it may hold a secret that the caller could get by no
-   * new request. `withoutSecret` where no answer holds one.
+   * Throws when the caller may no longer receive the stored response: it may contain a secret that a new
+   * request could not get. Use `withoutSecret` where responses contain no secret.
    */
   readonly authorizeReplay: (answer: Answer) => Promise<void> | void;
 }
 
-/** For `authorizeReplay`: what the route checks of a request before it is enough. */
+/** An `authorizeReplay` for responses without secrets: the checks of the route before it are enough. */
 export function withoutSecret(): void {}
 
 /**
- * Does `work` once for each `Idempotency-Key` of a caller, in its transaction: a repetition within a day is
- * answered with the first answer, secret included. 409 when the key comes back with another request. The answer
- * is kept sealed, since it may hold a new key.
+ * Runs `work` once per `Idempotency-Key` of a caller, in its transaction. A repetition within a day
+ * gets the first response, including secrets. Throws 409 when the key is reused for a different
+ * request. The stored response is encrypted, since it may contain a new key.
  */
 export async function withIdempotency<Answer extends object>(
   c: HttpContext,

@@ -1,13 +1,13 @@
 import { TimeSlices } from "../concurrency/event-loop-fairness.ts";
 
-/** Characters of a text that become JSON in one step: six times as many at most. */
+/** Characters of a text that one step converts to JSON; the result has at most six times as many. */
 const stepCharacters = 16 * 1024;
-/** A piece is encoded when it has as many characters. */
+/** Characters after which a piece is encoded. */
 const pieceCharacters = 64 * 1024;
 
 /**
- * JSON that may be large, as UTF-8 in pieces: a text of megabytes would be made in one step. The end of it is a text, so
- * that small JSON is one.
+ * Possibly large JSON, as UTF-8 in pieces: building one text of megabytes would block the event loop.
+ * The last part stays a string, so that small JSON is one string.
  */
 export class JsonText {
   readonly #pieces: Buffer[] = [];
@@ -18,7 +18,7 @@ export class JsonText {
     return this.#pieceBytes + Buffer.byteLength(this.#end);
   }
 
-  /** All of it when it is short, otherwise undefined. */
+  /** The whole JSON text when it is short, otherwise undefined. */
   get short(): string | undefined {
     return this.#pieces.length === 0 ? this.#end : undefined;
   }
@@ -50,7 +50,7 @@ export class JsonText {
   }
 }
 
-/** An object. Its members may be JSON already; one that is undefined is left out. */
+/** Builds an object. Members may be `JsonText`; undefined members are omitted. */
 export function jsonObject(members: Readonly<Record<string, unknown>>): JsonText {
   const json = new JsonText();
   let separator = "{";
@@ -64,7 +64,7 @@ export function jsonObject(members: Readonly<Record<string, unknown>>): JsonText
   return json;
 }
 
-/** An array of values that are JSON already. */
+/** Builds an array from values that are already JSON. */
 export function jsonArray(values: readonly JsonText[]): JsonText {
   const json = new JsonText();
   json.add("[");
@@ -76,9 +76,7 @@ export function jsonArray(values: readonly JsonText[]): JsonText {
   return json;
 }
 
-/**
- * The values as JSON, as many as have `maxBytes` together, and the first in any case. Made in slices of time: see `jsonOf`.
- */
+/** Encodes as many values as fit into `maxBytes` together, and always the first. Works in time slices: see `jsonOf`. */
 export async function jsonWithin(
   values: Iterable<object>,
   maxBytes: number,
@@ -95,7 +93,7 @@ export async function jsonWithin(
   return within;
 }
 
-/** A value of JSON, whose arrays are small. What is large is made in slices of time. */
+/** Encodes a value whose arrays are small. Large values are encoded in time slices. */
 export async function jsonOf(value: unknown, slices = new TimeSlices()): Promise<JsonText> {
   const size = sizeOf(value);
   if (size > stepCharacters && typeof value === "string") return jsonOfText(value, slices);
@@ -106,7 +104,7 @@ export async function jsonOf(value: unknown, slices = new TimeSlices()): Promise
   return json;
 }
 
-/** In characters, roughly. */
+/** Estimates the size in characters. */
 function sizeOf(value: unknown): number {
   if (typeof value === "string") return value.length;
   if (!isObject(value)) return 0;
@@ -121,7 +119,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 async function jsonOfMembers(value: Readonly<Record<string, unknown>>, slices: TimeSlices): Promise<JsonText> {
   const members: Record<string, JsonText> = Object.create(null);
-  // The message of an entry is two of its members.
+  // The message of a log entry appears in two members, and is encoded once.
   const made = new Map<unknown, JsonText>();
   for (const [name, member] of Object.entries(value)) {
     const json = made.get(member) ?? (await jsonOf(member, slices));
@@ -144,7 +142,7 @@ async function jsonOfText(text: string, slices: TimeSlices): Promise<JsonText> {
   return json;
 }
 
-/** Not between the two halves of a character beyond U+FFFF. */
+/** Does not split a surrogate pair. */
 function endOfStep(text: string, from: number): number {
   const to = from + stepCharacters;
   if (to >= text.length) return text.length;

@@ -1,12 +1,15 @@
 import { answerHeaders, type HttpContext } from "./context.ts";
 import type { JsonText } from "./json-text.ts";
 
-/** The answer to a key that lost its rights is cut off within this time, also when its reader takes nothing. */
+/**
+ * Interval of checks while sending. The response to a key that lost its permissions is cut off within
+ * this time, even when the client reads nothing.
+ */
 const recheckEveryMs = 500;
 
 /**
- * An answer that is sent piece by piece, as its reader takes it. The caller is judged again before each piece; when it lost
- * its rights, the connection is closed.
+ * Sends a response in pieces, as the client reads it. Checks the caller before each piece, and closes
+ * the connection when it lost its permissions.
  */
 export function largeAnswer(c: HttpContext, json: JsonText): Response {
   const { outgoing, admission, unsent } = c.env;
@@ -21,7 +24,7 @@ export function largeAnswer(c: HttpContext, json: JsonText): Response {
     pieces.length = 0;
     held.release();
   };
-  // It may be gone already; there will be no event about that.
+  // The client may have disconnected already; no further event is emitted.
   if (outgoing.destroyed) stop();
   else outgoing.once("close", stop);
   const body = new ReadableStream<Uint8Array>(

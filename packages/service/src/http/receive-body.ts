@@ -1,21 +1,22 @@
 import type { Readable } from "node:stream";
 import { ApiError } from "../errors.ts";
 
-/** A body has so long to begin with … */
+/** Initial time limit of a body in milliseconds. */
 const patienceMs = 10_000;
-/** … and a millisecond more for each so many bytes of it that came: 64 KiB a second. */
+/** The time limit grows by one millisecond for this many received bytes: 64 KiB a second. */
 const minimumBytesPerMs = 64 * 1.024;
 
 /**
- * Hands over the chunks of a request body as they come. Where `onChunk` returns a promise, no more is read until it
- * resolves. Rejects with what `onChunk` throws, 408 when the body comes too slowly, and 400 when the connection ends
- * early. The stream is then left open and paused, so that the answer can still be sent on its connection.
+ * Passes the chunks of a request body to `onChunk` as they arrive. When `onChunk` returns a promise,
+ * reading pauses until it resolves. Rejects with the error of `onChunk`, 408 when the body arrives too
+ * slowly, and 400 when the connection ends early. The stream then stays open and paused, so that the
+ * response can still be sent.
  */
 export function receiveBody(incoming: Readable, onChunk: (chunk: Buffer) => void | Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
     let received = 0;
-    /** A chunk is being handled, and the sender waits for us. */
+    /** True while a chunk is being processed and the sender has to wait. */
     let isHandling = false;
     let timer = setTimeout(checkPace, patienceMs);
 
@@ -56,7 +57,7 @@ export function receiveBody(incoming: Readable, onChunk: (chunk: Buffer) => void
     function fail(error: unknown): void {
       stop();
       incoming.pause();
-      // The connection may end later. That concerns nobody, but an error without a listener would end the process.
+      // Ignores later errors of the connection: without a listener, an error would end the process.
       incoming.on("error", () => {});
       reject(error);
     }

@@ -3,11 +3,11 @@ import { ApiError } from "../errors.ts";
 import { urlHoldsKey, urlSeemsToHoldImportedKey } from "../redaction/key-redaction.ts";
 
 /*
- * Rejects a request whose first line or headers another program in front of the service may read differently, so that no
- * filter for paths, hosts or credentials can be passed by it.
+ * Rejects requests whose request line or headers another program in front of the service may interpret
+ * differently, so that they cannot bypass its filters for paths, hosts or credentials.
  */
 
-/** Returns why the request is refused, or undefined. Runs for every request, before any route. */
+/** Returns why the request is rejected, or undefined. Runs for every request before routing. */
 export function headRefusal(incoming: IncomingMessage): ApiError | undefined {
   const { url = "", rawHeaders } = incoming;
   return (
@@ -17,7 +17,7 @@ export function headRefusal(incoming: IncomingMessage): ApiError | undefined {
   );
 }
 
-/** What a request with a credential has in its URL is compared with the keys of the caller's organization instead. */
+/** With a credential, the URL is checked for keys of the caller's organization instead. */
 function carriesCredential({ headers }: IncomingMessage): boolean {
   return (
     headers.authorization !== undefined ||
@@ -27,10 +27,10 @@ function carriesCredential({ headers }: IncomingMessage): boolean {
   );
 }
 
-/** Of the whole target: most hold none of it. */
+/** Tested against the whole target: most targets contain none of these. */
 const unusual = /[%\\#_.]|[^\x21-\x7e]/;
 const dotSegment = /\/\.{1,2}(?:\/|$)/;
-/** Letters, digits, `-`, `.`, `_` and `~` (RFC 3986, section 2.3), which no sender has to encode. */
+/** Encoded letters, digits, `-`, `.`, `_` and `~` (RFC 3986, section 2.3), which no client has to encode. */
 const encodedUnreserved = /%(?:2[de]|3\d|[46][1-9a-f]|[57][\da]|5f|7e)/i;
 
 function targetRefusal(target: string): ApiError | undefined {
@@ -41,10 +41,10 @@ function targetRefusal(target: string): ApiError | undefined {
   return undefined;
 }
 
-/** The headers of which a request may have one, by what tells them apart quickest: length and first letter. */
+/** Headers that a request may have only once, indexed by length and first letter for speed. */
 const single = new Set(["host", "authorization", "x-sazabi-secret-key", "x-sazabi-key", "x-api-key"]);
 
-/** False when no header of `single` can be there twice. Costs no text: it runs for every request. */
+/** Returns false when no header of `single` can be repeated. Allocates no strings, since it runs for every request. */
 function mayRepeat(rawHeaders: readonly string[]): boolean {
   let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -72,7 +72,7 @@ function bitOf(name: string): number {
   }
 }
 
-/** A credential that is sent twice alike is one: then it stands once in `incoming.headers`, too. */
+/** A credential that is repeated identically is accepted: it then appears once in `incoming.headers`. */
 function repetitionRefusal({ rawHeaders, headers }: IncomingMessage): ApiError | undefined {
   const values = new Map<string, string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -8,16 +8,16 @@ import type { BodyReservation } from "./body-budget.ts";
 import { type HttpContext, header, reserveBody } from "./context.ts";
 import { receiveBody } from "./receive-body.ts";
 
-/** Bodies of everything but the intake. */
+/** Maximum size of bodies, except for ingestion. */
 const maxBodyBytes = 256 * 1024;
-/** Of objects and arrays, at every depth: more than the largest import of keys has. */
+/** Maximum number of members in objects and arrays at all depths; more than the largest import of keys has. */
 const maxMembers = 30_000;
-/** Things that are wrong, named in an answer. */
+/** Maximum number of issues in one error response. */
 const maxIssues = 20;
 
 /**
- * Returns the request's JSON body as `schema` has it. 400 names each thing that is wrong; 413 and 415 for the rest. A body
- * may take its time, so the caller is judged again when it is there: 401 or 403 when its rights were taken away meanwhile.
+ * Returns the JSON body parsed by `schema`. Throws 400 with each issue, 413 or 415. Receiving a body
+ * may take long, so the caller is checked again afterwards: 401 or 403 when it lost its permissions.
  */
 export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>, maxBytes = maxBodyBytes): Promise<T> {
   refuseOtherTypes(c);
@@ -31,12 +31,12 @@ export async function readBody<T>(c: HttpContext, schema: z.ZodType<T>, maxBytes
   }
 }
 
-/** What is in a body that was read already, as `schema` has it. */
+/** Parses a body that was already read with `schema`. */
 export async function parseBody<T>(body: Buffer, schema: z.ZodType<T>): Promise<T> {
   return parse(schema, await parseJson(body), "body");
 }
 
-/** The request's body as it came. Throws 413 when it is larger than `maxBytes`. */
+/** Returns the raw request body. Throws 413 when it is larger than `maxBytes`. */
 export async function readBytes(c: HttpContext, maxBytes: number): Promise<Buffer> {
   const reservation = reserveBody(c);
   try {
@@ -46,12 +46,12 @@ export async function readBytes(c: HttpContext, maxBytes: number): Promise<Buffe
   }
 }
 
-/** The request's query parameters as `schema` has them. */
+/** Returns the query parameters parsed by `schema`. */
 export function readQuery<T>(c: HttpContext, schema: z.ZodType<T>): T {
   return parse(schema, c.req.query(), "query");
 }
 
-/** A query parameter that holds JSON, as `schema` has it. */
+/** Parses a query parameter that contains JSON with `schema`. */
 export function readJsonParameter<T>(text: string, schema: z.ZodType<T>, name: string): T {
   try {
     return parse(schema, JSON.parse(text), name);
@@ -65,7 +65,7 @@ export function readJsonParameter<T>(text: string, schema: z.ZodType<T>, name: s
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** A path parameter that is an id. A text that is no id names nothing: 404, like an id nobody has. */
+/** Returns a path parameter that is an id. Throws 404 for a malformed id, as for an unknown one. */
 export function readId(c: HttpContext, name: string, thing: string): string {
   const id = c.req.param(name) ?? "";
   if (!uuid.test(id)) throw new ApiError("NOT_FOUND", `No such ${thing}.`);
@@ -96,7 +96,7 @@ function tooLarge(maxBytes: number): ApiError {
   return new ApiError("PAYLOAD_TOO_LARGE", `The body is larger than ${maxBytes} bytes, the limit of this route.`);
 }
 
-/** A long one in slices of time, in turn with others. */
+/** Parses long bodies in time slices that alternate with other work. */
 async function parseJson(body: Buffer): Promise<unknown> {
   const text = body.toString("utf8");
   try {
@@ -121,8 +121,8 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 }
 
 /**
- * A member that is none of the request's is named like one that is wrong. Of a value that may be of several types, the issue
- * is that of the type it has.
+ * Converts an issue of the validator. An unknown member is reported under its own path. For a union,
+ * the issue is that of the type which the value has.
  */
 function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
   if (issue.code === "invalid_union") {
@@ -138,13 +138,13 @@ function toIssues(issue: z.core.$ZodIssue, where: string): Issue[] {
   }));
 }
 
-/** Whether a type of a union is not the one that the value has. */
+/** Returns whether the value does not have this type of a union. */
 function isOfAnotherType(issue: z.core.$ZodIssue): boolean {
   if (issue.code === "invalid_union") return issue.errors.every((errors) => errors.some(isOfAnotherType));
   return issue.code === "invalid_type" && issue.path.length === 0;
 }
 
-/** The validator's stock sentences, in ours. Messages of our own match none of them. */
+/** Rewrites the stock messages of the validator. Custom messages match none of these. */
 const stockSentences: readonly (readonly [RegExp, string])[] = [
   [/^Invalid input: expected \w+, received undefined$/, "is required"],
   [/^Invalid input: expected (\w+), received (\w+)$/, "must be of type $1, not $2"],

@@ -11,8 +11,8 @@ import { keyInUrl } from "./request-head.ts";
 type SuccessStatus = 200 | 201 | 202;
 
 /**
- * Answers with a resource: bare under `/v1`, as `{ data, error: null }` on the unversioned paths of spec/2.
- * There is one set of handlers for both.
+ * Sends a resource: bare under `/v1`, as `{ data, error: null }` on the unversioned paths of spec/2.
+ * Both use the same handlers.
  */
 export function ok(c: HttpContext, resource: object, status: SuccessStatus = 200): Response {
   return json(c, isVersioned(c) ? resource : { data: resource, error: null }, status);
@@ -29,12 +29,12 @@ function isVersioned(c: HttpContext): boolean {
   return c.req.path.startsWith("/v1/");
 }
 
-/** Answers in the envelope on every path: the intake, whose answer spec/2 and its senders share. */
+/** Sends the envelope on every path: for ingestion, where clients expect the response of spec/2. */
 export function okEnvelope(c: HttpContext, data: object, status: SuccessStatus): Response {
   return json(c, { data, error: null }, status);
 }
 
-/** Answers with the same bare resource on every path. */
+/** Sends the bare resource on every path. */
 export function okBare(c: HttpContext, resource: object): Response {
   return json(c, resource, 200);
 }
@@ -43,13 +43,13 @@ export function noContent(c: HttpContext): Response {
   return new Response(null, { status: 204, headers: answerHeaders(c) });
 }
 
-/** Does not repeat the path: somebody may have put a key into it. */
+/** Does not repeat the path, since it may contain a key. */
 export function notFound(c: HttpContext): Response {
   if (urlSeemsToHoldImportedKey(c.env.incoming.url ?? "")) return refuse(c, keyInUrl());
   return refuse(c, new ApiError("NOT_FOUND", "There is no such route. docs/api.md lists those there are."));
 }
 
-/** The one place where a thrown error becomes an answer. What is not an `ApiError` is our bug, or an outage. */
+/** Converts thrown errors to responses. Errors other than `ApiError` are bugs or outages. */
 export function onError(error: Error, c: HttpContext): Response {
   if (error instanceof ApiError) return refuse(c, error);
   if (isUnavailable(error)) {
@@ -70,7 +70,7 @@ export function onError(error: Error, c: HttpContext): Response {
   );
 }
 
-/** Refuses a request before any route has it. */
+/** Rejects a request before routing. */
 export function refuseUnrouted(env: HttpEnv["Bindings"], error: ApiError): Response {
   return refuse({ env } as HttpContext, error);
 }
@@ -99,7 +99,7 @@ function json(c: HttpContext, body: object, status: number): Response {
   return jsonResponse(c, JSON.stringify(body), status);
 }
 
-/** Made without Hono's helper: with plain headers node's adapter needs no `Headers` object at all. */
+/** Does not use the helper of Hono: with plain headers, the adapter of Node needs no `Headers` object. */
 function jsonResponse(c: HttpContext, text: string, status: number): Response {
   const headers = answerHeaders(c);
   headers["content-type"] = "application/json";

@@ -14,23 +14,26 @@ export interface ServerOptions {
   readonly trustedProxies: AddressList | undefined;
 }
 
-/** How long a request may take to send its headers. */
+/** Time limit for the headers of a request. */
 const headersTimeoutMs = 10_000;
-/** The bound behind those of `receiveBody`, which are narrower: the largest body at the lowest rate takes 170 s. */
+/**
+ * Upper bound for a whole request. `receiveBody` has narrower limits: the largest body at the lowest
+ * rate takes 170 s.
+ */
 const requestTimeoutMs = 180_000;
-/** How long a connection may wait for its next request: longer than proxies keep theirs, which are 60 s as a rule. */
+/** Maximum idle time of a connection: longer than that of proxies, which is usually 60 s. */
 const keepAliveTimeoutMs = 65_000;
-/** How often Node looks for requests beyond their time. */
+/** Interval at which Node checks for requests that exceed their time limit. */
 const connectionsCheckingIntervalMs = 2_000;
 
-/** An HTTP server with limits on time and connections. It does not listen yet. */
+/** Creates an HTTP server with limits on time and connections. It does not listen yet. */
 export function openServer({ fetch, bodies, unsent, connections, trustedProxies }: ServerOptions): Server {
   const server = createAdaptorServer({
     fetch(request, bindings) {
       const { incoming, outgoing } = bindings as HttpBindings;
       return fetch(request, { incoming, outgoing, bodies, unsent, trustedProxies });
     },
-    // HTTP/1.0 requests may have no Host; the health checks of some load balancers have none.
+    // HTTP/1.0 requests may have no Host, as in health checks of some load balancers.
     hostname: "localhost",
     serverOptions: {
       headersTimeout: headersTimeoutMs,
@@ -39,7 +42,8 @@ export function openServer({ fetch, bodies, unsent, connections, trustedProxies 
       connectionsCheckingInterval: connectionsCheckingIntervalMs,
     },
   }) as Server;
-  // Node would drop headers beyond a number of them, and a second credential with them. Their bytes are bounded (16 KiB).
+  // With a maximum, Node would drop headers beyond it, including a second credential. Their size is
+  // limited to 16 KiB.
   server.maxHeadersCount = 0;
   connections.limit(server);
   return server;

@@ -3,8 +3,8 @@ import { z } from "zod";
 import { holdsKey } from "../redaction/key-redaction.ts";
 
 /*
- * Texts that people read in lists and records: what would mislead them is refused. Decided by Unicode properties, so that names
- * in every script remain possible.
+ * Rules for texts that people read in lists and records. Misleading characters are rejected. The rules
+ * use Unicode properties, so that names in every script are possible.
  */
 
 /** Scripts in which U+200C and U+200D change how letters join. */
@@ -16,21 +16,28 @@ const joiningScripts = ["Arab", "Beng", "Deva", "Gujr", "Guru", "Khmr", "Knda", 
 const hidden = new RegExp(
   [
     "[\\p{Cc}\\p{Co}\\p{Zl}\\p{Zp}\\p{Bidi_Control}\\p{Noncharacter_Code_Point}]",
-    // Shows nothing, such as U+200B, U+00AD, U+3164 and tags.
+    // Invisible characters, such as U+200B, U+00AD, U+3164 and tags.
     "(?![\\u200c\\u200d\\ufe0e\\ufe0f])\\p{Default_Ignorable_Code_Point}",
-    // Joiners belong between emoji and between letters that join, presentation selectors behind emoji and into keycaps.
+    // Joiners are allowed between emoji and between joining letters; presentation selectors after emoji
+    // and in keycaps.
     `(?<![${joiningScripts}\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\ufe0f])[\\u200c\\u200d]`,
     "(?<!\\p{Extended_Pictographic})(?![\\ufe0e\\ufe0f]\\u20e3)[\\ufe0e\\ufe0f]",
   ].join("|"),
   "u",
 );
 
-/** Control characters, and half a surrogate pair: for texts of strangers, of which as much as possible is to be taken. */
+/**
+ * Returns whether the text contains a control character or a lone surrogate. For third-party texts,
+ * which are accepted as far as possible.
+ */
 export function hasControlCharacter(text: string): boolean {
   return /\p{Cc}/u.test(text) || !text.isWellFormed();
 }
 
-/** Control and bidirectional characters, such as show nothing, and half a surrogate pair, which is no text at all. */
+/**
+ * Returns whether the text contains a control, bidirectional or invisible character, or a lone
+ * surrogate, which is invalid.
+ */
 export function hasHiddenCharacter(text: string): boolean {
   return !text.isWellFormed() || hidden.test(text);
 }
@@ -40,7 +47,7 @@ export function hasHiddenInLines(text: string): boolean {
   return text.split(/\r\n|[\t\r\n]/).some(hasHiddenCharacter);
 }
 
-/** False for a text of spaces and marks alone. U+2800 is a pattern of Braille without a dot. */
+/** Returns false for a text of spaces and combining marks only. U+2800 is a Braille pattern without dots. */
 export function isVisible(text: string): boolean {
   return /[^\p{Z}\p{M}\p{C}\u2800]/u.test(text);
 }
@@ -48,7 +55,7 @@ export function isVisible(text: string): boolean {
 export const hiddenMessage = "must not hold control, bidirectional or invisible characters";
 const blankMessage = "must hold a visible character";
 
-/** A name that people read in lists: visible, on one line, and no key. */
+/** A name that people read in lists: visible, on one line, and not a key. */
 export const visibleName = z
   .string()
   .trim()

@@ -1,14 +1,14 @@
 import { log } from "../logger.ts";
 import { type BodyHolders, holderLevels, pathsOf } from "./body-budget.ts";
 
-/** Bytes of all large answers that are being sent. */
+/** Maximum bytes of all large responses that are being sent. */
 const defaultLimitBytes = 128 * 1024 * 1024;
 
-/** What an answer holds until its reader has taken it. */
+/** Memory that a response uses until the client has read it. */
 export interface UnsentAnswer {
-  /** So many bytes of it were taken. */
+  /** Records that the client has read this many bytes. */
   sent(bytes: number): void;
-  /** Gives everything back. It may be called again. */
+  /** Releases all of it. Repeated calls have no effect. */
   release(): void;
 }
 
@@ -20,13 +20,13 @@ interface Held {
 }
 
 /**
- * The memory of large answers that are being sent. When they hold more than the limit, one is cut off: of the organization
- * that holds most, of its project that holds most, of that one's key that holds most, the one of which nothing was taken
- * for longest.
+ * Tracks the memory of large responses that are being sent. When it exceeds the limit, one response is
+ * cut off. It is chosen from the organization that uses most, then its largest project, then that
+ * project's largest key: the response without progress for the longest time.
  */
 export class UnsentAnswers {
   readonly #limitBytes: number;
-  /** In the order in which something of them was taken last. */
+  /** Ordered by their last progress, oldest first. */
   readonly #answers = new Set<Held>();
   readonly #heldBy = new Map<string, number>();
   #bytes = 0;
@@ -36,12 +36,12 @@ export class UnsentAnswers {
     this.#limitBytes = limitBytes;
   }
 
-  /** `cutOff`: how many were cut off since the start. */
+  /** `cutOff`: number of responses cut off since startup. */
   gauges() {
     return { bytes: this.#bytes, cutOff: this.#cutOff };
   }
 
-  /** `cutOff` closes the connection of the answer. */
+  /** `cutOff` closes the connection of the response. */
   hold(holders: BodyHolders, bytes: number, cutOff: () => void): UnsentAnswer {
     const held: Held = { holders: pathsOf(holders), cutOff, bytes: 0 };
     this.#change(held, bytes);

@@ -2,9 +2,7 @@ import type { PublicKey, SecretKey } from "@sazabi/sdk/protocol";
 import type { NewAuditEvent } from "../audit/store.ts";
 import type { RevokedKey } from "./store/keys.ts";
 
-/*
- * What goes on record about keys. `masked` says which secret was meant to whoever holds it, and nothing to others.
- */
+/* Audit events about keys. `masked` identifies a secret to its holder, and reveals nothing to others. */
 
 type AnyKey = SecretKey | PublicKey;
 
@@ -21,7 +19,7 @@ export function keyImported(key: AnyKey): NewAuditEvent {
 
 type KeyChanges = Readonly<Record<string, unknown>> & { readonly name?: string | undefined };
 
-/** `changes`: the members that were asked to change, as they are now; on record too is what they were before. */
+/** `changes`: the members in the request, with their new values. The event also records their previous values. */
 export function keyUpdated(key: AnyKey, before: AnyKey, changes: KeyChanges): NewAuditEvent {
   const previous = Object.entries(before).filter(([member]) => changes[member] !== undefined);
   const details = { ...changes, before: Object.fromEntries(previous) };
@@ -47,7 +45,7 @@ export function keyRevealed({ id, name, masked }: PublicKey): NewAuditEvent {
   return { action: "public_key.revealed", target: { kind: "public_key", id, name }, details: { masked } };
 }
 
-/** What happens to keys of either kind. */
+/** Events of keys of either kind. */
 type What = "created" | "updated" | "revoked" | RotationStep;
 
 function event(key: AnyKey | RevokedKey, what: What, details: Readonly<Record<string, unknown>>): NewAuditEvent {

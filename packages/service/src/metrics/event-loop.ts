@@ -4,7 +4,7 @@ import type { Metrics, Sample } from "./metrics.ts";
 
 const resolutionMs = 20;
 const windowMs = 5_000;
-/** A stall of this length is logged. */
+/** Stalls of at least this length are logged. */
 const loggedStallMs = 1_000;
 
 interface Window {
@@ -13,7 +13,7 @@ interface Window {
   readonly max: number;
 }
 
-/** Measures how late the event loop is: what any request of this process waits, whatever it asks for. */
+/** Measures the delay of the event loop, which every request of this process waits for. */
 export class EventLoopWatchdog {
   readonly #histogram: IntervalHistogram;
   readonly #timer: NodeJS.Timeout;
@@ -26,7 +26,7 @@ export class EventLoopWatchdog {
     this.#timer = setInterval(() => this.#endWindow(), windowMs).unref();
   }
 
-  /** The longest stall of the last five to ten seconds, in milliseconds. */
+  /** Returns the longest stall of the last five to ten seconds, in milliseconds. */
   recentStallMs(): number {
     return Math.max(this.#last.max, delayMs(this.#histogram.max));
   }
@@ -66,7 +66,10 @@ export class EventLoopWatchdog {
   }
 }
 
-/** The histogram holds intervals in nanoseconds, that of the timer itself included; an empty one has a maximum of 0. */
+/**
+ * Converts an interval in nanoseconds, which includes that of the timer itself, to a delay in
+ * milliseconds. An empty histogram has a maximum of 0.
+ */
 function delayMs(nanoseconds: number): number {
   return Math.max(0, nanoseconds / 1e6 - resolutionMs);
 }

@@ -8,7 +8,7 @@ export interface MetricsListener {
   close(): Promise<void>;
 }
 
-/** Serves `GET /metrics` on an address of its own, so that a proxy in front of the service does not make it public. */
+/** Serves `GET /metrics` on a separate address, so that a proxy in front of the service does not make it public. */
 export async function listenForMetrics(
   metrics: Metrics,
   { host, port }: { readonly host: string; readonly port: number },

@@ -5,7 +5,7 @@ export interface Sample {
 }
 
 type Reading = number | readonly Sample[];
-/** Called for each scrape. One that rejects, or takes longer than a second, is left out of that scrape. */
+/** Called for each scrape. If it rejects or takes longer than a second, that scrape omits the metric. */
 export type ReadMetric = () => Reading | Promise<Reading>;
 
 interface Metric {
@@ -17,18 +17,19 @@ interface Metric {
 const readTimeoutMs = 1_000;
 
 /**
- * The numbers of one process, in Prometheus' text format. Each part registers what it has under a name; the parts count
- * in plain members, so that counting costs a request nothing more. Several parts may register samples of one metric.
+ * Metrics of one process, in the text format of Prometheus. Each component registers its values under
+ * a name. Components count in plain members, so that counting adds no cost to requests. Several
+ * components may register samples of one metric.
  */
 export class Metrics {
   readonly #metrics = new Map<string, Metric>();
 
-  /** A value that goes up and down. */
+  /** Registers a value that goes up and down. */
   gauge(name: string, help: string, read: ReadMetric): void {
     this.#register(name, "gauge", help, read);
   }
 
-  /** A value that only grows. Its name ends in `_total`. */
+  /** Registers a value that only grows. Its name ends in `_total`. */
   counter(name: string, help: string, read: ReadMetric): void {
     this.#register(name, "counter", help, read);
   }

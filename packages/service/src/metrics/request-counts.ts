@@ -2,12 +2,12 @@ import type { Sample } from "./metrics.ts";
 
 const classes = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 
-/** Counts answers by class of status. A few additions for each request, nothing more. */
+/** Counts responses by status class, at the cost of a few additions per request. */
 export class RequestCounts {
   readonly #answered = [0, 0, 0, 0, 0];
   inFlight = 0;
 
-  /** Counts an answer when it is there, and hands it on. */
+  /** Counts a response when it is available, and returns it. */
   count(answer: Response | Promise<Response>): Response | Promise<Response> {
     if (!(answer instanceof Promise)) return this.#add(answer);
     this.inFlight += 1;

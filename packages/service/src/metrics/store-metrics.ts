@@ -3,7 +3,7 @@ import type { Metrics } from "./metrics.ts";
 
 type Pool = Pick<Database, "connections">;
 
-/** What a log store reports: its queue, and its pools by name. */
+/** Registers the metrics of a log store: its queue, and its pools by name. */
 export function registerLogStoreMetrics(
   metrics: Metrics,
   writer: { readonly queue: { readonly bytes: number; readonly requests: number } },
@@ -14,7 +14,7 @@ export function registerLogStoreMetrics(
   for (const [name, pool] of Object.entries(pools)) registerPool(metrics, name, pool);
 }
 
-/** The connections of one pool, under a label for it. */
+/** Registers the connections of one pool, labelled with its name. */
 export function registerPool(metrics: Metrics, pool: string, db: Pool): void {
   metrics.gauge("sazabi_database_connections", "Database connections by pool and state.", () => {
     const { total, idle, waiting } = db.connections();

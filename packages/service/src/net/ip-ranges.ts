@@ -1,38 +1,38 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 
 /*
- * IP addresses and networks as people and headers write them. An IPv4 address that arrives in IPv6 clothing
- * (`::ffff:192.0.2.1`) is that IPv4 address, everywhere.
+ * IP addresses and networks as people and headers write them. An IPv4-mapped IPv6 address
+ * (`::ffff:192.0.2.1`) is always treated as the IPv4 address.
  */
 
 export interface AddressList {
-  /** `address` as `parseAddress` or `peerAddress` gives it; anything else is in no list. */
+  /** `address` must be a result of `parseAddress` or `peerAddress`; other texts are in no list. */
   has(address: string): boolean;
 }
 
-/** The canonical text of an address; undefined when the text is none. Zone ids (`fe80::1%eth0`) are refused. */
+/** Returns the canonical text of an address; undefined for an invalid one. Zone ids (`fe80::1%eth0`) are rejected. */
 export function parseAddress(text: string): string | undefined {
   if (isIPv4(text)) return text;
   if (!isIPv6(text) || text.includes("%")) return undefined;
-  // A URL's host is an IPv6 address in its one canonical form (RFC 5952, but without dots).
+  // In the host of a URL, an IPv6 address has its canonical form (RFC 5952, but without dots).
   const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonical);
   return mapped ? dotted(mapped[1] as string, mapped[2] as string) : canonical;
 }
 
-/** The canonical text of an address or of a network such as `10.0.0.0/8`; undefined when the text is neither. */
+/** Returns the canonical text of an address or of a network such as `10.0.0.0/8`; undefined for any other text. */
 export function parseAddressRange(text: string): string | undefined {
   const [address = "", bits, ...rest] = text.trim().split("/");
   const canonical = parseAddress(address);
   if (!canonical || rest.length > 0) return undefined;
   if (bits === undefined) return canonical;
   const given = /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
-  // The prefix of a mapped IPv4 network is counted in IPv6's bits.
+  // The prefix length of a mapped IPv4 network counts the bits of IPv6.
   const prefix = isIPv4(canonical) && isIPv6(address) ? given - 96 : given;
   return prefix >= 0 && prefix <= bitsOf(canonical) ? `${canonical}/${prefix}` : undefined;
 }
 
-/** A list to be asked often: build it once. `ranges` as `parseAddressRange` gives them. */
+/** Builds a list for repeated look-ups. `ranges` must be results of `parseAddressRange`. */
 export function addressList(ranges: readonly string[]): AddressList {
   const list = new BlockList();
   for (const range of ranges) {
@@ -42,7 +42,7 @@ export function addressList(ranges: readonly string[]): AddressList {
   return { has: (address) => isIP(address) !== 0 && list.check(address, familyOf(address)) };
 }
 
-/** Whether every address of `range` is in one of `ranges`. */
+/** Returns whether every address of `range` is in one of `ranges`. */
 export function isWithin(range: string, ranges: readonly string[]): boolean {
   const { address, prefix } = splitRange(range);
   const wideEnough = ranges.filter((outer) => {
@@ -52,7 +52,7 @@ export function isWithin(range: string, ranges: readonly string[]): boolean {
   return addressList(wideEnough).has(address);
 }
 
-/** A socket's `remoteAddress`, which the kernel has made canonical but for its IPv6 clothing and its zone. */
+/** Returns the canonical text of a socket's `remoteAddress`: removes its IPv4 mapping and its zone. */
 export function peerAddress(remoteAddress: string | undefined): string {
   if (remoteAddress === undefined) return "unknown";
   if (remoteAddress.startsWith("::ffff:") && remoteAddress.includes(".")) return remoteAddress.slice(7);
@@ -60,9 +60,12 @@ export function peerAddress(remoteAddress: string | undefined): string {
   return zone === -1 ? remoteAddress : remoteAddress.slice(0, zone);
 }
 
-/** What one subscriber has: an IPv4 address, or the /64 of an IPv6 one. The same text for all addresses of the block. */
+/**
+ * Returns the block of one subscriber: an IPv4 address, or the /64 of an IPv6 address. The text is the
+ * same for all addresses of the block.
+ */
 export function subscriberBlock(address: string): string {
-  // Almost every address has no colon, and to know that is quicker than to know what it is.
+  // Most addresses have no colon, and this test is faster than parsing.
   if (!address.includes(":") || !isIPv6(address)) return address;
   const [head = "", tail] = address.split("::");
   const before = head === "" ? [] : head.split(":");

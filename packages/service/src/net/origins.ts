@@ -9,8 +9,9 @@ export interface OriginList {
 const wildcard = /^(https?:\/\/)\*\.(.+)$/i;
 
 /**
- * The canonical text of `https://app.example.com` or `https://*.example.com`; undefined for anything else. `*.` stands for
- * one or more labels in front, as in a Content-Security-Policy, and never for a whole top-level domain.
+ * Returns the canonical text of `https://app.example.com` or `https://*.example.com`; undefined for
+ * any other text. `*.` matches one or more leading labels, as in a Content-Security-Policy, and cannot
+ * cover a whole top-level domain.
  */
 export function parseOriginPattern(text: string): string | undefined {
   const match = wildcard.exec(text.trim());
@@ -20,7 +21,7 @@ export function parseOriginPattern(text: string): string | undefined {
   return parent.replace("://", "://*.");
 }
 
-/** A list to be asked often: build it once. `patterns` as `parseOriginPattern` gives them. */
+/** Builds a list for repeated look-ups. `patterns` must be results of `parseOriginPattern`. */
 export function originList(patterns: readonly string[]): OriginList {
   const exact = new Set(patterns.filter((pattern) => !wildcard.test(pattern)));
   const families = patterns
@@ -39,7 +40,7 @@ export function originList(patterns: readonly string[]): OriginList {
   };
 }
 
-/** An origin and nothing more: no path, no query, no credentials. A trailing slash is forgiven. */
+/** Parses an origin without path, query or credentials. A trailing slash is accepted. */
 function originOf(text: string): string | undefined {
   if (!/^https?:\/\/[^/?#@*\s]+\/?$/i.test(text) || !URL.canParse(text)) return undefined;
   return new URL(text).origin;

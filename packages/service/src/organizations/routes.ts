@@ -10,7 +10,7 @@ import { findOrganization } from "./store.ts";
 
 const listQuery = z.object(noPages);
 
-/** A secret key belongs to one organization, so that is the only one it sees. */
+/** Lists the organization of the key: a secret key belongs to exactly one. */
 export const organizationRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>()
     .get(

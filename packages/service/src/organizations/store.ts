@@ -8,14 +8,15 @@ export async function findOrganization(db: Queryable, id: string): Promise<Organ
 }
 
 /**
- * Waits for its turn to change what the organization has, or who may do what in it: until the transaction ends nobody else
- * does. Exclusive also for those who only use their rights: with a shared lock they would keep a revocation waiting.
+ * Locks the organization for changes of its contents or permissions until the transaction ends. The
+ * lock is exclusive even for changes that only use permissions, since shared locks could delay a
+ * revocation.
  */
 export async function lockOrganization(tx: Queryable, id: string): Promise<void> {
   await tx.query(sql`select from organizations where id = ${id} for no key update`);
 }
 
-/** Undefined when another organization has the slug. */
+/** Returns undefined when another organization has the slug. */
 export async function insertOrganization(
   db: Queryable,
   { name, slug }: { name: string; slug: string },
@@ -27,13 +28,13 @@ export async function insertOrganization(
   return rows[0];
 }
 
-/** Oldest first. */
+/** Returns all organizations, oldest first. */
 export async function listOrganizations(db: Queryable): Promise<readonly Organization[]> {
   const { rows } = await db.query<Organization>(sql`select id, name, slug from organizations order by created_at, id`);
   return rows;
 }
 
-/** True on a database that no one has used yet. */
+/** Returns true for a database that was never used. */
 export async function hasNoOrganization(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ empty: boolean }>(sql`select not exists (select from organizations) as empty`);
   return rows[0]?.empty ?? false;

@@ -3,7 +3,7 @@ import type { Queryable } from "../db/database.ts";
 import { ApiError } from "../errors.ts";
 import { listProjects, type NumberedProject } from "./store.ts";
 
-/** The projects a request is about: the one it names, or all that its key can see. */
+/** Returns the project that the request names, or all projects that its key can access. */
 export async function readProjects(
   db: Queryable,
   caller: SecretCaller,
@@ -16,7 +16,7 @@ export async function readProjects(
   return named;
 }
 
-/** The one project a request is about. Where the key can see several, the request has to name it. */
+/** Returns the project of a request. When the key can access several, the request must name one. */
 export async function readProject(
   db: Queryable,
   caller: SecretCaller,

@@ -2,18 +2,18 @@ import type { Project, Region } from "@sazabi/sdk/protocol";
 import type { Queryable } from "../db/database.ts";
 import { join, sql } from "../db/sql.ts";
 
-/** What a change of a project can say. Null: the service's retention. */
+/** Members of a project that can be changed. Null: the retention of the service. */
 export interface ProjectChange {
   readonly name?: string | undefined;
   readonly retentionDays?: number | null | undefined;
 }
 
-/** A project with its number inside, where logs are stored. */
+/** A project with its internal number, under which logs are stored. */
 export interface NumberedProject extends Project {
   readonly number: number;
 }
 
-/** Whose projects: an organization's, or the one that the caller's key is narrowed to. */
+/** The owner of projects: an organization, or the project that the caller's key is restricted to. */
 export interface ProjectOwner {
   readonly organizationId: string;
   readonly projectId?: string | undefined;
@@ -29,7 +29,7 @@ interface ProjectRow {
   created_at: Date;
 }
 
-/** Oldest first. */
+/** Returns projects, oldest first. */
 export async function listProjects(db: Queryable, owner: ProjectOwner): Promise<readonly NumberedProject[]> {
   const { rows } = await db.query<ProjectRow>(sql`
     select * from projects where ${ownedBy(owner)} order by created_at, id`);
@@ -45,7 +45,7 @@ export async function findProject(
   return rows[0] && toProject(rows[0]);
 }
 
-/** Undefined when the organization has a project of this name. */
+/** Returns undefined when the organization has a project of this name. */
 export async function insertProject(
   db: Queryable,
   { organizationId, name, region }: { organizationId: string; name: string; region: Region },
@@ -62,7 +62,7 @@ export async function insertProject(
   return rows[0] && toProject(rows[0]);
 }
 
-/** Undefined when there is no such project; `"taken"` when another has the name. */
+/** Returns undefined when there is no such project; `"taken"` when another has the name. */
 export async function updateProject(
   db: Queryable,
   owner: ProjectOwner,
@@ -90,7 +90,7 @@ export async function updateProject(
   return row && (row.taken ? "taken" : toProject(row));
 }
 
-/** Project number → days, of the projects that have a retention of their own. */
+/** Returns days by project number, for projects with their own retention. */
 export async function listRetentions(db: Queryable): Promise<ReadonlyMap<number, number>> {
   const { rows } = await db.query<{ number: number; days: number }>(sql`
     select number, retention_days as days from projects where retention_days is not null`);

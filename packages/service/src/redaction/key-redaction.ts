@@ -1,28 +1,25 @@
 import { importedKeyLength, maskKey } from "@sazabi/sdk/protocol";
 import { PrefixSet } from "./prefix-set.ts";
 
-/*
- * Keys where no key belongs: in a URL, a name, a header that is kept. What comes from outside and is written down or
- * said again goes through here.
- */
+/* Redacts API keys from untrusted text, such as URLs, names and headers, before it is logged, stored or echoed. */
 
 const keyLike = /(?:[sp]k_live_|sazabi_(?:secret|public)_)\w{8,}/g;
 
-/** How often a key in a URL may be encoded and is still found. */
+/** Maximum number of encodings under which a key in a URL is found. */
 const maxEncodings = 5;
 
-/** True when `text` holds a key of ours, or most of one. */
+/** Returns true when `text` contains a key issued by this service, or most of one. */
 export function holdsKey(text: string): boolean {
-  // Each of them has a `_`, and most texts have none: to see that is much quicker.
+  // All keys contain a `_` and most texts do not, so this test is much faster.
   return text.includes("_") && text.search(keyLike) >= 0;
 }
 
-/** As `holdsKey`, for a text that may be percent-encoded, also several times. */
+/** As `holdsKey`, for a text that may be percent-encoded, possibly several times. */
 export function urlHoldsKey(url: string): boolean {
   return decodings(url).some(holdsKey);
 }
 
-/** `url` as it is, and percent-decoded once, twice and so on, for as long as that changes it. */
+/** Returns `url` unchanged, and percent-decoded once, twice and so on, while that changes it. */
 export function decodings(url: string): readonly string[] {
   const texts = [url];
   while (texts.length <= maxEncodings) {
@@ -34,21 +31,25 @@ export function decodings(url: string): readonly string[] {
   return texts;
 }
 
-/** `text` in which keys show no more than their ends; of imported ones those whose prefix this process has met. */
+/**
+ * Returns `text` with keys masked except for their ends. Imported keys are masked when this process
+ * knows their prefix.
+ */
 export function hideKeys(text: string): string {
   return hideImportedKeys(text.replace(keyLike, (key) => maskKey(key)));
 }
 
 let importedPrefixes = new PrefixSet([]);
 
-/** How imported keys begin: from now on `hideKeys` masks them, too. */
+/** Sets the prefixes of imported keys that `hideKeys` also masks. */
 export function hideImported(prefixes: PrefixSet): void {
   importedPrefixes = prefixes;
 }
 
 /**
- * Whether a URL seems to hold an imported key: by its form, and by the prefixes that this process has met. Strangers may ask
- * for this, so the time it takes is bounded: a URL is searched as far as `maxSearched`.
+ * Returns whether a URL appears to contain an imported key, by its form and the prefixes known to this
+ * process. It runs for unauthenticated requests, so its time is bounded: a URL is searched up to
+ * `maxSearched`.
  */
 export function urlSeemsToHoldImportedKey(url: string): boolean {
   if (importedPrefixes.size === 0) return false;
@@ -58,7 +59,7 @@ export function urlSeemsToHoldImportedKey(url: string): boolean {
 const maxSearched = 1_000;
 
 const wordStarts = /(?<![\w-])(?=[\w.-])/g;
-/** What follows a prefix. What goes on without a digit is a name rather than a key. */
+/** The text after a prefix. Without a digit, it is a name rather than a key. */
 const restOfKey = /(?=[A-Za-z_-]*\d)[\w+/=.-]{8,}/y;
 
 function hideImportedKeys(text: string): string {
@@ -84,8 +85,8 @@ function endOfImportedKey(text: string, start: number): number | undefined {
 }
 
 /**
- * What in `text` can be a whole imported key: the texts between spaces, as they are and without the marks around them.
- * Whether one is a key, the database knows.
+ * Returns the parts of `text` that may be a whole imported key: the texts between spaces, as they are
+ * and without surrounding punctuation. A database look-up decides whether one is a key.
  */
 export function importedKeyCandidates(text: string): readonly string[] {
   const { min, max } = importedKeyLength;
@@ -98,7 +99,10 @@ export function importedKeyCandidates(text: string): readonly string[] {
   return [...new Set(bare)].filter(({ length }) => length >= min && length <= max);
 }
 
-/** The same of a URL, whose path segments and parameters may be percent-encoded, also several times. */
+/**
+ * As `importedKeyCandidates`, for a URL, whose path segments and parameters may be percent-encoded,
+ * possibly several times.
+ */
 export function importedKeyCandidatesOf(url: string): readonly string[] {
   const [path = "", query = ""] = url.split("?", 2);
   const values = [...new URLSearchParams(query)].flat();

@@ -1,10 +1,10 @@
-/** Prefixes of texts, looked up in a time that does not depend on how many there are. */
+/** A set of prefixes whose look-up time does not depend on its size. */
 export class PrefixSet {
   readonly #prefixes: ReadonlySet<string>;
-  /** How long the shortest prefix is, and with what so many characters the prefixes begin: most texts begin with none of them. */
+  /** Length of the shortest prefix. The first characters of all prefixes, cut to it, rule out most texts. */
   readonly #headLength: number;
   readonly #heads: ReadonlySet<string>;
-  /** Each once, ascending. */
+  /** Distinct lengths of the prefixes, ascending. */
   readonly #lengths: readonly number[];
 
   constructor(prefixes: readonly string[]) {
@@ -19,7 +19,7 @@ export class PrefixSet {
     return this.#prefixes.size;
   }
 
-  /** The lengths of the prefixes that `text` has at this place. */
+  /** Returns the lengths of the prefixes that `text` has at `start`. */
   lengthsAt(text: string, start: number): readonly number[] {
     if (!this.#mayBeAt(text, start)) return [];
     return this.#lengths.filter((length) => this.#prefixes.has(text.slice(start, start + length)));

@@ -66,7 +66,7 @@ const execution = z.strictObject({
   pagination,
 }) satisfies z.ZodType<ExecuteSavedQueryRequest>;
 
-/** Saved queries. Who may execute them sees what they find, also without `read:logs`. */
+/** Routes of saved queries. A key that may execute them sees their results, even without `read:logs`. */
 export const queryRoutes = (services: AppContext) => {
   const { db, change, guards } = services;
   const { secretKey } = guards;
@@ -200,7 +200,7 @@ function targetOf({ id, name: shown }: SavedQuery): AuditTarget {
   return { kind: "query", id, name: shown };
 }
 
-/** What was asked for may be what an investigation is about: it is on record, too. */
+/** The audit event includes the text of the query, which may be relevant for an investigation. */
 function detailsOf({ projectId, query: text, lookBackSeconds: seconds }: SavedQuery) {
   return { projectId, query: text, lookBackSeconds: seconds };
 }

@@ -20,12 +20,12 @@ export interface NewSavedQuery
   readonly createdBy: string;
 }
 
-/** A project has as many at most. */
+/** Maximum number of saved queries per project. */
 export const maxSavedQueries = 1_000;
 
-/** `"taken"` when the project has one of that name, `"full"` when it has as many as it may have. */
+/** Returns `"taken"` when the project has a query of that name, `"full"` when it has the maximum number. */
 export async function insertSavedQuery(tx: Queryable, query: NewSavedQuery): Promise<SavedQuery | "taken" | "full"> {
-  // Two at once must not both be the last.
+  // Locks the project, so that concurrent inserts cannot exceed the maximum.
   await tx.query(sql`select 1 from projects where id = ${query.projectId} for no key update`);
   const { rows: counted } = await tx.query<{ count: number }>(
     sql`select count(*)::int as count from saved_queries where project_id = ${query.projectId}`,
@@ -39,7 +39,7 @@ export async function insertSavedQuery(tx: Queryable, query: NewSavedQuery): Pro
   return rows[0] ? toSavedQuery(rows[0]) : "taken";
 }
 
-/** Newest first. One more than `limit` when there is a next page. */
+/** Returns saved queries, newest first: one more than `limit` when there is a next page. */
 export async function listSavedQueries(
   db: Queryable,
   { projectIds, limit, cursor }: { projectIds: readonly string[]; limit: number; cursor?: string | undefined },
@@ -63,7 +63,7 @@ export async function findSavedQuery(db: Queryable, owner: ProjectOwner, id: str
   return rows[0] && toSavedQuery(rows[0]);
 }
 
-/** Undefined when there is no such query; `"taken"` when another of its project has the name. */
+/** Returns undefined when there is no such query; `"taken"` when another of its project has the name. */
 export async function updateSavedQuery(
   tx: Queryable,
   owner: ProjectOwner,
@@ -74,7 +74,7 @@ export async function updateSavedQuery(
     select * from saved_queries where ${ownedBy(owner, id)} for update`);
   if (!held[0]) return undefined;
   const found = toSavedQuery(held[0]);
-  // As for an insert: two that take a name at once wait for each other.
+  // Locks the project, as for an insert, so that two changes cannot take the same name.
   await tx.query(sql`select 1 from projects where id = ${found.projectId} for no key update`);
   const { name = found.name, description = found.description, query = found.query } = change;
   const { rows: others } = await tx.query(sql`
@@ -89,7 +89,7 @@ export async function updateSavedQuery(
   return rows[0] && toSavedQuery(rows[0]);
 }
 
-/** What was deleted; undefined when there is no such query. */
+/** Returns the deleted query; undefined when there is no such query. */
 export async function deleteSavedQuery(
   tx: Queryable,
   owner: ProjectOwner,

@@ -20,7 +20,7 @@ export interface ThreadFilter {
   readonly cursor?: string | undefined;
 }
 
-/** Newest first. One more than `limit` when there is a next page. */
+/** Returns threads, newest first: one more than `limit` when there is a next page. */
 export async function listThreads(
   db: Queryable,
   { projectIds, status, limit, cursor }: ThreadFilter,

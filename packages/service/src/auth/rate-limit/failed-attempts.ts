@@ -1,32 +1,36 @@
 import { ApiError } from "../../errors.ts";
 import { subscriberBlock } from "../../net/ip-ranges.ts";
 
-/** So many keys that do not exist may come from one address at once … */
+/** Requests with unknown keys that one address may send at once. */
 const attempts = 100;
-/** … and one more each time so many milliseconds have passed: 10 a second. */
+/** Interval after which one more attempt is allowed: 10 a second. */
 const refillMs = 100;
-/** A mistyped key is refused without any I/O, so it weighs less. */
+/** A malformed key is rejected without any I/O, so it weighs less. */
 const malformedWeight = 0.1;
-/** How far an address can get into debt, in `attempts`: what was under way when the last attempt was used up. */
+/**
+ * Maximum debt of an address, as a multiple of `attempts`. It bounds the requests that were in
+ * progress when the last attempt was used up.
+ */
 const maxDebt = 1;
 const maxAddresses = 100_000;
 
 /**
- * How much one client address (of IPv6: one /64) may fail. It guards the database from keys that nobody made, and counts
- * failures only: a key that is known here is never asked about it, whatever else comes from its address. The exception are
- * requests whose key is in the body: the bodies of an address that fails too often are not read.
+ * Limits failed authentication attempts per client address (IPv6: per /64), which protects the
+ * database from unknown keys. It counts failures only: a key that is known to this process is never
+ * checked against it. The exception is requests whose key is in the body: the body is not read while
+ * the address is over the limit.
  */
 export class FailedAttempts {
-  /** When each address may fail `attempts` times again; the one that failed last is last. */
+  /** The time at which each address has all `attempts` again, ordered by the latest failure. */
   readonly #clearAt = new Map<string, number>();
   readonly #now: () => number;
 
-  /** `now` in milliseconds, monotonic. */
+  /** `now` returns monotonic milliseconds. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Throws 429 while the address has used up its attempts. Call it before the database is asked. */
+  /** Throws 429 while the address has no attempts left. Call it before querying the database. */
   refuseTooMany(address: string): void {
     const clearAt = this.#clearAt.get(subscriberBlock(address));
     if (clearAt === undefined) return;
@@ -40,17 +44,17 @@ export class FailedAttempts {
     );
   }
 
-  /** A key of the right form that is nobody's. */
+  /** Counts a well-formed key that does not exist. */
   countUnknown(address: string): void {
     this.#count(address, 1);
   }
 
-  /** A body that was read and carried no key. */
+  /** Counts a body that was read and contained no key. */
   countKeyless(address: string): void {
     this.#count(address, 1);
   }
 
-  /** A text that is no key. Throws 429 instead of counting while the address has used up its attempts. */
+  /** Counts a malformed key. Throws 429 instead while the address has no attempts left. */
   countMalformed(address: string): void {
     this.refuseTooMany(address);
     this.#count(address, malformedWeight);

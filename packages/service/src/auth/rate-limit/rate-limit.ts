@@ -1,46 +1,49 @@
-/** What a key may do per minute, and what is left of it. */
+/** The rate limit of a key and its remaining requests. */
 export interface RateLimitState {
   readonly allowed: boolean;
-  /** Requests a minute. */
+  /** Requests per minute. */
   readonly limit: number;
-  /** Requests that would be allowed right now. */
+  /** Requests that are allowed now. */
   readonly remaining: number;
   /** Unix seconds when the full burst is available again. */
   readonly resetAt: number;
-  /** Seconds until one more request is allowed; 0 when one is now. */
+  /** Seconds until one more request is allowed; 0 when one is allowed now. */
   readonly retryAfterSeconds: number;
 }
 
-/** One id's token bucket: `limit` requests a minute, and up to 20 % more at once after a pause. */
+/** Token bucket of one id: `limit` requests per minute, with bursts of up to 20 % more after a pause. */
 export interface Bucket {
-  /** True when its limiter has given it up, being full: ask the limiter for another. */
+  /** True when the limiter dropped this bucket because it was full. Get a new one from the limiter. */
   readonly isForgotten: boolean;
-  /** Counts one request, unless it is refused. A promise only where somebody else has to be asked. `nowMs`: Unix milliseconds. */
+  /**
+   * Counts one request unless it is rejected. Returns a promise only when the state is remote. `nowMs`:
+   * Unix milliseconds.
+   */
   take(limit: number, nowMs: number): RateLimitState | Promise<RateLimitState>;
-  /** How it stands; counts nothing. */
+  /** Returns the current state without counting a request. */
   peek(limit: number, nowMs: number): RateLimitState | Promise<RateLimitState>;
 }
 
 export interface RateLimiter {
-  /** The bucket of `id`: the same for all who ask, until it is forgotten. */
+  /** Returns the bucket of `id`. All callers get the same bucket until it is dropped. */
   bucket(id: string): Bucket;
   close(): Promise<void>;
 }
 
-/** Short bursts may go this far above the limit (spec/2). */
+/** Factor by which short bursts may exceed the limit (spec/2). */
 const burst = 1.2;
 
 /*
- * All there is to know of a bucket is how long it takes until it is full again: `fullInMs`, 0 for a full one. A request
- * adds 60,000 / limit to that, and is allowed while the sum is not more than what an empty bucket needs.
+ * The state of a bucket is the time until it is full again: `fullInMs`, 0 for a full bucket. A request
+ * adds 60,000 / limit. It is allowed while the sum does not exceed the fill time of an empty bucket.
  */
 
-/** How long an empty bucket takes to fill, whatever its limit. */
+/** Milliseconds in which an empty bucket fills, at any limit. */
 export const fillMs = 60_000 * burst;
-/** What sums of fractions may be off by; less than one request at any limit. */
+/** Maximum rounding error of the sums in milliseconds; less than one request at any limit. */
 const roundingMs = 0.002;
 
-/** How far one request empties a bucket. */
+/** Returns the milliseconds that one request adds to the fill time. */
 export function costMs(limit: number): number {
   return 60_000 / limit;
 }
@@ -61,17 +64,17 @@ export function stateOf(limit: number, fullInMs: number, allowed: boolean, nowMs
 }
 
 const sweepEveryMs = 60_000;
-/** A limiter that is full looks that often for buckets to forget. */
+/** Minimum interval between sweeps when the limiter holds its maximum number of buckets. */
 const sweepWhenFullEveryMs = 1_000;
 
-/** For one process. A bucket that is full again says nothing and is forgotten. */
+/** Rate limiter of one process. It drops full buckets, since they hold no information. */
 export class LocalRateLimiter implements RateLimiter {
   readonly #buckets = new Map<string, LocalBucket>();
   readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
   #sweptAtMs = 0;
 
-  /** `now` is the clock that buckets are told of. */
+  /** `now` is the clock that callers pass to the buckets, in milliseconds. */
   constructor(now: () => number) {
     this.#now = now;
     this.#sweeping = setInterval(() => this.#sweep(now()), sweepEveryMs);
@@ -86,7 +89,7 @@ export class LocalRateLimiter implements RateLimiter {
     return bucket;
   }
 
-  /** Whether `id` can have a bucket, where at most so many are kept. Those that have one keep it. */
+  /** Returns whether `id` can have a bucket when at most `maxBuckets` are stored. Existing buckets are kept. */
   hasRoomFor(id: string, maxBuckets: number): boolean {
     if (this.#buckets.size < maxBuckets || this.#buckets.has(id)) return true;
     const nowMs = this.#now();

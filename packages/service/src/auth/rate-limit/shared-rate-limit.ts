@@ -10,20 +10,20 @@ import {
   stateOf,
 } from "./rate-limit.ts";
 
-/** A request waits so long for Redis at most, and only until it is known that Redis does not answer. */
+/** Maximum wait of a request for Redis. Requests stop waiting once Redis is known to be unavailable. */
 const answerWithinMs = 200;
-/** The first requests after a start are counted together too, unless Redis is not there. */
+/** Maximum wait for the connection at startup, so that the first requests are also counted in Redis. */
 const connectWithinMs = 1_000;
 const reconnectAfterMs = 500;
-/** A connection on which a ping stays unanswered so long is dropped. */
+/** Interval of pings. A connection is closed when a ping stays unanswered for `deadAfterMs`. */
 const pingEveryMs = 1_000;
 const deadAfterMs = 3_000;
 
 /**
- * The bucket of rate-limit.ts, kept where all processes see it: one number, the microsecond at which it is full again,
- * by Redis's clock. Should that clock be set back, a bucket is an empty one at worst.
+ * The bucket of rate-limit.ts, stored in Redis for all processes: one number, the microsecond at which
+ * it is full again, by the clock of Redis. If that clock is set back, the bucket is empty at worst.
  * KEYS: bucket. ARGV: cost of a request and fill time in microseconds, requests to count (1 or 0).
- * Answers whether there is room, and in how many microseconds the bucket is full.
+ * Returns whether there is room, and the microseconds until the bucket is full.
  */
 const takeScript = `
   local time = redis.call('TIME')
@@ -37,7 +37,7 @@ const takeScript = `
   end
   return { allowed and 1 or 0, tostring(full_in) }`;
 
-/** The part of the client that is used here. */
+/** The part of the Redis client that is used here. */
 interface Redis {
   take(id: string, costMicros: number, count: number): Promise<[number, string]>;
   close(): void;
@@ -49,8 +49,9 @@ interface RedisEvents {
 }
 
 /**
- * Limits that hold for all processes on one Redis (or Valkey), 6 or newer. Keys are worth more than limits: while Redis is
- * away each process limits for itself, says so once, and goes back as soon as Redis answers.
+ * Opens a rate limiter whose limits apply across all processes on one Redis (or Valkey), version 6 or
+ * newer. Availability takes precedence over limits: while Redis is unavailable, each process limits
+ * locally and logs this once. It uses Redis again as soon as Redis answers.
  */
 export async function openSharedRateLimiter(url: string, now: () => number): Promise<RateLimiter> {
   const limiter = new SharedRateLimiter(now);
@@ -131,9 +132,9 @@ class SharedRateLimiter implements RateLimiter {
   }
 }
 
-/** Connects in the background, for as long as it takes. */
+/** Connects in the background and retries without a limit. */
 async function openRedis(url: string, { onReady, onError }: RedisEvents): Promise<Redis> {
-  // Loaded only where it is used: few have a Redis.
+  // Loaded on demand, since most installations have no Redis.
   const { createClient, defineScript } = await import("@redis/client");
   const take = defineScript({
     SCRIPT: takeScript,
@@ -157,7 +158,7 @@ async function openRedis(url: string, { onReady, onError }: RedisEvents): Promis
   client.on("error", onError);
   client.connect().catch(onError);
   return {
-    // What the script's last line returns.
+    // The result of the last line of the script.
     take: (id, costMicros, count) => client.take(id, costMicros, count) as Promise<[number, string]>,
     close: () => client.destroy(),
   };
@@ -166,7 +167,8 @@ async function openRedis(url: string, { onReady, onError }: RedisEvents): Promis
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    // Timers come before sockets: if it was us who had no time, the answer is here already and is read first.
+    // Timers run before sockets. If this process was busy, the answer has already arrived and is read
+    // first.
     const giveUp = () => setImmediate(() => reject(new Error(`Redis did not answer within ${ms} ms.`)));
     timer = setTimeout(giveUp, ms);
   });

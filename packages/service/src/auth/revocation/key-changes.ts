@@ -1,19 +1,20 @@
 import type { Queryable } from "../../db/database.ts";
 import { sql } from "../../db/sql.ts";
 
-/** What replicas must forget: one key, or all keys of an organization. */
+/** The cache entries that replicas must drop: one key, or all keys of an organization. */
 type KeyChangeTarget = { readonly keyId: string } | { readonly organizationId: string };
 
-/** `seq` ascends in the order of commits: who has seen one change has seen all before it. */
+/** `seq` ascends in commit order: a replica that has processed one change has processed all earlier ones. */
 export type KeyChange = KeyChangeTarget & { readonly seq: number };
 
 export const keyChangeChannel = "sazabi_key_changes";
 export const acknowledgementChannel = "sazabi_key_acknowledgements";
 
 /**
- * The change that has to be forgotten everywhere before this transaction may be answered: the latest it made, as the
- * triggers of `keys`, `key_secrets` and `organizations` recorded it. When it made none, the latest of all: what it found to be so
- * already may be the work of another call that still waits.
+ * Returns the `seq` that all replicas must process before the response to this transaction is sent.
+ * This is the latest change of the transaction, as recorded by the triggers of `keys`, `key_secrets`
+ * and `organizations`. If the transaction made no change, it is the latest change overall: the state
+ * it read may come from another call that is still waiting.
  */
 export async function keyChangeToAwait(tx: Queryable): Promise<number> {
   const { rows } = await tx.query<{ seq: string }>(sql`
@@ -25,7 +26,7 @@ export async function keyChangeToAwait(tx: Queryable): Promise<number> {
   return Number((rows[0] as { seq: string }).seq);
 }
 
-/** A change as its notification carries it. Undefined for a text that is none. */
+/** Parses the payload of a notification. Returns undefined for an invalid payload. */
 export function parseKeyChange(payload: string): KeyChange | undefined {
   try {
     const { seq, keyId, organizationId } = JSON.parse(payload);
@@ -40,7 +41,7 @@ export function parseKeyChange(payload: string): KeyChange | undefined {
   }
 }
 
-/** The changes after `seq`, in order; undefined when some of them are kept no more. */
+/** Returns the changes after `seq` in order, or undefined when some of them have been deleted. */
 export async function listKeyChanges(db: Queryable, after: number): Promise<readonly KeyChange[] | undefined> {
   const { rows } = await db.query<{ seq: string; key_id: string | null; organization_id: string | null }>(sql`
     select seq, key_id, organization_id from key_changes where seq > ${after} order by seq`);
@@ -51,15 +52,15 @@ export async function listKeyChanges(db: Queryable, after: number): Promise<read
   return changes.length > 0 && changes[0]?.seq !== after + 1 ? undefined : changes;
 }
 
-/** Changes that every replica has long seen. */
+/** Deletes changes that every replica processed long ago. */
 export async function deleteOldKeyChanges(db: Queryable): Promise<void> {
   await db.query(sql`delete from key_changes where changed_at < now() - interval '1 hour'`);
 }
 
-/** What a renewal tells: the latest change, and the database's clock. */
+/** The result of a lease renewal: the latest change and the database time. */
 export interface Renewal {
   readonly head: number;
-  /** Unix milliseconds, by the database. */
+  /** Unix milliseconds by the clock of the database. */
   readonly databaseTimeMs: number;
 }
 
@@ -71,7 +72,7 @@ interface RenewalRow {
 const renewalColumns = sql`
   (select seq from key_change_head) as head, extract(epoch from clock_timestamp()) * 1000 as time_ms`;
 
-/** Enters a replica whose cache is empty: it has nothing to forget. */
+/** Registers a replica with an empty cache. */
 export async function insertReplica(db: Queryable, id: string): Promise<Renewal> {
   const { rows } = await db.query<RenewalRow>(sql`
     insert into replicas (id, acknowledged) select ${id}, seq from key_change_head
@@ -79,7 +80,7 @@ export async function insertReplica(db: Queryable, id: string): Promise<Renewal>
   return toRenewal(rows[0] as RenewalRow);
 }
 
-/** Undefined when the replica is not entered any more: it has been away for long. */
+/** Renews the lease of a replica. Returns undefined when its row was deleted because it was inactive for too long. */
 export async function renewReplica(db: Queryable, id: string): Promise<Renewal | undefined> {
   const { rows } = await db.query<RenewalRow>(sql`
     update replicas set renewals = renewals + 1, renewed_at = now() where id = ${id} returning ${renewalColumns}`);
@@ -87,8 +88,9 @@ export async function renewReplica(db: Queryable, id: string): Promise<Renewal |
 }
 
 /**
- * Says that the replica has forgotten everything up to `seq`, and tells those who wait for it. Not flushed to disk: what a crash
- * takes back is only that it was said, and whoever waits then waits longer.
+ * Records that the replica has processed all changes up to `seq`, and notifies the processes that wait
+ * for it. The commit is not flushed to disk: a crash can lose only the acknowledgement, and waiting
+ * processes then wait longer.
  */
 export async function acknowledgeKeyChanges(db: Queryable, id: string, seq: number): Promise<void> {
   await db.query(sql`
@@ -115,7 +117,7 @@ export async function listReplicas(db: Queryable): Promise<readonly ReplicaState
   }));
 }
 
-/** Processes whose lease was renewed within the last six seconds. */
+/** Returns the number of processes whose lease was renewed within the last six seconds. */
 export async function countReplicas(db: Queryable): Promise<number> {
   const { rows } = await db.query<{ count: string }>(
     sql`select count(*) as count from replicas where renewed_at > now() - interval '6 seconds'`,

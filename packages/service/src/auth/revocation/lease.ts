@@ -18,20 +18,21 @@ import {
 import { ReplicaAcks } from "./replica-acks.ts";
 
 /*
- * The lease under which a process may answer from its cache (docs/decisions/0002-revocation-by-lease.md).
+ * Duration of the lease under which a process may answer from its cache
+ * (docs/decisions/0002-revocation-by-lease.md).
  *
- * Safety rests on one fact: a lease is counted from before its renewal was sent, and a renewal that does not know
- * of a change was sent before that change was committed. So `leaseMs` after a commit, by anybody's clock that does
- * not run backwards, every process has either forgotten the key or stopped using its cache.
+ * A lease starts before its renewal is sent, and a renewal that does not include a change was sent
+ * before that change was committed. Therefore, `leaseMs` after a commit, by any clock that does not
+ * run backwards, every process has either dropped the key or stopped using its cache.
  */
 export const leaseMs = 6_000;
 const renewEveryMs = 2_000;
-/** Taken off our own lease: clocks of two machines may run at different speeds, by far less than this. */
+/** Safety margin subtracted from the local lease: clocks of two machines may differ in speed, by far less than this. */
 const marginMs = 500;
 const statementTimeoutMs = 2_000;
 const reconnectAfterMs = 250;
 
-/** What the lease protects. */
+/** The cache that the lease protects. */
 export interface Forgetful {
   forget(change: KeyChange): void;
   forgetAll(): void;
@@ -53,20 +54,23 @@ export interface LeaseOptions {
   readonly clock?: LeaseClock;
 }
 
-/** Holds the lease of this process, forgets what others change, and waits for others to forget what we change. */
+/**
+ * Holds the lease of this process, drops cache entries that other processes change, and waits for
+ * other processes to drop entries that this one changes.
+ */
 export class Lease {
   readonly #options: LeaseOptions;
   readonly #clock: LeaseClock;
   readonly #acknowledgements: ReplicaAcks;
   readonly #closing = new AbortController();
   #session: Session | undefined;
-  /** The id of a session that ended and may still have its row. */
+  /** The id of a closed session that may still have a row. */
   #left: string | undefined;
   #running: Promise<void> = Promise.resolve();
   #validUntil = { monotonic: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY };
-  /** Every change up to this one is forgotten here. */
+  /** The latest change that this process has processed. */
   #processed = -1;
-  /** The database's clock minus our monotonic one. */
+  /** Clock of the database minus the local monotonic clock, in milliseconds. */
   #databaseOffsetMs: number | undefined;
 
   constructor(options: LeaseOptions) {
@@ -82,8 +86,8 @@ export class Lease {
   }
 
   /**
-   * Whether the cache may be used now. By both clocks: the monotonic one stands still while a machine sleeps, the
-   * other one can be set back.
+   * Whether the cache may be used now. Both clocks are checked: the monotonic clock may stop while a
+   * machine sleeps, and the wall clock can be set back.
    */
   get held(): boolean {
     return this.heldAt();
@@ -93,29 +97,33 @@ export class Lease {
     return monotonic < this.#validUntil.monotonic && this.#clock.wall() < this.#validUntil.wall;
   }
 
-  /** Our own clock. What is read of it may be given to `heldAt` and `now`, at once. */
+  /** Returns the local monotonic clock in milliseconds. The value may be passed to `heldAt` and `now` immediately. */
   monotonic(): number {
     return this.#clock.monotonic();
   }
 
-  /** Every change up to this one is forgotten here: what a cache fill has to be newer than. */
+  /** The latest change that this process has processed. A cache fill must be newer. */
   get processed(): number {
     return this.#processed;
   }
 
-  /** Unix milliseconds by the database's clock, the one clock all replicas share, and never behind it. Our own before the first lease. */
+  /**
+   * Returns Unix milliseconds by the clock of the database, which all replicas share, and never behind
+   * it. Before the first lease, returns the local wall clock.
+   */
   now(monotonic = this.#clock.monotonic()): number {
     return this.#databaseOffsetMs === undefined ? this.#clock.wall() : monotonic + this.#databaseOffsetMs;
   }
 
-  /** Call with what the database says of its clock: `now` is not behind it from then on. */
+  /** Records a reading of the database clock: `now` never returns an earlier time afterwards. */
   notBehind(databaseTimeMs: number): void {
     if (this.now() < databaseTimeMs) this.#databaseOffsetMs = databaseTimeMs - this.#clock.monotonic();
   }
 
   /**
-   * Call when change `seq` is committed: resolves when no process can accept what it changed any more. That is
-   * when all have acknowledged it, and at the latest when every lease that did not know of it has run out.
+   * Resolves when no process can accept the state before change `seq`. Call it after the commit. It
+   * resolves when all replicas have acknowledged the change, at the latest when every lease that does
+   * not include it has expired.
    */
   async awaitForgotten(seq: number): Promise<void> {
     await this.#acknowledgements.wait(this.#options.db, seq);
@@ -147,21 +155,24 @@ export class Lease {
   async #reconnect(): Promise<void> {
     try {
       this.#session = await this.#connect();
-      // The cache is empty now: nobody has to wait for the session before.
+      // The cache is empty now, so no process has to wait for the previous session.
       await this.#leave();
     } catch (error) {
       log.warn("no lease: keys are checked in the database", { error });
     }
   }
 
-  /** Takes a row of ours away that others would wait for. Only when the cache is empty or used no more. */
+  /**
+   * Deletes the row of the previous session, for which other processes would wait. Call it only when the
+   * cache is empty or no longer used.
+   */
   async #leave(): Promise<void> {
     const id = this.#left;
     this.#left = undefined;
     if (id) await deleteReplica(this.#options.db, id).catch(() => undefined);
   }
 
-  /** A new session knows nothing of what happened meanwhile, so it begins with an empty cache. */
+  /** Opens a session. A new session does not know the changes made in between, so it starts with an empty cache. */
   async #connect(): Promise<Session> {
     const sentAt = this.#stamp();
     return Session.open(this.#options.url, {
@@ -182,10 +193,11 @@ export class Lease {
       try {
         const sentAt = this.#stamp();
         const renewal = await renewReplica(session.listener, session.id);
-        if (!renewal) return; // Our row is gone: we were taken for dead.
+        if (!renewal) return; // The row was deleted: this replica was considered dead.
         await this.#catchUp(session, renewal.head);
-        // Others take a replica for dead a second after its lease ran out. One that comes back later than its own
-        // lease cannot know whether they still waited for it: it begins anew, with an empty cache.
+        // Other processes consider a replica dead one second after its lease expires. A replica that returns
+        // after its lease has expired cannot know whether they waited for it, so it starts a new session with
+        // an empty cache.
         if (!this.held) return;
         this.#extend(sentAt, renewal);
         this.#acknowledgements.observe(await listReplicas(session.listener));
@@ -203,7 +215,7 @@ export class Lease {
     session.acknowledge(this.#processed);
   }
 
-  /** Brings us up to `head` where notifications have not. */
+  /** Processes the changes up to `head` that were not received as notifications. */
   async #catchUp(session: Session, head: number): Promise<void> {
     if (head <= this.#processed) return;
     const changes = await listKeyChanges(session.listener, this.#processed);
@@ -218,7 +230,7 @@ export class Lease {
   }
 
   #forget(change: KeyChange): void {
-    // First the number: a fill that lands in between must find itself too old.
+    // Set the number first, so that a cache fill that completes in between is detected as stale.
     this.#processed = change.seq;
     this.#options.cache.forget(change);
   }
@@ -226,8 +238,9 @@ export class Lease {
   #extend(sentAt: { monotonic: number; wall: number }, { databaseTimeMs }: Renewal): void {
     const lastsMs = leaseMs - marginMs;
     this.#validUntil = { monotonic: sentAt.monotonic + lastsMs, wall: sentAt.wall + lastsMs };
-    // The database read its clock after we sent. Taking that for the same moment, we are never behind it: a secret may
-    // end here early by the time a renewal takes, and never late.
+    // The database read its clock after the request was sent. Treating both as the same moment keeps this
+    // clock from running behind: a secret may expire early here by the duration of a renewal, but never
+    // late.
     this.#databaseOffsetMs = databaseTimeMs - sentAt.monotonic;
   }
 
@@ -235,7 +248,7 @@ export class Lease {
     return { monotonic: this.#clock.monotonic(), wall: this.#clock.wall() };
   }
 
-  /** Rows of processes that ended without a word, long after their leases. */
+  /** Deletes rows of crashed processes, long after their leases expired. */
   async #forgetTheDead(session: Session): Promise<void> {
     for (const id of this.#acknowledgements.longDead()) {
       await deleteReplica(session.listener, id);
@@ -249,7 +262,7 @@ interface SessionEvents {
   readonly onRenewal: (renewal: Renewal) => void;
 }
 
-/** One connection's worth of being a replica. A new connection is a new replica. */
+/** A replica session on one database connection. A new connection is a new replica. */
 class Session {
   readonly id = randomUUID();
   readonly #lost = new AbortController();
@@ -259,7 +272,7 @@ class Session {
 
   static async open(url: string, events: SessionEvents): Promise<Session> {
     const session = new Session();
-    // What is announced before we are entered is in `head` already; what comes after waits its turn here.
+    // Changes announced before registration are included in `head`; later ones are queued here.
     const early: KeyChange[] = [];
     let entered = false;
     session.#listener = await openListener({
@@ -301,7 +314,7 @@ class Session {
     this.#lost.abort();
   }
 
-  /** Changes that come while one acknowledgement is on its way are acknowledged together by the next. */
+  /** Acknowledges `seq`. Changes that arrive during one acknowledgement are acknowledged together by the next. */
   acknowledge(seq: number): void {
     if (seq <= this.#acknowledged) return;
     this.#acknowledged = seq;

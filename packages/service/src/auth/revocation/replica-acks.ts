@@ -3,12 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Queryable } from "../../db/database.ts";
 import { listReplicas, type ReplicaState } from "./key-changes.ts";
 
-/** How often the rows are read again while a notification may have been missed. */
+/** Polling interval for the rows, in case a notification was missed. */
 const pollEveryMs = 200;
-/** A row that has not been renewed for so long belongs to a process that will not come back under it. */
+/** A row that was not renewed for this long belongs to a process that no longer uses it. */
 const longDeadMs = 60_000;
 
-/** What this process knows of the others: how far each has forgotten, and whether it still renews its lease. */
+/** Tracks the other replicas: the latest change each has acknowledged, and whether it still renews its lease. */
 export class ReplicaAcks {
   readonly #leaseMs: number;
   readonly #monotonic: () => number;
@@ -16,19 +16,19 @@ export class ReplicaAcks {
   readonly #renewals = new Map<string, { readonly count: number; readonly seenAt: number }>();
   readonly #news = new EventEmitter().setMaxListeners(0);
 
-  /** `leaseMs`: how long after a commit no process can hold a lease that does not know of it. */
+  /** `leaseMs`: time after a commit until no process can hold a lease that does not include it. */
   constructor(leaseMs: number, monotonic: () => number) {
     this.#leaseMs = leaseMs;
     this.#monotonic = monotonic;
   }
 
-  /** A replica says that it has forgotten everything up to `seq`. */
+  /** Records that a replica has acknowledged all changes up to `seq`. */
   heard(replica: string, seq: number): void {
     if (seq > (this.#heard.get(replica) ?? -1)) this.#heard.set(replica, seq);
     this.#news.emit("heard");
   }
 
-  /** Call with all rows, now and then: a replica whose renewals stand still is losing its lease. */
+  /** Records the rows of all replicas. Call it regularly: a replica that does not renew its lease is losing it. */
   observe(replicas: readonly ReplicaState[]): void {
     const now = this.#monotonic();
     for (const { id, renewals } of replicas) {
@@ -45,8 +45,9 @@ export class ReplicaAcks {
   }
 
   /**
-   * Resolves when every replica that may hold a lease has acknowledged `seq`, and at the latest one lease after the
-   * call: by then every lease that does not know of `seq` has run out. Call it after the commit.
+   * Resolves when every replica that may hold a lease has acknowledged `seq`, at the latest one lease
+   * after the call. By then every lease that does not include `seq` has expired. Call it after the
+   * commit.
    */
   async wait(db: Queryable, seq: number): Promise<void> {
     const deadline = this.#monotonic() + this.#leaseMs;
@@ -59,7 +60,10 @@ export class ReplicaAcks {
     }
   }
 
-  /** The replicas that may hold a lease and have not acknowledged; undefined when the database cannot say. */
+  /**
+   * Returns the replicas that may hold a lease and have not acknowledged `seq`, or undefined when the
+   * database is unavailable.
+   */
   async #behind(db: Queryable, seq: number, withinMs: number): Promise<readonly string[] | undefined> {
     const patience = new AbortController();
     try {

@@ -2,7 +2,7 @@ import type { KeyChange } from "../revocation/key-changes.ts";
 import type { Forgetful } from "../revocation/lease.ts";
 import type { CachedKey } from "./cached-key.ts";
 
-/** What a fill has to show when it lands: how much had been forgotten when it began. */
+/** State of the cache when a fill started, checked when the fill completes. */
 export interface FillTicket {
   readonly generation: number;
   readonly processed: number;
@@ -11,44 +11,45 @@ export interface FillTicket {
 const maxKeys = 100_000;
 const maxRemembered = 10_000;
 const maxUnknown = 10_000;
-/** A new key is not announced, so a digest that was nobody's is believed to be nobody's for no longer than this. */
+/** New keys are not announced, so a digest is considered unknown for at most this long. */
 const unknownForMs = 1_000;
 
 /**
- * Keys by the SHA-256 of what is sent; nothing in here says what a key is. There is no time to live: an entry is
- * right until it is forgotten, and may be used only while the lease is held. The exception are digests that are nobody's:
- * a key can be made at any time, so they are kept for a second, and until anything at all changes.
+ * Caches keys by the SHA-256 of the text that is sent, so it contains no usable key. Entries have no
+ * time to live: an entry is valid until it is invalidated, and may be used only while the lease is
+ * held. Unknown digests are the exception: a key can be created at any time, so they are cached for
+ * one second, or until any change.
  *
- * A fill reads the database, and the key may change meanwhile. A fill that began before a change may not land after
- * it, or it would bring a revoked key back.
+ * A fill reads the database, and the key may change meanwhile. A fill that started before a change
+ * must not complete after it, since it would restore a revoked key.
  */
 export class KeyCache implements Forgetful {
   readonly #records = new Map<string, CachedKey>();
-  /** A key has one digest, two while it is being rotated. */
+  /** A key has one digest, or two during a rotation. */
   readonly #digestsByKey = new Map<string, string[]>();
   readonly #keysByOrganization = new Map<string, Set<string>>();
-  /** The latest change of each key or organization; those of numbers up to `#allBefore` are not kept apart. */
+  /** The latest change of each key or organization. Changes up to `#allBefore` are not stored individually. */
   readonly #changes = new Map<string, number>();
   #allBefore = -1;
   #generation = 0;
-  /** Digests that are nobody's, and until when that is believed; by a clock that never runs backwards. */
+  /** Unknown digests and the time until which they are considered unknown, by a monotonic clock. */
   readonly #unknownUntil = new Map<string, number>();
 
   get(digest: string): CachedKey | undefined {
     return this.#records.get(digest);
   }
 
-  /** Take a ticket before asking the database. `processed` is the lease's, now. */
+  /** Returns a ticket. Call it before querying the database. `processed` is the current value of the lease. */
   ticket(processed: number): FillTicket {
     return { generation: this.#generation, processed };
   }
 
-  /** True when nothing at all was forgotten since the ticket: what its fill finds is news to nobody. */
+  /** Returns true when nothing was invalidated since the ticket was issued, so the fill can be shared. */
   isCurrent(ticket: FillTicket, processed: number): boolean {
     return ticket.generation === this.#generation && ticket.processed === processed;
   }
 
-  /** Keeps what the database said, unless the key changed since the ticket was taken. */
+  /** Stores the result of a query, unless the key changed since the ticket was issued. */
   fill(ticket: FillTicket, digest: string, record: CachedKey): boolean {
     if (ticket.generation !== this.#generation || ticket.processed < this.#allBefore) return false;
     if (this.#changedSince(ticket, record.keyId) || this.#changedSince(ticket, record.organizationId)) return false;
@@ -61,15 +62,15 @@ export class KeyCache implements Forgetful {
     return true;
   }
 
-  /** Whether the database said a moment ago that nobody has this key. */
+  /** Returns whether a recent query found that the key does not exist. */
   isUnknown(digest: string, nowMs: number): boolean {
     return (this.#unknownUntil.get(digest) ?? Number.NEGATIVE_INFINITY) > nowMs;
   }
 
-  /** Keeps for a moment that the database knows no such key, unless anything changed since the ticket was taken. */
+  /** Caches for a short time that the key does not exist, unless anything changed since the ticket was issued. */
   fillUnknown(ticket: FillTicket, processed: number, digest: string, nowMs: number): void {
     if (!this.isCurrent(ticket, processed)) return;
-    // Deleted first, so that the oldest comes first.
+    // Delete first, so that entries are ordered by age.
     this.#unknownUntil.delete(digest);
     this.#unknownUntil.set(digest, nowMs + unknownForMs);
     if (this.#unknownUntil.size > maxUnknown)

@@ -4,12 +4,14 @@ import type { SecretCaller, SelfServiceCaller } from "../caller.ts";
 import type { Bucket } from "../rate-limit/rate-limit.ts";
 
 /**
- * A key as this process knows it: what the database said of it, where its limit is kept, and its counts, so that a request
- * finds all of it with one look-up. Handlers get it as the caller: to copy what they may see would read all of it each time.
+ * A key as cached by this process: its database record, its rate-limit bucket and its counters, so
+ * that a request needs one look-up. Handlers receive it as the caller, since copying the visible
+ * members would read all of it for each request.
  *
- * A class, with what each request reads first: the members then lie side by side in memory. With the same members in a
- * copied object literal, checking a key took twice as long. With very many keys, what a request costs is how many places of
- * memory it has to go to: so the counts are whole numbers in here, and keys with the same scopes share one list of them.
+ * It is a class whose first members are those that each request reads, so that they are adjacent in
+ * memory. With the same members in a copied object literal, checking a key took twice as long. With
+ * very many keys, memory accesses dominate the cost of a request. The counters are therefore integers
+ * stored here, and keys with the same scopes share one list.
  */
 export class CachedKey implements SecretCaller, SelfServiceCaller, UseCount {
   readonly keyId: KeyRecord["id"];
@@ -21,7 +23,7 @@ export class CachedKey implements SecretCaller, SelfServiceCaller, UseCount {
   readonly origins: KeyRecord["origins"];
   readonly scopes: KeyRecord["scopes"];
   readonly requestsPerMinute: KeyRecord["requestsPerMinute"];
-  /** Undefined before the key's first use here. */
+  /** Undefined before the first use of the key in this process. */
   bucket: Bucket | undefined;
   minute: number;
   accepted: number;
@@ -64,7 +66,7 @@ export class CachedKey implements SecretCaller, SelfServiceCaller, UseCount {
   }
 }
 
-/** There are few kinds of keys, and many keys. Begins anew when it is full of kinds. */
+/** Shared scope lists: many keys have few distinct lists. The map is cleared when it is full. */
 const scopeLists = new Map<string, KeyRecord["scopes"]>();
 const maxScopeLists = 1_000;
 

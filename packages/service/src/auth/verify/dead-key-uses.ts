@@ -2,7 +2,7 @@ import { log } from "../../logger.ts";
 import type { Sample } from "../../metrics/metrics.ts";
 import type { CachedKey } from "./cached-key.ts";
 
-/** Why a key, or one of its secrets, is no longer valid. */
+/** Reason why a key, or one of its secrets, is no longer valid. */
 export type DeadReason = "revoked" | "expired" | "rotated";
 
 const lineEveryMs = 60_000;
@@ -12,7 +12,7 @@ const maxKeys = 1_000;
 interface DeadKey {
   readonly fields: Readonly<Record<string, string>>;
   address: string;
-  /** Uses since the last line. */
+  /** Uses since the last log line. */
   times: number;
   writtenAt: number;
 }
@@ -20,9 +20,9 @@ interface DeadKey {
 type Write = (fields: Readonly<Record<string, unknown>>) => void;
 
 /**
- * Reports keys that somebody still uses after they were revoked, expired or rotated away: a leaked key in use, or a program
- * that was forgotten. One line for each key and reason in a minute, with how often; at most 1,000 keys at a time are told
- * apart.
+ * Logs uses of revoked, expired or rotated keys, which indicate a leaked key or a client that was not
+ * updated. It writes one line per key and reason each minute, with the number of uses. It tracks at
+ * most 1,000 keys at a time individually.
  */
 export class DeadKeyUses {
   readonly #keys = new Map<string, DeadKey>();
@@ -30,7 +30,7 @@ export class DeadKeyUses {
   readonly #timer = setInterval(() => this.flush(), flushEveryMs).unref();
   readonly #write: Write;
   readonly #now: () => number;
-  /** Uses of keys beyond the bound, since the last line about them. */
+  /** Uses of keys beyond the maximum, since the last log line about them. */
   #others = 0;
   #othersWrittenAt = Number.NEGATIVE_INFINITY;
 
@@ -69,7 +69,7 @@ export class DeadKeyUses {
     return Object.entries(this.#totals).map(([reason, value]) => ({ labels: { reason }, value }));
   }
 
-  /** Writes what is due. A key that was not used for a minute is forgotten. */
+  /** Writes the lines that are due. Drops keys that were not used for one minute. */
   flush(): void {
     for (const [id, key] of this.#keys) this.#flushKey(id, key);
     if (this.#others > 0 && this.#now() - this.#othersWrittenAt >= lineEveryMs) {

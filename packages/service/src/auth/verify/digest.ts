@@ -1,6 +1,9 @@
 import { hash } from "node:crypto";
 
-/** The SHA-256 of what is sent as a key, in base64. Keys are looked up in memory by it, so memory holds no key. */
+/**
+ * Returns the SHA-256 of the text sent as a key, in base64. It indexes keys in memory, so that memory
+ * contains no usable key.
+ */
 export function digestOf(key: string): string {
   return hash("sha256", key, "base64");
 }

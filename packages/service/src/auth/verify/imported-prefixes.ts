@@ -5,34 +5,37 @@ import { decodings, hideImported } from "../../redaction/key-redaction.ts";
 import { PrefixSet } from "../../redaction/prefix-set.ts";
 
 /**
- * How imported keys begin: the only texts besides our own keys that are worth a look into the database. Known by
- * heart, and read again after a change to keys.
+ * Caches the prefixes of imported keys. Apart from keys issued by this service, only texts with such a
+ * prefix are looked up in the database. The prefixes are read again after a change to keys.
  */
 export class ImportedPrefixes {
   readonly #db: Queryable;
   #known: PrefixSet | undefined;
   #reading: Promise<PrefixSet> | undefined;
-  /** As they were when they were last read. */
+  /** The prefixes from the last read. */
   #lastKnown = new PrefixSet([]);
 
   constructor(db: Queryable) {
     this.#db = db;
   }
 
-  /** Call when any organization's keys changed. Reads the prefixes again: texts and URLs are looked through for them. */
+  /**
+   * Reads the prefixes again, since texts and URLs are searched for them. Call it when the keys of any
+   * organization changed.
+   */
   forget(): void {
     this.#known = undefined;
     this.#reading = undefined;
     void this.open();
   }
 
-  /** Whether the text may be an imported key. A promise only when the prefixes have to be read. */
+  /** Returns whether the text may be an imported key. Returns a promise only when the prefixes must be read. */
   match(text: string): boolean | Promise<boolean> {
     if (!mayBeImportedKey(text)) return false;
     return this.#known ? this.#known.isAt(text, 0) : this.#read().then((prefixes) => prefixes.isAt(text, 0));
   }
 
-  /** Whether a URL may hold an imported key somewhere, by what was last read. */
+  /** Returns whether a URL may contain an imported key, by the prefixes from the last read. */
   mayBeIn(url: string): boolean {
     if (this.#lastKnown.size === 0) return false;
     return decodings(url)
@@ -40,12 +43,12 @@ export class ImportedPrefixes {
       .some((word) => this.#lastKnown.isAt(word, 0) || this.#lastKnown.isAt(bare(word), 0));
   }
 
-  /** Reads them ahead of the first who asks. */
+  /** Reads the prefixes before the first request needs them. */
   async open(): Promise<void> {
     await this.#read().catch(() => {});
   }
 
-  /** One question for all who ask at the same time. What was read before a change is not kept after it. */
+  /** Shares one query among concurrent callers. A result that was read before a change is discarded after it. */
   #read(): Promise<PrefixSet> {
     if (this.#reading) return this.#reading;
     const reading = listImportedPrefixes(this.#db).then((prefixes) => new PrefixSet(prefixes));
@@ -62,12 +65,12 @@ export class ImportedPrefixes {
   }
 }
 
-/** Where a key can begin in a URL: behind whatever is no part of a prefix. */
+/** Returns the parts of a URL at which a key can begin: after any character that cannot be part of a prefix. */
 function wordsOf(url: string): readonly string[] {
   return url.split(/[^\w.-]+/);
 }
 
-/** As keys are found in texts, without the marks around them. */
+/** Removes leading dots and dashes, as the search for keys in texts does. */
 function bare(word: string): string {
   return word.replace(/^[.-]+/, "");
 }

@@ -2,7 +2,7 @@ import type { Queryable } from "../../db/database.ts";
 import { type KeyDigest, noPepper } from "../../keys/generate.ts";
 import { type FoundKey, findKeysByDigest } from "../../keys/store/keys.ts";
 
-/** Questions on their way at once; what is asked for meanwhile goes into the next. */
+/** Maximum number of concurrent queries. Further look-ups are batched into the next one. */
 const questionsAtOnce = 4;
 const digestsInOne = 500;
 
@@ -12,7 +12,7 @@ interface Wanted {
   readonly reject: (error: unknown) => void;
 }
 
-/** Looks keys up in the database, those that are waited for at the same time in one question. */
+/** Looks up keys in the database. Concurrent look-ups are batched into one query. */
 export class KeyLoader {
   readonly #db: Queryable;
   readonly #waiting: Wanted[] = [];
@@ -22,7 +22,7 @@ export class KeyLoader {
     this.#db = db;
   }
 
-  /** The key that has a secret with one of these digests, as it is at some moment after this call. */
+  /** Returns the key that has a secret with one of these digests, as of some moment after this call. */
   find(digests: readonly KeyDigest[]): Promise<FoundKey | undefined> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ digests, resolve, reject });
@@ -52,7 +52,7 @@ export class KeyLoader {
   }
 }
 
-/** Who imports the digest of a key that works here already does not get it. */
+/** Prefers a key issued by this service: importing the digest of such a key does not take it over. */
 function bestOf(digests: readonly KeyDigest[], found: ReadonlyMap<string, FoundKey>): FoundKey | undefined {
   let imported: FoundKey | undefined;
   for (const { digest } of digests) {

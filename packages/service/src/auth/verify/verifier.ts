@@ -18,18 +18,18 @@ export interface KeyVerifierOptions {
   readonly db: Queryable;
   readonly pepper: Keyring;
   readonly clock?: LeaseClock;
-  /** Bounds what one address can ask of the database; without it nothing is bounded. */
+  /** Limits failed look-ups per address; undefined for no limit. */
   readonly failures?: FailedAttempts;
-  /** Called when a change of this key was announced, by whatever process. */
+  /** Called when any process announces a change of this key. */
   readonly onKeyChange?: (keyId: string) => void;
 }
 
-/** Keys that named somebody once. They are looked up whatever else comes from their address. */
+/** Keys that were valid before. They are looked up even when their address is over the limit of failures. */
 const maxRecentlySeen = 100_000;
 
-/** Texts of one request that are looked up as imported keys. */
+/** Maximum number of texts per request that are looked up as imported keys. */
 const maxImportedCandidates = 16;
-/** Texts that one statement looks up. */
+/** Number of texts per look-up statement. */
 const textsAtOnce = 500;
 
 interface Flight {
@@ -37,7 +37,7 @@ interface Flight {
   readonly record: Promise<CachedKey | undefined>;
 }
 
-/** Says whose a key is: from memory under the lease, else from the database; never a guess. */
+/** Resolves a key to its record: from the cache while the lease is held, otherwise from the database. */
 export class KeyVerifier implements Forgetful {
   readonly #db: Queryable;
   readonly #pepper: Keyring;
@@ -68,53 +68,60 @@ export class KeyVerifier implements Forgetful {
     return this.#lease.close();
   }
 
-  /** True while keys are checked without asking the database. */
+  /** True while keys are verified without querying the database. */
   get leaseHeld(): boolean {
     return this.#lease.held;
   }
 
-  /** The clock that the others read when they are not told: milliseconds that never run backwards. Reading it is not free. */
+  /**
+   * Returns the clock that the other methods read by default: monotonic milliseconds. Reading it has a
+   * measurable cost.
+   */
   monotonic(): number {
     return this.#lease.monotonic();
   }
 
-  /** Unix milliseconds by the database's clock, by which keys expire on every replica alike. */
+  /** Returns Unix milliseconds by the clock of the database, which decides expiry on all replicas. */
   now(monotonic?: number): number {
     return this.#lease.now(monotonic);
   }
 
-  /** The key that was sent, where it is in memory and memory may be used: nothing else has to be known of the text. */
+  /**
+   * Returns the key from the cache, or undefined when it is not cached or the lease is not held. The
+   * text needs no validation first.
+   */
   known(key: string, monotonic?: number): CachedKey | undefined {
     return this.#knownBy(digestOf(key), monotonic);
   }
 
   /**
-   * The key that was sent, live or dead; undefined when nobody has it. A promise only where it is not in memory;
-   * it rejects when the database cannot answer, and with 429 when too many keys that nobody has came from `address`.
+   * Returns the key, live or dead, or undefined when it does not exist. Returns a promise only when the
+   * key is not cached. The promise rejects when the database is unavailable, and with 429 when `address`
+   * sent too many unknown keys.
    */
   find(key: string, address = "unknown"): CachedKey | Promise<CachedKey | undefined> {
     const digest = digestOf(key);
     return this.#knownBy(digest) ?? this.#ask(digest, key, address);
   }
 
-  /** The key that was sent, live or dead, as a transaction sees it; not from memory, and not kept there. */
+  /** Returns the key, live or dead, as seen by a transaction. Neither reads nor fills the cache. */
   findIn(tx: Queryable, key: string): Promise<CachedKey | undefined> {
     return this.#read(key, new KeyLoader(tx));
   }
 
-  /** Whether a text that is none of our own keys may be one that was imported. */
+  /** Returns whether a text that is not one of our own keys may be an imported key. */
   mayBeImported(text: string): boolean | Promise<boolean> {
     return this.#importedPrefixes.match(text);
   }
 
-  /** Whether a URL may hold an imported key: quick, and by prefixes that were read a moment ago. */
+  /** Returns whether a URL may contain an imported key, by recently read prefixes, without I/O. */
   mayHoldImported(url: string): boolean {
     return this.#importedPrefixes.mayBeIn(url);
   }
 
   /**
-   * The first of the texts that is a key which the organization imported, live or dead. Asks the database once, about as
-   * many texts as a mistake may hold: a request must not make it ask about more.
+   * Returns the first text that is a key imported by the organization, live or dead. Queries the
+   * database once, for at most 16 texts, so that a request cannot cause large queries.
    */
   async importedAmong(organizationId: string, texts: readonly string[]): Promise<string | undefined> {
     const possible: string[] = [];
@@ -124,7 +131,7 @@ export class KeyVerifier implements Forgetful {
     return this.#firstImported(this.#db, organizationId, possible);
   }
 
-  /** The same in the transaction of a change, about every text, for those that are stored. */
+  /** As `importedAmong`, but inside the transaction of a change and for every text. Used for texts that are stored. */
   async importedAmongStored(
     tx: Queryable,
     organizationId: string,
@@ -162,7 +169,7 @@ export class KeyVerifier implements Forgetful {
     this.#importedPrefixes.forget();
   }
 
-  /** Call when key change `seq` is committed: resolves when no process can act on the state before it. */
+  /** Resolves when no process can use the state before key change `seq`. Call it after the commit. */
   awaitForgotten(seq: number): Promise<void> {
     return this.#lease.awaitForgotten(seq);
   }
@@ -190,7 +197,7 @@ export class KeyVerifier implements Forgetful {
       this.#recentlySeen.delete(this.#recentlySeen.keys().next().value as string);
   }
 
-  /** One question to the database for all who ask at the same time, as long as nothing was forgotten meanwhile. */
+  /** Shares one database query among concurrent callers, unless a cache entry was invalidated meanwhile. */
   #load(digest: string, key: string): Promise<CachedKey | undefined> {
     const underway = this.#flights.get(digest);
     if (underway && this.#cache.isCurrent(underway.ticket, this.#lease.processed)) return underway.record;
@@ -213,13 +220,13 @@ export class KeyVerifier implements Forgetful {
     const digests = parseKey(key) ? digestsOf(this.#pepper, key) : digestsOfImported(this.#pepper, key);
     const found = await loader.find(digests);
     if (!found) return undefined;
-    // What this answer is judged by must not be older than the answer: the last renewal may be long ago.
+    // The clock that judges this result must not be behind it, since the last renewal may be long ago.
     this.#lease.notBehind(found.databaseTimeMs);
     if (found.pepperVersion !== this.#pepper.current.version) this.#rehash(digests, found.pepperVersion);
     return new CachedKey(found.record);
   }
 
-  /** A key that was stored under a retired pepper, or none, moves to the current one the first time it is used. */
+  /** Re-hashes a secret stored under a retired pepper, or none, with the current pepper on first use. */
   #rehash(digests: ReturnType<typeof digestsOf>, storedVersion: number): void {
     const stored = digests.find(({ pepperVersion }) => pepperVersion === storedVersion);
     const current = digests[0];

@@ -2,12 +2,12 @@ import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 
-/** As https://api.github.com/meta/public_keys/secret_scanning answers. */
+/** The response of https://api.github.com/meta/public_keys/secret_scanning. */
 const publicKeys = z.object({
   public_keys: z.array(z.object({ key_identifier: z.string().min(1), key: z.string() })).min(1),
 });
 
-/** Verifies that a message of secret scanning is GitHub's, by the public keys that the operator put into a file. */
+/** Verifies that a secret scanning message comes from GitHub, by public keys in a file of the operator. */
 export class GithubSignatures {
   readonly #keys: ReadonlyMap<string, KeyObject>;
 
@@ -15,7 +15,7 @@ export class GithubSignatures {
     this.#keys = keys;
   }
 
-  /** `signature` is base64 of an ECDSA signature (DER) over SHA-256 of the raw body. */
+  /** Returns whether `signature` is valid: base64 of an ECDSA signature (DER) over the SHA-256 of the raw body. */
   isValid(keyIdentifier: string, signature: string, body: Buffer): boolean {
     const key = this.#keys.get(keyIdentifier);
     return key !== undefined && verify("sha256", body, key, Buffer.from(signature, "base64"));

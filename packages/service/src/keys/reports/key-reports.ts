@@ -10,33 +10,38 @@ import type { Sample } from "../../metrics/metrics.ts";
 import { lockOrganization } from "../../organizations/store.ts";
 import { hideKeys, urlHoldsKey } from "../../redaction/key-redaction.ts";
 
-/** A key that somebody found where it should not be. */
+/** Report of a key found in a public or otherwise wrong place. */
 export interface KeyReport {
   /** Never logged or stored. */
   readonly key: string;
   readonly url?: string | undefined;
   readonly source?: string | undefined;
   readonly note?: string | undefined;
-  /** Who reports it: a name that goes on the audit record. */
+  /** The name of the reporter, recorded in the audit event. */
   readonly reporter: string;
   readonly address: string;
   readonly requestId: string;
 }
 
-/** What a reported text turned out to be. */
+/** What a reported text is. */
 export type ReportedKind = "secret" | "public" | "unknown";
 
 const maxWaiting = 1_000;
 const retryMs = 1_000;
-/** Audit events and log lines about one key in an hour: whoever holds a key must not be able to flood its owner's record. */
+/**
+ * Maximum audit events and log lines about one key per hour, so that a holder of a key cannot flood
+ * the audit log of its owner.
+ */
 const eventsPerHour = 10;
 const hourMs = 3_600_000;
 const maxCounted = 10_000;
 
 /**
- * Tells the owners of keys that were found: an audit event of the organization and a log line. Revokes nothing.
+ * Notifies the owners of leaked keys with an audit event of the organization and a log line. Revokes
+ * nothing.
  *
- * `accept` answers before anything is looked up, so that its answer and its time are the same for every text.
+ * `accept` returns before anything is looked up, so that its response and its timing are the same for
+ * every text.
  */
 export class KeyReports {
   readonly #db: Database;
@@ -52,7 +57,7 @@ export class KeyReports {
     this.#keys = keys;
   }
 
-  /** Takes a report; it is looked up afterwards. Throws 503 when too many wait. */
+  /** Queues a report for a later look-up. Throws 503 when too many are queued. */
   accept(report: KeyReport): void {
     if (this.#waiting.length >= maxWaiting) {
       throw new ApiError("UNAVAILABLE", "Too many reports wait to be looked at. Report the key again later.", {
@@ -63,11 +68,11 @@ export class KeyReports {
     this.#working ??= this.#work();
   }
 
-  /** Looks a report up and tells the owner. Rejects when the database does not answer. */
+  /** Looks up a report and notifies the owner. Rejects when the database is unavailable. */
   async record(report: KeyReport): Promise<ReportedKind> {
     const found = await this.#keys.findIn(this.#db, report.key);
     const kind = found?.kind ?? "unknown";
-    // Public keys stand in web pages: finding one means nothing.
+    // Public keys appear in web pages, so finding one is not a leak.
     if (found && kind === "secret") await this.#tellOwner(found, report);
     this.#totals[kind] += 1;
     return kind;
@@ -81,14 +86,14 @@ export class KeyReports {
     return this.#waiting.length;
   }
 
-  /** Looks up what waits; what the database cannot answer now is dropped. */
+  /** Looks up the queued reports. Drops those that the database cannot answer now. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#working;
   }
 
   async #work(): Promise<void> {
-    // After the answer of the request that brought the report.
+    // Wait until the response to the reporting request is sent.
     await new Promise((resolve) => setImmediate(resolve));
     for (let report = this.#waiting[0]; report; report = this.#waiting[0]) {
       try {
@@ -134,12 +139,12 @@ export class KeyReports {
         },
       ]);
     });
-    // Not before it is on record: a report that is looked at again must not use up the hour.
+    // Count only recorded events, so that retries do not use up the hourly limit.
     this.#countRecorded(keyId);
     log.each("warn", "a secret key was reported as found", { keyId, organizationId, state, reporter });
   }
 
-  /** Events about a key in this hour. */
+  /** Returns the number of events about a key in this hour. */
   #recorded(keyId: string): number {
     const known = this.#events.get(keyId);
     return known?.hour === currentHour() ? known.count : 0;
@@ -157,7 +162,7 @@ function currentHour(): number {
   return Math.floor(performance.now() / hourMs);
 }
 
-/** A key may stand in the address or the note of its own report, also encoded as in a URL. */
+/** Removes a key from the URL or note of its own report, including its URL-encoded form. */
 function withoutKey(text: string, key: string): string {
   const plain = hideKeys(text.replaceAll(key, "…").replaceAll(encodeURIComponent(key), "…"));
   return urlHoldsKey(plain) || decoded(plain).includes(key) ? "(not kept: it held a key)" : plain;

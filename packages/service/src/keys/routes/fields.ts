@@ -9,16 +9,14 @@ import { parseOriginPattern } from "../../net/origins.ts";
 import { holdsKey } from "../../redaction/key-redaction.ts";
 import { hasMoreKeysThan } from "../store/keys.ts";
 
-/*
- * What the routes of keys share: the rules for names, expiries, scopes, limits and fences.
- */
+/* Fields shared by the routes of keys: names, expiries, scopes, limits and restrictions. */
 
 const keyName = visibleName.refine(
   (name) => !z.uuid().safeParse(name).success,
   "must not look like an id: commands would take it for one",
 );
 
-/** Why a key is revoked. */
+/** Reason for the revocation of a key. */
 export const revocationReason = z
   .string()
   .max(200)
@@ -29,7 +27,7 @@ const expiresAt = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time, e.g. 2030-01-31T12:00:00Z" })
   .transform((text) => new Date(text));
 
-/** In milliseconds; Infinity for never. */
+/** Returns milliseconds; Infinity for never. */
 const expiresIn = z.string().transform((text, context) => {
   if (text === "never") return Number.POSITIVE_INFINITY;
   const ms = parseDuration(text);
@@ -45,13 +43,13 @@ const allowedAddresses = fence(
   "an address or a network such as 203.0.113.9, 10.0.0.0/8 or 2001:db8::/32",
 );
 
-/** Of public keys only. */
+/** For public keys only. */
 export const allowedOrigins = fence(
   parseOriginPattern,
   "an origin such as https://app.example.com or https://*.example.com",
 );
 
-/** Said aloud, so that nobody takes a secret key for fenced that is not. */
+/** Rejects the member explicitly, so that a secret key is not mistaken for a restricted one. */
 export const noOrigins = z
   .undefined({ error: "is for public keys; a secret key must never be in a web page" })
   .optional();
@@ -74,7 +72,7 @@ export const keyChangeFields = {
   allowedAddresses: allowedAddresses.optional(),
 };
 
-/** The caller says so when a change may take the last key that can administer the organization. */
+/** Confirms a change that may remove the last key that can administer the organization. */
 export const forceQuery = z.object({
   force: z
     .enum(["true", "false"])
@@ -82,10 +80,10 @@ export const forceQuery = z.object({
     .transform((text) => text === "true"),
 });
 
-/** How a secret key is revoked. */
+/** Options for revoking a secret key. */
 export const revocationQuery = forceQuery.extend({ reason: revocationReason.optional() });
 
-/** Filters of a list: keys that nobody used for so many days; with those that were revoked, or without. */
+/** Filters of a list: keys that were not used for a number of days; with or without revoked keys. */
 export const keyFilters = {
   unusedForDays: z.coerce.number().int().min(1).max(3650).optional(),
   revoked: z
@@ -104,7 +102,7 @@ interface ExpiryFields {
   readonly expiresIn?: number | undefined;
 }
 
-/** When a new key ends; undefined for never. `nowMs` by the database's clock. */
+/** Returns the expiry of a new key; undefined for never. `nowMs` is by the clock of the database. */
 export function expiryOf({ expiresAt, expiresIn }: ExpiryFields, nowMs: number): Date | undefined {
   if (expiresAt && expiresIn) throw invalidMember("expiresIn", "give expiresAt or expiresIn, not both");
   if (expiresIn === Number.POSITIVE_INFINITY) return undefined;
@@ -112,7 +110,7 @@ export function expiryOf({ expiresAt, expiresIn }: ExpiryFields, nowMs: number):
   return expiresAt ? inTheFuture(expiresAt, nowMs) : undefined;
 }
 
-/** A change in which `expiresIn` has become a time. */
+/** Returns the change with `expiresIn` converted to a time. */
 export function withExpiryTime<T extends ExpiryFields>(
   { expiresIn, ...wanted }: T,
   nowMs: number,
@@ -121,27 +119,27 @@ export function withExpiryTime<T extends ExpiryFields>(
   return { ...wanted, expiresAt: expiryOf({ expiresAt: wanted.expiresAt, expiresIn }, nowMs) ?? null };
 }
 
-/** As `expiryOf`; a request that names no end makes a key that ends with its maker. */
+/** As `expiryOf`, but a key without an expiry in its request inherits that of the key that creates it. */
 export function expiryOfMade(fields: ExpiryFields, nowMs: number, maker: SecretCaller): Date | undefined {
   if (fields.expiresAt !== undefined || fields.expiresIn !== undefined) return expiryOf(fields, nowMs);
   return maker.expiresAtMs === undefined ? undefined : new Date(maker.expiresAtMs);
 }
 
-/** A key that has ended is revoked, not given a past expiry by mistake. */
+/** Rejects past times: a key is ended by revoking it, not by a past expiry. */
 function inTheFuture(time: Date, nowMs: number, member = "expiresAt"): Date {
   if (time.getTime() <= nowMs) throw invalidMember(member, "must be in the future; revoke a key to end it now");
   if (!(time.getUTCFullYear() <= 9999)) throw invalidMember(member, "must be before the year 10000");
   return time;
 }
 
-/** Refuses a change that changes nothing: it is a mistake in the name of a member. */
+/** Rejects an empty change, which is usually a misspelt member. */
 export function refuseEmptyChange(change: object): void {
   if (Object.values(change).every((value) => value === undefined)) {
     throw new ApiError("VALIDATION_ERROR", "The body changes nothing. docs/api.md lists what can be changed.");
   }
 }
 
-/** Refuses a list for the caller's own key that would shut it out with the next request. */
+/** Rejects a list for the caller's own key that does not include the caller's address. */
 export function assertNotLockedOut(caller: SecretCaller, id: string, ranges: readonly string[], address: string): void {
   if (id !== caller.keyId || ranges.length === 0 || addressList(ranges).has(address)) return;
   throw invalidMember(
@@ -150,7 +148,7 @@ export function assertNotLockedOut(caller: SecretCaller, id: string, ranges: rea
   );
 }
 
-/** A list of texts that `parse` takes, kept in their canonical form, without repetitions. */
+/** A list of texts accepted by `parse`, in canonical form and without duplicates. */
 function fence(parse: (text: string) => string | undefined, what: string) {
   const entry = z
     .string()
@@ -168,12 +166,12 @@ function fence(parse: (text: string) => string | undefined, what: string) {
 }
 
 /**
- * Of an organization's keys that are not revoked. It bounds what a leaked key can make, and so how long it takes to revoke
- * all of it at once.
+ * Maximum number of unrevoked keys per organization. It limits how many keys a leaked key can create,
+ * and so the time it takes to revoke all at once.
  */
 const maxKeys = 50_000;
 
-/** Throws 409 when the organization has more keys than it may have, with those just made. Call it in their transaction. */
+/** Throws 409 when the organization has too many keys, including those just created. Call it in their transaction. */
 export async function refuseTooManyKeys(tx: Queryable, organizationId: string): Promise<void> {
   if (!(await hasMoreKeysThan(tx, organizationId, maxKeys))) return;
   throw new ApiError(

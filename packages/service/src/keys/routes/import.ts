@@ -20,21 +20,24 @@ import { countImportedPrefixes, findImportedDigests, type ImportedKey, insertImp
 import { allowedOrigins, expiryOf, grantedScopes, newKeyFields, noOrigins, refuseTooManyKeys } from "./fields.ts";
 
 const maxImported = 500;
-/** Of an organization's keys that are not revoked: each is one more that the texts of all requests are compared with. */
+/**
+ * Maximum number of prefixes of unrevoked keys per organization: texts of all requests are compared
+ * with each prefix.
+ */
 const maxPrefixes = 50;
 
 const { style: _, ...importedFields } = newKeyFields;
 
 const commonFields = {
   ...importedFields,
-  /** Every text of this key begins so; what begins like no known prefix is refused without a look-up. */
+  /** The prefix of the key. A text without a known prefix is rejected without a look-up. */
   prefix: z
     .string()
     .regex(/^[A-Za-z0-9_.-]{3,20}$/, "must be 3 to 20 letters, digits, _, . or -")
     .refine((prefix) => !reservedKeyPrefixes.some((own) => own.startsWith(prefix) || prefix.startsWith(own)), {
       error: "is how our own keys begin",
     }),
-  /** Of the whole text of the key. */
+  /** SHA-256 of the whole text of the key. */
   sha256: z.string().transform((text, context) => {
     const digest = parseSha256(text);
     if (digest) return digest;
@@ -60,8 +63,8 @@ const importedKey = z.discriminatedUnion("kind", [
 const request = z.strictObject({ keys: z.array(importedKey).min(1).max(maxImported) });
 
 /**
- * Takes over keys that customers hold already, by their SHA-256. They work as they are, and move under the pepper
- * the first time they are used. All of a request are imported, or none.
+ * Imports keys that customers already use, by their SHA-256. They work unchanged, and are re-hashed
+ * with the pepper on first use. A request imports all of its keys or none.
  */
 export const keyImportRoutes = (services: AppContext) => {
   const { db, change, guards, pepper } = services;
@@ -100,7 +103,7 @@ export const keyImportRoutes = (services: AppContext) => {
           }),
         );
       const answer = await importAll().catch((error) => {
-        // Another request imported one of them at the same moment: now it is known which.
+        // Another request imported one of the keys concurrently; the second attempt reports which.
         if (sqlState(error) === "23505") return importAll();
         throw error;
       });
@@ -136,7 +139,7 @@ function toImported(
   return { ...stored, kind, scopes: key.scopes };
 }
 
-/** The project of a key, by the rules of a creation. */
+/** Returns the project of a key, by the rules for creating keys. */
 function projectOf(
   caller: SecretCaller,
   projects: readonly NumberedProject[],
@@ -152,7 +155,10 @@ function projectOf(
   return named;
 }
 
-/** Also when another organization has it: a key names one owner. Under the pepper or not: it is the same key. */
+/**
+ * Rejects keys that exist in any organization, since a key has one owner. Checks the digests with and
+ * without the pepper.
+ */
 async function refuseKnown(
   tx: Queryable,
   pepper: Keyring,

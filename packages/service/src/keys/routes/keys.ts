@@ -21,7 +21,7 @@ const revokeAll = z.strictObject({
   projectId: z.uuid().optional(),
   kind: z.enum(["public", "secret"]).optional(),
   unusedForDays: z.number().int().min(1).max(3650).optional(),
-  /** Ids that stay alive, or `caller` for the key that asks. */
+  /** Ids of keys that are not revoked, or `caller` for the key of the request. */
   except: z
     .array(z.union([z.uuid(), z.literal("caller")]))
     .max(1000)
@@ -44,13 +44,13 @@ const usageQuery = z.object({
   ...noPages,
 });
 
-/** Of revoked keys, in an answer. All of them are on record. */
+/** Maximum number of revoked keys in a response. The audit log contains all of them. */
 const maxListed = 1_000;
 
-/** What concerns keys of both kinds. */
+/** Operations on keys of both kinds. */
 export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>()
-    // The emergency lever: dead on every replica when this answers.
+    // Emergency revocation: when it responds, every replica rejects the keys.
     .post(
       "/revoke-all",
       secretKey("keys.revokeAll", "write:keys", async (c, caller) => {
@@ -122,7 +122,7 @@ export const keyRoutes = ({ db, change, identifyKey, flushUses, now, guards: { s
       }),
     );
 
-/** Keys of other organizations are as unknown as keys that nobody has. */
+/** Keys of other organizations are reported like keys that do not exist. */
 function isVisibleTo({ organizationId, projectId }: SecretCaller, key: CachedKey): boolean {
   return key.organizationId === organizationId && (projectId === undefined || key.projectId === projectId);
 }
@@ -132,7 +132,7 @@ function secretStateOf({ retiresAtMs }: CachedKey, nowMs: number): KeySecretStat
   return retiresAtMs > nowMs ? "previous" : "replaced";
 }
 
-/** Uses are counted by the minute: a window has every minute that it touches. */
+/** Uses are counted per minute, so a window includes every minute it touches. */
 function wholeMinutes(from: Date, to: Date): { readonly from: Date; readonly to: Date } {
   const minuteMs = 60_000;
   return {

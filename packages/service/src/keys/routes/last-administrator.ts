@@ -4,18 +4,19 @@ import { ApiError } from "../../errors.ts";
 import { clientAddress, type HttpContext } from "../../http/context.ts";
 import { administeredUntil } from "../store/administrators.ts";
 
-/** Two days. A key that ends sooner is made for a job, not for the administration. */
+/** Two days. A key that expires sooner is for a single task, not for administration. */
 const longEnoughSeconds = 2 * 86_400;
 
 interface Administration {
   readonly organizationId: string;
-  /** Whoever asks says that it may be the last key. */
+  /** Confirms that this may be the last administering key. */
   readonly force: boolean;
 }
 
 /**
- * Runs `work`, which takes rights from keys, in a transaction that has locked the organization. Throws 409, which rolls the
- * transaction back, when `work` shortens the time for which some key can administer the organization to less than two days.
+ * Runs `work`, which reduces permissions of keys, in a transaction that locks the organization. Throws
+ * 409 and rolls back when `work` shortens the time for which some key can administer the organization
+ * to less than two days.
  */
 export async function keepAdministrator<T>(
   c: HttpContext,
@@ -24,7 +25,7 @@ export async function keepAdministrator<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (force) return work();
-  // An address with a zone is none for PostgreSQL, and on no list.
+  // PostgreSQL rejects an address with a zone, and no list contains one.
   const address = clientAddress(c);
   const known = isIP(address) !== 0 && !address.includes("%") ? address : undefined;
   const until = () => administeredUntil(tx, organizationId, known);

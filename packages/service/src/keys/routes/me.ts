@@ -7,7 +7,7 @@ import { ok } from "../../http/respond.ts";
 import { findOrganization } from "../../organizations/store.ts";
 import { findKey } from "../store/keys.ts";
 
-/** Whose key this is. Takes any live secret key, whatever its scopes: a key may always ask about itself. */
+/** Returns the identity of the key. Accepts any live secret key, regardless of its scopes. */
 export const meRoutes = ({ db, guards: { secretKey } }: AppContext) =>
   new Hono<HttpEnv>().get(
     "/",

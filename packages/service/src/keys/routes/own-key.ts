@@ -12,8 +12,9 @@ import { revocationQuery } from "./fields.ts";
 import { keepAdministrator } from "./last-administrator.ts";
 
 /**
- * What the holder of a key can do with it, whatever its scopes: see what it is, and revoke it if it is secret. For
- * somebody who found one. A public key stands in web pages, so everybody holds it (docs/decisions/0005).
+ * Operations on a key by its holder, regardless of its scopes: inspect it, and revoke it if it is
+ * secret. Intended for a person who found a key. A public key appears in web pages, so its holder may
+ * be anyone (docs/decisions/0005).
  */
 export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: AppContext) =>
   new Hono<HttpEnv>()
@@ -46,7 +47,7 @@ export const ownKeyRoutes = ({ db, change, guards: { anyKey } }: AppContext) =>
       }),
     );
 
-/** What a stranger may know who read the key in a web page: nothing about the people who use it. */
+/** Returns the members that are safe to show to a person who read the key in a web page: nothing about its users. */
 function publicly({ masked, projectId, expiresAt }: SecretKey | PublicKey) {
   return { masked, projectId, expiresAt };
 }

@@ -111,7 +111,7 @@ export const publicKeyRoutes = (services: AppContext) => {
         }),
       )
 
-      // Before "/:id", which would take "log-forwarding" for an id.
+      // Registered before "/:id", which would match "log-forwarding" as an id.
       .post(
         "/log-forwarding/ensure",
         secretKey("publicKeys.ensureLogForwarding", "write:keys", async (c, caller) => {
@@ -121,7 +121,7 @@ export const publicKeyRoutes = (services: AppContext) => {
           const ensure = () =>
             change(authorOf(c, caller), (tx) => ensureLogForwarding(services, tx, owner, caller.keyId));
           const publicKey = await ensure().catch((error) => {
-            // Another request made the key at the same moment: now it is there.
+            // Another request created the key concurrently, so it exists now.
             if (sqlState(error) === "23505") return ensure();
             throw error;
           });
@@ -161,7 +161,7 @@ export const publicKeyRoutes = (services: AppContext) => {
         }),
       )
 
-      // Answers when no replica takes the key any more.
+      // Responds when every replica rejects the key.
       .post(
         "/:id/deactivate",
         secretKey("publicKeys.deactivate", "write:keys", async (c, caller) => {
@@ -185,8 +185,9 @@ export const publicKeyRoutes = (services: AppContext) => {
 };
 
 /**
- * The project's log-forwarding key with its value, made when there is none. It is the one key whose value can be
- * read again, because the published clients ask for it each time; it is kept sealed, and each reading is on record.
+ * Returns the log-forwarding key of the project with its value, and creates it if it does not exist.
+ * It is the only key whose value can be read again, because published clients request it each time.
+ * The value is stored encrypted, and each read is audited.
  */
 async function ensureLogForwarding(
   { pepper, master }: AppContext,
@@ -227,7 +228,7 @@ function sealIdentity(keyId: string): string {
   return `keys/${keyId}/value`;
 }
 
-/** Clients name the project in the query; a key that is narrowed stays so. */
+/** Clients name the project in the query. A key restricted to a project stays restricted. */
 function ownerOf(c: HttpContext, caller: KeyOwner): KeyOwner {
   return narrowed(caller, readQuery(c, projectQuery).projectId);
 }

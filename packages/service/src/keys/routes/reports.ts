@@ -9,7 +9,7 @@ import { ok } from "../../http/respond.ts";
 import { hasControlCharacter } from "../../http/text-fields.ts";
 import { subscriberBlock } from "../../net/ip-ranges.ts";
 
-/** Of one address. GitHub sends from few addresses and has a signature. */
+/** Reports per minute and address. GitHub sends from few addresses and signs its requests. */
 const reportsPerMinute = 10;
 const githubRequestsPerMinute = 600;
 const maxReportBytes = 16 * 1024;
@@ -24,14 +24,14 @@ const key = z.string().min(8).max(500);
 
 const report = z.strictObject({
   key,
-  /** Where it was found. */
+  /** URL at which the key was found. */
   url: place(2000).optional(),
-  /** What it was found in or by: a repository, a chat, a scanner. */
+  /** Where or by which tool it was found: a repository, a chat, a scanner. */
   source: place(200).optional(),
   note: place(1000).optional(),
 });
 
-/** Members that GitHub may add later are ignored: its message must not bounce for them. */
+/** Unknown members are ignored, so that later additions by GitHub do not cause rejections. */
 const githubMatches = z
   .array(
     z.object({
@@ -44,10 +44,10 @@ const githubMatches = z
   .min(1)
   .max(1000);
 
-/** Addresses whose limit is not full again. Each costs memory, and a stranger may have many. */
+/** Maximum number of addresses with a limit in use. Each uses memory, and one sender may have many. */
 const maxReporters = 100_000;
 
-/** For whoever found a key and holds no credential: people, scanners, GitHub. */
+/** For reporters of keys without a credential: people, scanners, GitHub. */
 export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now }: AppContext) => {
   const limit = async (c: HttpContext, name: string, perMinute: number) => {
     const reporter = `${name} ${subscriberBlock(clientAddress(c))}`;
@@ -65,7 +65,7 @@ export const keyReportRoutes = ({ reports, reportLimiter, githubSignatures, now 
   };
   return (
     new Hono<HttpEnv>()
-      // The answer is made before the key is looked up: it says nothing about it.
+      // Responds before the key is looked up, so that the response reveals nothing about it.
       .post("/", async (c) => {
         c.env.operationId = "keys.report";
         await limit(c, "report", reportsPerMinute);

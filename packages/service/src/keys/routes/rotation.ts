@@ -18,7 +18,10 @@ import { beginRotation, cancelRotation, finishRotation } from "../store/rotation
 
 const rotation = z.strictObject({ graceSeconds: z.number().int().min(0).max(maxGraceSeconds).default(3600) });
 
-/** Of `finish`: how long the previous secret works on. Without it, not at all; an empty text is no number. */
+/**
+ * Of `finish`: how long the previous secret still works. By default it stops immediately; an empty
+ * text is not a number.
+ */
 const ending = z.strictObject({
   graceSeconds: z
     .string()
@@ -29,8 +32,8 @@ const ending = z.strictObject({
 });
 
 /**
- * Rotation in place: the same key, with its name, scopes, limits and history, gets a new secret; the old one works
- * until the grace ends. Mounted for each kind of key.
+ * In-place rotation: a key gets a new secret and keeps its name, scopes, limits and history. The old
+ * secret works until the grace period ends. Mounted for each kind of key.
  */
 export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
   const { change, pepper, guards, flushUses } = services;
@@ -40,7 +43,7 @@ export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
   async function liveKey(tx: Change, caller: SecretCaller, id: string) {
     const key = await findKey(tx, caller, kind, id);
     if (!key || endOf(key)) throw new ApiError("NOT_FOUND", `No such ${kind} key.`);
-    // Its new secret would do what the caller cannot.
+    // The new secret must not have privileges that the caller lacks.
     if ("scopes" in key) assertNoEscalation(caller, privilegesOf(key, services));
     else assertNoWiderPublicKey(caller, key);
     return key;
@@ -53,7 +56,8 @@ export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
     step: RotationStep,
   ) {
     const id = readId(c, "id", `${kind} key`);
-    // Its answer says how the previous secret is used; one that ends a secret does not wait for that.
+    // The response shows uses of the previous secret, so they are flushed. Ending a secret does not wait
+    // for that.
     if (step === "rotation_shortened") await flushUses(id);
     const key = await change(
       authorOf(c, caller),
@@ -75,7 +79,7 @@ export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
       guards.secretKey(`${operation}.rotate`, "write:keys", async (c, caller) => {
         const id = readId(c, "id", `${kind} key`);
         const { graceSeconds } = await readBody(c, rotation);
-        // One that ends the previous secret at once waits for nothing.
+        // Ending the previous secret immediately does not wait for the flush.
         if (graceSeconds > 0) await flushUses(id);
         const rotate = (tx: Change) =>
           withIdempotency(c, services, {
@@ -115,7 +119,7 @@ export const rotationRoutes = (services: AppContext, kind: KeyKind) => {
     );
 };
 
-/** Its value is kept, and a rotation would leave the old one behind. */
+/** The value of the key is stored, and a rotation would leave the old value there. */
 function sealed(): ApiError {
   return new ApiError(
     "CONFLICT",

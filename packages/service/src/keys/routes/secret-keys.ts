@@ -49,7 +49,7 @@ export const secretKeyRoutes = (services: AppContext) => {
   const { db, change, flushUses, pepper, guards, now } = services;
   const { secretKey } = guards;
 
-  /** The key may have been widened since, or the caller narrowed. */
+  /** The key may have gained privileges since, or the caller may have lost some. */
   async function refuseReplay(tx: Queryable, caller: SecretCaller, id: string): Promise<void> {
     assertNoEscalation(caller, privilegesOf(found(await findKey(tx, caller, "secret", id)) as SecretKey, services));
   }
@@ -86,7 +86,7 @@ export const secretKeyRoutes = (services: AppContext) => {
           const expiresAt = expiryOfMade(wanted, now(), caller);
           const projectId = wanted.projectId ?? caller.projectId;
           if (projectId) await readProject(db, caller, projectId);
-          // A key of a fenced one is fenced as it is, unless narrower.
+          // Without its own list, a key inherits the allowed addresses of its creator.
           const allowedAddresses = wanted.allowedAddresses ?? caller.allowedAddresses;
           assertNoEscalation(caller, {
             projectId,
@@ -131,7 +131,7 @@ export const secretKeyRoutes = (services: AppContext) => {
           const { allowedAddresses } = wanted;
           if (allowedAddresses) assertNotLockedOut(caller, id, allowedAddresses, clientAddress(c));
           const key = await change(authorOf(c, caller), async (tx) => {
-            // What it may do now counts, too: a change must not put a key to use that the caller could not make.
+            // The current privileges count too: a caller must not change a key that it could not create.
             const before = found(await findKey(tx, caller, "secret", id)) as SecretKey;
             assertNoEscalation(caller, privilegesOf(before, services));
             const { organizationId } = caller;
@@ -149,7 +149,7 @@ export const secretKeyRoutes = (services: AppContext) => {
         }),
       )
 
-      // Answers when no replica can accept the key any more.
+      // Responds when every replica rejects the key.
       .delete(
         "/:id",
         secretKey("secretKeys.delete", "write:keys", async (c, caller) => {
@@ -175,7 +175,7 @@ export const secretKeyRoutes = (services: AppContext) => {
   );
 };
 
-/** Whether a change may leave its key with less than before. */
+/** Returns whether a change may reduce the privileges of its key. */
 function takesRights({
   scopes,
   expiresAt,

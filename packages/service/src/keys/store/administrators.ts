@@ -2,16 +2,17 @@ import type { Queryable } from "../../db/database.ts";
 import { sql } from "../../db/sql.ts";
 
 /**
- * Until when some secret key can administer the organization, in Unix seconds of the database's clock: Infinity when one has no
- * end, 0 when there is none. Such a key is live, has `write:keys` in all projects, and works from `address`, from where
- * the organization is administered now. Undefined for an address counts only keys that work from anywhere.
+ * Returns until when some secret key can administer the organization, in Unix seconds by the clock of
+ * the database: Infinity for a key that does not expire, 0 when there is no key. Such a key is live,
+ * has `write:keys` in all projects, and accepts `address`, from which the organization is administered
+ * now. If `address` is undefined, only keys that accept any address count.
  */
 export async function administeredUntil(
   db: Queryable,
   organizationId: string,
   address: string | undefined,
 ): Promise<{ readonly until: number; readonly now: number }> {
-  // In the order of the index `administering_keys`: one row is read, however many keys there are.
+  // Ordered like the index `administering_keys`, so that one row is read, however many keys there are.
   const { rows } = await db.query<{ until: string | null; now: string }>(sql`
     select (
       select extract(epoch from coalesce(expires_at, 'infinity'::timestamptz))

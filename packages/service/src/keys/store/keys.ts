@@ -14,31 +14,34 @@ import { join, prepared, type Sql, sql } from "../../db/sql.ts";
 import { type AddressList, addressList } from "../../net/ip-ranges.ts";
 import { type OriginList, originList } from "../../net/origins.ts";
 
-/** What a request's key is, as the database has it at this moment. Dead keys too: the refusal says how they died. */
+/**
+ * The current database record of the key of a request. Includes dead keys, since the error states why
+ * a key is dead.
+ */
 export interface KeyRecord {
   readonly id: string;
   readonly kind: KeyKind;
   readonly name: string;
   readonly organizationId: string;
   readonly projectId: string | undefined;
-  /** The project's number inside, where logs are stored. */
+  /** The internal number of the project, under which logs are stored. */
   readonly projectNumber: number | undefined;
   readonly scopes: readonly string[];
   readonly requestsPerMinute: number | undefined;
   readonly allowedAddresses: readonly string[];
-  /** The same, to be asked; undefined when it may be used from anywhere. */
+  /** The allowed addresses in a form for matching; undefined for any address. */
   readonly addresses: AddressList | undefined;
-  /** Undefined when it may be used on any page, and outside of browsers. */
+  /** Undefined when the key may be used on any page, and outside of browsers. */
   readonly origins: OriginList | undefined;
   readonly expiresAtMs: number | undefined;
   readonly revoked: boolean;
-  /** Which of the key's secrets was sent: 1 for its first, one more with each rotation. */
+  /** Number of the secret that was sent: 1 for the first, incremented by each rotation. */
   readonly generation: number;
-  /** When that secret stops working, being replaced; undefined for the current one. */
+  /** When a replaced secret stops working; undefined for the current secret. */
   readonly retiresAtMs: number | undefined;
 }
 
-/** Whose keys: an organization's, or of one project only when the caller's key is narrowed to it. */
+/** The owner of keys: an organization, or one project when the key of the caller is restricted to it. */
 export interface KeyOwner {
   readonly organizationId: string;
   readonly projectId?: string | undefined;
@@ -46,13 +49,13 @@ export interface KeyOwner {
 
 export interface FoundKey {
   readonly record: KeyRecord;
-  /** Of the pepper its secret is stored under. */
+  /** Version of the pepper under which the secret is stored. */
   readonly pepperVersion: number;
-  /** Unix milliseconds, by the database, when it was asked. */
+  /** Unix milliseconds by the clock of the database at the time of the query. */
   readonly databaseTimeMs: number;
 }
 
-/** What the database says of a key, in JSON: to read one text costs a process a third of what reading 15 columns does. */
+/** The record of a key as JSON: reading one text costs a third of reading 15 columns. */
 interface FoundRow {
   digest: string;
   id: string;
@@ -73,7 +76,7 @@ interface FoundRow {
   database_time_ms: number;
 }
 
-/** The keys that have a secret with one of these digests, live or dead, by digest in base64. */
+/** Returns the keys that have a secret with one of these digests, live or dead, by digest in base64. */
 export async function findKeysByDigest(
   db: Queryable,
   digests: readonly Buffer[],
@@ -123,7 +126,7 @@ function toFoundKey(row: FoundRow): FoundKey {
   return { record, pepperVersion: row.pepper_version, databaseTimeMs: row.database_time_ms };
 }
 
-/** Stores a secret under the current pepper instead of the retired one it was found under. */
+/** Stores a secret under the current pepper instead of a retired one. */
 export async function rehashSecret(
   db: Queryable,
   stored: Buffer,
@@ -133,7 +136,7 @@ export async function rehashSecret(
     update key_secrets set digest = ${digest}, pepper_version = ${pepperVersion} where digest = ${stored}`);
 }
 
-/** What is stored of a secret. */
+/** The stored form of a secret. */
 export interface StoredSecret {
   readonly digest: Buffer;
   readonly pepperVersion: number;
@@ -150,13 +153,13 @@ export interface NewKey {
   readonly expiresAt: Date | undefined;
   readonly requestsPerMinute?: number | null | undefined;
   readonly allowedAddresses?: readonly string[] | undefined;
-  /** Of a public key only. */
+  /** For public keys only. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** The key that makes this one; undefined at the first start. */
+  /** The key that creates this one; undefined at the first start. */
   readonly createdBy: string | undefined;
-  /** Only for the key whose value can be read again. */
+  /** Only for a key whose value can be read again. */
   readonly sealedValue?: Buffer;
-  /** Where the sealed value is bound to the id, the caller chooses it. */
+  /** Set by the caller when the sealed value is bound to the id. */
   readonly id?: string;
 }
 
@@ -179,14 +182,14 @@ export async function insertKey(tx: Queryable, key: NewKey, secret: StoredSecret
 }
 
 export interface ImportedKey extends Omit<NewKey, "organizationId" | "createdBy" | "style" | "sealedValue" | "id"> {
-  /** How its text begins. */
+  /** The first characters of the key. */
   readonly prefix: string;
-  /** By which it is recognised if it comes again. */
+  /** The digest that detects a repeated import of the key. */
   readonly importedDigest: Buffer;
   readonly secret: StoredSecret;
 }
 
-/** Stores keys that were made elsewhere, all in one statement. Returns them in the same order. */
+/** Stores imported keys in one statement. Returns them in the same order. */
 export async function insertImportedKeys(
   tx: Queryable,
   { organizationId, createdBy }: { organizationId: string; createdBy: string },
@@ -205,7 +208,7 @@ export async function insertImportedKeys(
       select id, ${organizationId}, project_id, kind, 'live', name, scopes, expires_at, requests_per_minute,
              allowed_addresses, allowed_origins, ${createdBy}, imported_prefix, imported_digest
       from imported
-      -- Two imports of the same keys at once meet in the same order: one waits for the other, not each for each.
+      -- A fixed order prevents a deadlock between two concurrent imports of the same keys.
       order by digest
     )
     insert into key_secrets (digest, key_id, pepper_version, last_four)
@@ -232,7 +235,7 @@ function toImportedRow(key: ImportedKey) {
   };
 }
 
-/** Those of the digests that an imported key has, live or dead, of any organization. */
+/** Returns those of the digests that belong to an imported key, live or dead, of any organization. */
 export async function findImportedDigests(db: Queryable, digests: readonly Buffer[]): Promise<readonly Buffer[]> {
   const { rows } = await db.query<{ imported_digest: Buffer }>(
     sql`select imported_digest from keys where imported_digest = any(${digests})`,
@@ -240,7 +243,7 @@ export async function findImportedDigests(db: Queryable, digests: readonly Buffe
   return rows.map((row) => row.imported_digest);
 }
 
-/** How the imported keys of all organizations begin. */
+/** Returns the prefixes of the imported keys of all organizations. */
 export async function listImportedPrefixes(db: Queryable): Promise<readonly string[]> {
   const { rows } = await db.query<{ imported_prefix: string }>(
     sql`select distinct imported_prefix from keys where imported_prefix is not null and revoked_at is null`,
@@ -248,7 +251,7 @@ export async function listImportedPrefixes(db: Queryable): Promise<readonly stri
   return rows.map((row) => row.imported_prefix);
 }
 
-/** By how many prefixes the imported keys of an organization begin, without those of revoked ones. */
+/** Returns the number of distinct prefixes of the imported keys of an organization, without revoked keys. */
 export async function countImportedPrefixes(db: Queryable, organizationId: string): Promise<number> {
   const { rows } = await db.query<{ count: number }>(sql`
     select count(distinct imported_prefix)::int as count from keys
@@ -258,15 +261,18 @@ export async function countImportedPrefixes(db: Queryable, organizationId: strin
 
 export interface KeyPage {
   readonly limit: number;
-  /** The id of the last key of the page before. */
+  /** The id of the last key of the previous page. */
   readonly cursor?: string | undefined;
-  /** Only keys that were not used for so many days, or never and are that old. */
+  /** Selects keys that were not used for this many days, or were created that long ago and never used. */
   readonly unusedForDays?: number | undefined;
-  /** Whether revoked keys are among them. By default public ones are, and secret ones are not. */
+  /** Whether revoked keys are included. By default, public ones are and secret ones are not. */
   readonly revoked?: boolean | undefined;
 }
 
-/** Newest first. One more than `limit` when there is a next page. Asked for unused keys, it leaves out revoked ones. */
+/**
+ * Returns keys, newest first: one more than `limit` when there is a next page. `unusedForDays`
+ * excludes revoked keys.
+ */
 export async function listKeys(
   db: Queryable,
   owner: KeyOwner,
@@ -290,7 +296,7 @@ export async function listKeys(
   return keys;
 }
 
-/** Undefined when the owner has no such key of this kind. */
+/** Returns undefined when the owner has no such key of this kind. */
 export async function findKey(
   db: Queryable,
   owner: KeyOwner,
@@ -303,7 +309,7 @@ export async function findKey(
 
 export interface KeyUpdate {
   readonly name?: string | undefined;
-  /** Null clears it; undefined leaves it. */
+  /** Null clears it; undefined leaves it unchanged. */
   readonly expiresAt?: Date | null | undefined;
   readonly scopes?: readonly string[] | undefined;
   readonly requestsPerMinute?: number | null | undefined;
@@ -311,7 +317,7 @@ export interface KeyUpdate {
   readonly allowedOrigins?: readonly string[] | undefined;
 }
 
-/** Undefined when the owner has no such live key. */
+/** Returns undefined when the owner has no such live key. */
 export async function updateKey(
   tx: Queryable,
   owner: KeyOwner,
@@ -336,13 +342,16 @@ export interface Revocation {
   readonly reason?: string | undefined;
 }
 
-/** A key that is revoked, and whether this very call did it. */
+/** A revoked key, and whether this call revoked it. */
 export interface Revoked {
   readonly key: SecretKey | PublicKey;
   readonly revokedNow: boolean;
 }
 
-/** Revokes a key for good; one that is revoked already stays as it was. Undefined when the owner has no such key. */
+/**
+ * Revokes a key permanently. A key that is already revoked does not change. Returns undefined when the
+ * owner has no such key.
+ */
 export async function revokeKey(
   tx: Queryable,
   owner: KeyOwner,
@@ -360,13 +369,13 @@ export async function revokeKey(
 export interface RevokeAllFilter {
   readonly kind?: KeyKind | undefined;
   readonly unusedForDays?: number | undefined;
-  /** Ids that stay alive. */
+  /** Ids of keys that are not revoked. */
   readonly except: readonly string[];
 }
 
 /**
- * Revokes every live key of the owner that the filter takes. Returns them as they are now. The organization has to be
- * locked, or a key that is made at the same time is left.
+ * Revokes all live keys of the owner that match the filter, and returns their new state. The
+ * organization must be locked, otherwise a key created concurrently is missed.
  */
 export async function revokeAllKeys(
   tx: Queryable,
@@ -377,8 +386,8 @@ export async function revokeAllKeys(
   const conditions = [ownedBy(owner), sql`k.revoked_at is null`, sql`k.id <> all(${except}::uuid[])`];
   if (kind) conditions.push(sql`k.kind = ${kind}`);
   if (unusedForDays !== undefined) conditions.push(unusedFor(unusedForDays));
-  // One statement, and no look-up of what it ended: an organization may have tens of thousands of keys, and a plan that is
-  // made from old statistics must not stand between them and their revocation.
+  // One statement that does not query its results again: an organization may have tens of thousands of
+  // keys, and a plan from outdated statistics must not delay their revocation.
   const { rows } = await tx.query<KeyName & { id: string; name: string; generation: number; last_four: string }>(sql`
     update keys k set revoked_at = now(), revoked_by = ${revokedBy}, revoked_reason = ${reason}
     from key_secrets s
@@ -393,8 +402,8 @@ export async function revokeAllKeys(
 }
 
 /**
- * Whether the organization has more than `most` keys that are not revoked, with those that were just made. Keys that expired
- * count: they are revoked like others.
+ * Returns whether the organization has more than `most` unrevoked keys, including those just created.
+ * Expired keys count, since they are revoked like others.
  */
 export async function hasMoreKeysThan(db: Queryable, organizationId: string, most: number): Promise<boolean> {
   const { rows } = await db.query<{ count: number }>(sql`
@@ -403,7 +412,7 @@ export async function hasMoreKeysThan(db: Queryable, organizationId: string, mos
   return (rows[0] as (typeof rows)[0]).count > most;
 }
 
-/** What goes on record about a key that was revoked. */
+/** The audited members of a revoked key. */
 export interface RevokedKey {
   readonly id: string;
   readonly kind: KeyKind;
@@ -416,7 +425,7 @@ export interface SealedKey {
   readonly sealed: Buffer;
 }
 
-/** The project's live log-forwarding key with its sealed value. */
+/** Returns the live log-forwarding key of the project with its sealed value. */
 export async function findLogForwardingKey(db: Queryable, projectId: string): Promise<SealedKey | undefined> {
   const { rows } = await db.query<{ id: string; organization_id: string; sealed_value: Buffer }>(sql`
     select id, organization_id, sealed_value from keys k
@@ -428,7 +437,10 @@ export async function findLogForwardingKey(db: Queryable, projectId: string): Pr
   return key && { key: key as PublicKey, sealed: row.sealed_value };
 }
 
-/** Makes room for a new one: the unique index of log-forwarding keys does not look at the clock. */
+/**
+ * Revokes an expired key before a new one is created, since the unique index of log-forwarding keys
+ * does not consider expiry.
+ */
 export async function revokeExpiredLogForwardingKey(
   tx: Queryable,
   projectId: string,
@@ -442,18 +454,18 @@ export async function revokeExpiredLogForwardingKey(
   return row && findKey(tx, { organizationId: row.organization_id }, "public", row.id);
 }
 
-/** Whether the key's value is kept to be read again, as that of a log-forwarding key. */
+/** Returns whether the value of the key is stored for reading again, as for a log-forwarding key. */
 export async function isSealed(db: Queryable, id: string): Promise<boolean> {
   const { rowCount } = await db.query(sql`select from keys where id = ${id} and sealed_value is not null`);
   return rowCount > 0;
 }
 
-/** Adds the value that its owner is shown this once. */
+/** Adds the value, which is shown to its owner once. */
 export function withValue<K>(key: K, value: string): Created<K> {
   return { ...key, value };
 }
 
-/** When the key was revoked; null while it was not. */
+/** Returns the time of revocation; null for an unrevoked key. */
 export function endOf(key: SecretKey | PublicKey): string | null {
   return "revokedAt" in key ? key.revokedAt : key.deactivatedAt;
 }
@@ -473,7 +485,7 @@ function unusedFor(days: number): Sql {
     )`;
 }
 
-/** As PostgreSQL reads bytes from JSON. */
+/** Formats bytes for PostgreSQL to read from JSON. */
 function toBytea(bytes: Buffer): string {
   return `\\x${bytes.toString("hex")}`;
 }
@@ -554,7 +566,7 @@ function toKey(row: KeyRow): SecretKey | PublicKey {
   };
 }
 
-/** An imported key looks as it was made, until a rotation gives it a secret of ours. */
+/** An imported key is masked by its original prefix, until a rotation gives it a generated secret. */
 type KeyName = Pick<KeyRow, "kind" | "style" | "imported_prefix">;
 
 function maskedSecret({ kind, style, imported_prefix }: KeyName, generation: number, lastFour: string): string {

@@ -2,13 +2,11 @@ import type { Queryable } from "../../db/database.ts";
 import { sql } from "../../db/sql.ts";
 import type { StoredSecret } from "./keys.ts";
 
-/*
- * Each function takes the id of a key that its caller has found in this transaction to be the owner's.
- */
+/* Callers must have checked in the same transaction that the key belongs to the owner. */
 
 /**
- * Gives a key its next secret; the one before works for `graceSeconds` more. False when a rotation is still under way: a
- * third secret would have to kill the first without anybody having said so.
+ * Gives a key its next secret; the previous one works for another `graceSeconds`. Returns false when a
+ * rotation is in progress, since a third secret would end the first one without a request to do so.
  */
 export async function beginRotation(
   tx: Queryable,
@@ -28,8 +26,8 @@ export async function beginRotation(
 }
 
 /**
- * Ends the grace of the previous secret `graceSeconds` from now; it never gets longer. False when no rotation is under
- * way.
+ * Ends the grace period of the previous secret in `graceSeconds`; never extends it. Returns false when
+ * no rotation is in progress.
  */
 export async function finishRotation(tx: Queryable, keyId: string, graceSeconds: number): Promise<boolean> {
   if (!(await lockRotation(tx, keyId))) return false;
@@ -39,7 +37,10 @@ export async function finishRotation(tx: Queryable, keyId: string, graceSeconds:
   return true;
 }
 
-/** Makes the previous secret the current one again; the new one is dead. False when no rotation is under way. */
+/**
+ * Makes the previous secret the current one again; the new one stops working. Returns false when no
+ * rotation is in progress.
+ */
 export async function cancelRotation(tx: Queryable, keyId: string): Promise<boolean> {
   const previous = await lockRotation(tx, keyId);
   if (!previous) return false;
@@ -49,7 +50,10 @@ export async function cancelRotation(tx: Queryable, keyId: string): Promise<bool
   return true;
 }
 
-/** The previous secret that still works, if any; nobody else rotates the key until this transaction ends. */
+/**
+ * Returns the previous secret that still works, if any, and locks the key against other rotations
+ * until this transaction ends.
+ */
 async function lockRotation(tx: Queryable, keyId: string): Promise<{ generation: number } | undefined> {
   await tx.query(sql`select 1 from keys where id = ${keyId} for no key update`);
   const { rows } = await tx.query<{ generation: number }>(sql`

@@ -1,27 +1,31 @@
 import type { Queryable } from "../../db/database.ts";
 import { sql } from "../../db/sql.ts";
 
-/** Requests of one secret of a key within one minute, or some of them. */
+/** Requests with one secret of a key within one minute, or a part of them. */
 export interface KeyUse {
   readonly keyId: string;
   readonly generation: number;
-  /** Unix seconds at which the minute begins. */
+  /** Unix seconds of the start of the minute. */
   readonly minuteSeconds: number;
   readonly accepted: number;
-  /** Turned away with a live key: over its limit, without the scope, from the wrong place. */
+  /**
+   * Requests with a live key that were rejected: over the limit, without the scope, or from a forbidden
+   * address or origin.
+   */
   readonly refused: number;
   /** Unix milliseconds. */
   readonly lastUsedAtMs: number;
-  /** The last use of a secret that was valid, in Unix milliseconds; undefined when it was not. Exact to the minute. */
+  /** The last use of the secret while it was valid, in Unix milliseconds, to the minute; undefined for none. */
   readonly lastValidAtMs: number | undefined;
   readonly address: string;
   readonly agent: string | undefined;
 }
 
 /**
- * Adds to what is known of each key, in one statement. Sums are summed and times never move back, so order is free. Column by
- * column: with an object for each use, the service and the database both take longer over its text. Uses of keys that were
- * deleted are left out; SQLSTATE 23503 when one is deleted at this moment.
+ * Adds uses to the records of keys, in one statement. Counts are added and times only advance, so the
+ * order does not matter. Uses are sent column by column, since one object per use costs more in the
+ * service and in the database. Uses of deleted keys are skipped; fails with SQLSTATE 23503 when a key
+ * is deleted concurrently.
  */
 export async function addKeyUses(db: Queryable, uses: readonly KeyUse[]): Promise<void> {
   const column = (member: "keyId" | "generation" | "minuteSeconds" | "accepted" | "refused" | "lastUsedAtMs") =>
@@ -68,7 +72,10 @@ export interface UsagePoint {
   readonly refused: number;
 }
 
-/** What a key did from `from` up to `to`, by steps of `stepSeconds`, oldest first. Steps without requests are left out. */
+/**
+ * Returns the usage of a key from `from` up to `to`, in steps of `stepSeconds`, oldest first. Steps
+ * without requests are omitted.
+ */
 export async function listKeyUsage(
   db: Queryable,
   keyId: string,
@@ -88,7 +95,7 @@ export async function listKeyUsage(
   }));
 }
 
-/** The minutes are kept for 90 days; the totals of `key_secret_uses` for as long as the key. */
+/** Deletes usage per minute after 90 days. The totals in `key_secret_uses` are kept as long as the key. */
 export async function deleteOldKeyUsage(db: Queryable): Promise<void> {
   await db.query(sql`delete from key_usage where minute < now() - interval '90 days'`);
 }

@@ -1,12 +1,13 @@
 import type { KeyUse } from "./store.ts";
 
 /**
- * Uses of keys that are not written yet, one row for each secret and minute. Beyond `maxRows` rows, minutes of one secret are
- * merged: its total and its latest use stay exact. A secret without any row is dropped then.
+ * Uses of keys that are not written yet, one row per secret and minute. Beyond `maxRows` rows, minutes
+ * of one secret are merged: its total and its latest use stay exact. A secret without any row is then
+ * dropped.
  */
 export class UnwrittenUses {
   readonly #maxRows: number;
-  /** By key and generation. The minutes of each are in the order in which they were added. */
+  /** By key and generation. The minutes of each are in insertion order. */
   #bySecret = new Map<string, KeyUse[]>();
   #rows = 0;
   #dropped = 0;
@@ -19,7 +20,7 @@ export class UnwrittenUses {
     return this.#rows;
   }
 
-  /** How many rows were dropped since the last call. */
+  /** Returns the number of rows dropped since the last call. */
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
@@ -70,7 +71,7 @@ export class UnwrittenUses {
   }
 }
 
-/** Counted in the minute of `one`. */
+/** Returns the sum, in the minute of `one`. */
 function sumOf(one: KeyUse, other: KeyUse): KeyUse {
   const { lastUsedAtMs, address, agent } = other.lastUsedAtMs >= one.lastUsedAtMs ? other : one;
   const validTimes = [one, other].flatMap(({ lastValidAtMs }) => lastValidAtMs ?? []);

@@ -5,17 +5,17 @@ import { addKeyUses, type KeyUse } from "./store.ts";
 import { UnwrittenUses } from "./unwritten-uses.ts";
 
 const writeEveryMs = 1_000;
-/** Writing takes at most a twentieth of the time: with very many keys it happens less often. */
+/** Writing takes at most a twentieth of the time, so it is less frequent with very many keys. */
 const restFactor = 20;
 const longestRestMs = 10_000;
 const minuteMs = 60_000;
-/** Rows of one statement, so that each ends well within its time limit. */
+/** Maximum rows per statement, so that each ends well within its time limit. */
 const maxBatch = 10_000;
 
-/** `refused`: for another reason than that the secret is dead, which is `dead`. */
+/** `dead`: the secret is dead. `refused`: rejected for any other reason. */
 export type UseVerdict = "accepted" | "refused" | "dead";
 
-/** What one secret of a key did within one minute, since the last write. All numbers are small and whole. */
+/** Uses of one secret of a key within one minute, since the last write. All numbers are small integers. */
 export interface UseCount {
   readonly keyId: string;
   readonly generation: number;
@@ -31,16 +31,17 @@ export interface UseCount {
 }
 
 /**
- * Every use of every key: counted in memory, written about once a second in one statement, so that no request waits for a write.
- * Written on stop too; what a killed process had not written is lost, at most ten seconds of counts.
+ * Counts every use of every key in memory and writes the counts about once a second in one statement,
+ * so that no request waits for a write. Also writes on shutdown. A killed process loses at most ten
+ * seconds of counts.
  */
 export class KeyUses {
   readonly #db: Database;
-  /** Those with something to write. */
+  /** Counters with unwritten uses. */
   #counts: UseCount[] = [];
   #lastAgent: string | undefined;
   #lastAgentKept: string | undefined;
-  /** Of minutes that are over, and what could not be written before. */
+  /** Uses of completed minutes, and uses from failed writes. */
   readonly #unwritten = new UnwrittenUses();
   #writing: Promise<void> = Promise.resolve();
   /** Keys that wait for `#flushing` to end. */
@@ -53,12 +54,12 @@ export class KeyUses {
     this.#writeAfter(writeEveryMs);
   }
 
-  /** Counts that are not written yet. */
+  /** Number of unwritten counts. */
   get held(): number {
     return this.#counts.length + this.#unwritten.rows;
   }
 
-  /** `nowMs` in Unix milliseconds, by a clock that all processes share. */
+  /** `nowMs`: Unix milliseconds by a clock that all processes share. */
   record(count: UseCount, verdict: UseVerdict, nowMs: number, address: string, agent: string | undefined): void {
     const minute = Math.floor(nowMs / minuteMs);
     this.#open(count, minute);
@@ -66,7 +67,8 @@ export class KeyUses {
     else count.refused += 1;
     if (verdict !== "dead") count.wasValid = true;
     count.lastUsedInMinuteMs = Math.floor(nowMs - minute * minuteMs);
-    // Each request brings a copy of its own of these: to keep that would keep it from being collected with the request.
+    // Each request has its own copies of these strings. Storing an equal copy would retain memory of the
+    // request.
     if (count.address !== address) count.address = address;
     if (count.agent !== agent) count.agent = this.#kept(agent);
   }
@@ -79,19 +81,20 @@ export class KeyUses {
     count.minute = minute;
   }
 
-  /** An agent as it is written down. Many keys are used by one program: they share one copy of its name. */
+  /** Returns the agent in its stored form. Keys used by the same program share one copy. */
   #kept(agent: string | undefined): string | undefined {
     if (this.#lastAgent !== agent) {
       this.#lastAgent = agent;
-      // Cut first: to look for keys in 16 KiB takes milliseconds.
+      // Cut first: searching 16 KiB for keys takes milliseconds.
       this.#lastAgentKept = agent && hideKeys(agent.slice(0, 600)).slice(0, 200);
     }
     return this.#lastAgentKept;
   }
 
   /**
-   * Writes what is held of one key, so that a report about it is exact. Runs one statement at a time: keys that are asked
-   * for meanwhile share the next. Never rejects; what the database does not take stays held.
+   * Writes the uses of one key, so that a report about it is exact. Runs one statement at a time:
+   * concurrent calls share the next one. Never rejects; uses that the database does not accept stay in
+   * memory.
    */
   async flush(keyId: string): Promise<void> {
     this.#toFlush.add(keyId);
@@ -104,7 +107,7 @@ export class KeyUses {
   }
 
   async #writeOf(keyIds: ReadonlySet<string>): Promise<void> {
-    // A write under way may hold some of it.
+    // A write in progress may contain some of the uses.
     await this.#writing;
     const uses = this.#unwritten.takeOf(keyIds);
     const others: UseCount[] = [];
@@ -116,7 +119,7 @@ export class KeyUses {
     if (uses.length > 0) await this.#store(uses);
   }
 
-  /** Writes what is held and stops. */
+  /** Writes all uses and stops. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await Promise.all([this.#writing, this.#flushing]);
@@ -135,7 +138,7 @@ export class KeyUses {
     this.#timer.unref();
   }
 
-  /** Never rejects. What the database cannot take now stays for the next time. */
+  /** Never rejects. Uses that the database cannot accept now stay in memory for the next write. */
   async #write(): Promise<void> {
     const uses = this.#unwritten.take();
     for (const count of this.#counts) uses.push(taken(count));
@@ -150,7 +153,10 @@ export class KeyUses {
     if (dropped > 0) log.error("key uses dropped: too many could not be written", { rows: dropped });
   }
 
-  /** Keeps the uses when the database is away, and is false then. Drops those that the database refuses for what they are. */
+  /**
+   * Returns false and keeps the uses when the database is unavailable. Drops uses that the database
+   * rejects as invalid.
+   */
   async #store(uses: readonly KeyUse[]): Promise<boolean> {
     try {
       await addKeyUses(this.#db, uses);
@@ -175,7 +181,7 @@ export class KeyUses {
   }
 }
 
-/** What was counted, in a form to be written; counting begins anew. */
+/** Returns the counted uses in the form to be written, and resets the counter. */
 function taken(count: UseCount): KeyUse {
   const { keyId, generation, minute, accepted, refused, wasValid, lastUsedInMinuteMs, address, agent } = count;
   const lastUsedAtMs = minute * minuteMs + lastUsedInMinuteMs;
