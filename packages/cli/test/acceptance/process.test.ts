@@ -56,8 +56,7 @@ describe("the process", () => {
     expect(err).toContain("error: The command did not finish");
   });
 
-  // Only root may become a user that does not exist, as containers run by any uid.
-  test.skipIf(process.getuid?.() !== 0).each([
+  test.each([
     [["whoami"], "Not logged in"],
     [["keys", "list"], "Not logged in"],
     [["keys", "inspect", someKey("secret")], ""],
@@ -66,10 +65,8 @@ describe("the process", () => {
     [["config", "path"], "This user has no home directory"],
     [["doctor"], ""],
   ])("of a user without a home is told so in one sentence, if at all: %s", async (argv, words) => {
-    const child = spawn(process.execPath, [bin, ...argv], {
+    const child = spawn(process.execPath, [`--require=${userWithoutHome()}`, bin, ...argv], {
       env: { PATH: process.env.PATH, SAZABI_API_URL: "http://127.0.0.1:9" },
-      uid: 54_321,
-      gid: 54_321,
     });
     child.stdin.on("error", () => {}).end(someKey("secret"));
     const { out, err } = await finished(child);
@@ -283,6 +280,25 @@ describe.runIf(hasScript)("at a real terminal", () => {
     return finished(child);
   }
 });
+
+/**
+ * What Node says where the user has no entry in the system's list of users, as in containers that run as any uid. A process
+ * of such a user could read neither Node nor the clone where those are in a folder of root.
+ */
+function userWithoutHome(): string {
+  const file = join(scratchDirectory(), "user.cjs");
+  writeFileSync(
+    file,
+    `const os = require("node:os");
+     for (const [name, syscall] of [["homedir", "uv_os_homedir"], ["userInfo", "uv_os_get_passwd"]]) {
+       os[name] = () => {
+         const message = "A system error occurred: " + syscall + " returned ENOENT (no such file or directory)";
+         throw Object.assign(new Error(message), { name: "SystemError", code: "ERR_SYSTEM_ERROR", syscall });
+       };
+     }`,
+  );
+  return file;
+}
 
 /** To be loaded first: stdin and requests neither end nor keep the process. */
 function worldThatNeverAnswers(): string {

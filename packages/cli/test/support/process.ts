@@ -35,8 +35,10 @@ export async function finished(child: ChildProcess): Promise<Run> {
   const err: Buffer[] = [];
   child.stdout?.on("data", (chunk: Buffer) => out.push(chunk));
   child.stderr?.on("data", (chunk: Buffer) => err.push(chunk));
-  const code = await new Promise<number>((resolve) =>
-    child.on("close", (exit, signal) => resolve(exit ?? (signal ? -1 : -2))),
-  );
+  const code = await new Promise<number>((resolve, reject) => {
+    // It could not be started: then there is no end either.
+    child.on("error", reject);
+    child.on("close", (exit, signal) => resolve(exit ?? (signal ? -1 : -2)));
+  });
   return { code, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() };
 }
